@@ -8,6 +8,7 @@ Source: `payment-rails.md` 6.1, trimmed to what has a caller. A provider is foun
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
@@ -193,6 +194,10 @@ class Till(Protocol):
 
     def changed_since(self, since: datetime) -> AsyncIterator[InvoiceSnapshot]:
         """All invoices created since; for the sweep that finds what webhooks and crashes lost."""
+        ...
+
+    async def btc_rate(self, currency: str) -> Decimal | None:
+        """Price of one BTC in the currency's major unit by the provider's own rates; None where it has no opinion."""
         ...
 
     def parse_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> Nudge | None:
