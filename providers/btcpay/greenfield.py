@@ -1,0 +1,139 @@
+"""One call to BTCPay's Greenfield API: the credential goes in, our own errors come out (`payment-rails.md` 1.1)."""
+
+import re
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+from keysat.infra.http import Answer, HttpClient, NetworkError, NotJson, ResponseTooLarge
+
+from keysat.payments.provider import (
+    Forbidden,
+    Malformed,
+    NotFound,
+    OutcomeUnknown,
+    ProviderError,
+    Rejected,
+    Transient,
+    Unauthorized,
+)
+from providers.btcpay import wire
+
+T = TypeVar("T")
+
+RETRY_AFTER_SECONDS_MAX = 3600
+MESSAGE_MAX = 500
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+
+class Greenfield:
+    """Raises ProviderErrors only."""
+
+    def __init__(self, http: HttpClient, base_url: str, api_key: str) -> None:
+        self._http = http
+        self._root = base_url.rstrip("/") + "/api/v1"
+        self._headers = {"Authorization": f"token {api_key}", "Accept": "application/json"}
+
+    async def ask(
+        self, path: str, shape: type[T], query: list[tuple[str, str]] | None = None, *, seconds: float | None = None
+    ) -> T:
+        """GET. `path` is below /api/v1; `seconds` limits the wait for the answer."""
+        return self._read(await self._call("GET", path + _query(query), None, seconds), shape)
+
+    async def tell(self, method: str, path: str, body: object, shape: type[T]) -> T:
+        """What may be sent twice without harm."""
+        return self._read(await self._call(method, path, body, None), shape)
+
+    async def remove(self, path: str) -> None:
+        self._check(await self._call("DELETE", path, None, None))
+
+    async def create(self, path: str, body: object, shape: type[T], *, seconds: float) -> T:
+        """POST what must not be made twice: OutcomeUnknown wherever it may have been made."""
+        try:
+            answer = await self._http.request(
+                "POST", self._root + path, headers=self._headers, json=msgspec.to_builtins(body), read_seconds=seconds
+            )
+        except NetworkError as error:
+            if error.outcome_unknown:
+                raise OutcomeUnknown(f"BTCPay did not answer: {error}") from error
+            raise Transient(f"BTCPay cannot be reached: {error}") from error
+        except (ResponseTooLarge, NotJson) as error:
+            raise OutcomeUnknown(f"BTCPay's answer cannot be read: {error}") from error
+        if answer.status >= 500:
+            raise OutcomeUnknown(f"BTCPay answered {answer.status}", _retry_after(answer))
+        try:
+            return self._read(answer, shape)
+        except Malformed as error:
+            raise OutcomeUnknown(str(error)) from error
+
+    async def _call(self, method: str, path: str, body: object, seconds: float | None) -> Answer:
+        try:
+            return await self._http.request(
+                method,
+                self._root + path,
+                headers=self._headers,
+                json=None if body is None else msgspec.to_builtins(body),
+                read_seconds=seconds,
+            )
+        except NetworkError as error:
+            raise Transient(f"BTCPay cannot be reached: {error}") from error
+        except (ResponseTooLarge, NotJson) as error:
+            raise Malformed(f"BTCPay's answer cannot be read: {error}") from error
+
+    def _read(self, answer: Answer, shape: type[T]) -> T:
+        self._check(answer)
+        try:
+            return msgspec.json.decode(answer.body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Malformed(f"BTCPay's answer does not fit its contract: {error}") from error
+
+    def _check(self, answer: Answer) -> None:
+        if not 200 <= answer.status < 300:
+            raise error_of(answer)
+
+
+def segment(name: str) -> str:
+    """An id as part of a path. One that BTCPay cannot have given is not found, without asking."""
+    if _ID.fullmatch(name) is None:
+        raise NotFound("BTCPay has no such id")
+    return quote(name, safe="")
+
+
+def error_of(answer: Answer) -> ProviderError:
+    """By what the caller may do next; the text is for the operator."""
+    status, problem = answer.status, _problem(answer.body)
+    said = problem.message[:MESSAGE_MAX]
+    if status in (408, 429) or status >= 500:
+        return Transient(f"BTCPay answered {status} {said}".rstrip(), _retry_after(answer))
+    if status == 401:
+        return Unauthorized("BTCPay does not know this API key (any more)")
+    if status == 403:
+        return Forbidden(f"BTCPay forbids this: {said or problem.code}", missing=problem.missing_permission)
+    if status == 404 and problem.code:
+        return NotFound(said or problem.code)
+    if status in (400, 409, 422):
+        return Rejected(f"BTCPay refuses this: {said or problem.code or status}")
+    # A page of a proxy says nothing about what BTCPay knows.
+    return Malformed(f"BTCPay's API does not answer so ({status}): is this its address?")
+
+
+def _problem(body: bytes) -> wire.Problem:
+    """One problem, or the list of fields that comes with 422; empty when it is neither."""
+    try:
+        found = msgspec.json.decode(body, type=wire.Problem | list[wire.FieldProblem])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return wire.Problem()
+    if isinstance(found, wire.Problem):
+        return found
+    return wire.Problem(message="; ".join(f"{field.path}: {field.message}" for field in found))
+
+
+def _retry_after(answer: Answer) -> int | None:
+    text = answer.headers.get("retry-after", "")
+    return min(int(text), RETRY_AFTER_SECONDS_MAX) if _SECONDS.fullmatch(text) else None
+
+
+def _query(pairs: list[tuple[str, str]] | None) -> str:
+    return "?" + urlencode(pairs) if pairs else ""
