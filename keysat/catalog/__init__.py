@@ -1,0 +1,1 @@
+"""What is sold: products, tiers (policies), offers, features, and the namespace of typed codes."""

@@ -1,0 +1,128 @@
+"""What is sold. Amounts are minor units of the product's currency; slugs never change once written."""
+
+from datetime import datetime
+from typing import Any, NewType
+from uuid import UUID
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.orm import Mapped, mapped_column
+
+from keysat.infra.tables import Base
+
+ProductId = NewType("ProductId", UUID)
+FeatureId = NewType("FeatureId", UUID)
+PolicyId = NewType("PolicyId", UUID)
+OfferId = NewType("OfferId", UUID)
+
+
+class Product(Base):
+    """`id` stands in every key sold, so it is random and tells nothing."""
+
+    __tablename__ = "products"
+
+    id: Mapped[ProductId] = mapped_column(UuidType(), primary_key=True)
+    slug: Mapped[str] = mapped_column(String(63), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text, default="")
+    price_currency: Mapped[str] = mapped_column(String(3))
+    price_value: Mapped[int]
+    active: Mapped[bool] = mapped_column(default=True)
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    __table_args__ = (CheckConstraint("price_value >= 0", name="price"),)
+
+
+class Feature(Base):
+    """One entry of a product's entitlement catalog: what a tier's entitlements may name."""
+
+    __tablename__ = "features"
+
+    id: Mapped[FeatureId] = mapped_column(UuidType(), primary_key=True)
+    product_id: Mapped[ProductId] = mapped_column(UuidType(), ForeignKey("products.id"))
+    slug: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text, default="")
+    position: Mapped[int]
+
+    __table_args__ = (UniqueConstraint("product_id", "slug"),)
+
+
+class Policy(Base):
+    """A tier. `price_value` None takes the product's price, 0 is free; `max_machines` 0 is unlimited."""
+
+    __tablename__ = "policies"
+
+    id: Mapped[PolicyId] = mapped_column(UuidType(), primary_key=True)
+    product_id: Mapped[ProductId] = mapped_column(UuidType(), ForeignKey("products.id"))
+    slug: Mapped[str] = mapped_column(String(63))
+    name: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text, default="")
+    price_value: Mapped[int | None]
+    duration_seconds: Mapped[int] = mapped_column(default=0)
+    grace_seconds: Mapped[int] = mapped_column(default=0)
+    max_machines: Mapped[int] = mapped_column(default=1)
+    seats_evict_after_days: Mapped[int | None]
+    is_trial: Mapped[bool] = mapped_column(default=False)
+    trial_days: Mapped[int] = mapped_column(default=0)
+    is_recurring: Mapped[bool] = mapped_column(default=False)
+    period_count: Mapped[int | None]
+    period_unit: Mapped[str | None] = mapped_column(String(8))
+    grace_period_days: Mapped[int] = mapped_column(default=7)
+    renewal_lead_days: Mapped[int] = mapped_column(default=3)
+    tier_rank: Mapped[int | None]
+    entitlements: Mapped[list[str]] = mapped_column(JSON, default=list)
+    marketing_bullets: Mapped[list[str]] = mapped_column(JSON, default=list)
+    marketing_bullets_position: Mapped[str] = mapped_column(String(8), default="above")
+    hidden_entitlements: Mapped[list[str]] = mapped_column(JSON, default=list)
+    highlighted: Mapped[bool] = mapped_column(default=False)
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
+    active: Mapped[bool] = mapped_column(default=True)
+    public: Mapped[bool] = mapped_column(default=True)
+    archived_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("product_id", "slug"),
+        CheckConstraint("price_value IS NULL OR price_value >= 0", name="price"),
+        CheckConstraint("(period_count IS NULL) = (period_unit IS NULL)", name="period"),
+        CheckConstraint("period_count IS NOT NULL OR NOT is_recurring", name="recurring"),
+    )
+
+
+class Offer(Base):
+    """Another price and period of the same tier, which has its own as the default. No period: bought once."""
+
+    __tablename__ = "offers"
+
+    id: Mapped[OfferId] = mapped_column(UuidType(), primary_key=True)
+    policy_id: Mapped[PolicyId] = mapped_column(UuidType(), ForeignKey("policies.id"))
+    slug: Mapped[str] = mapped_column(String(63))
+    price_value: Mapped[int]
+    period_count: Mapped[int | None]
+    period_unit: Mapped[str | None] = mapped_column(String(8))
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("policy_id", "slug"),
+        CheckConstraint("price_value >= 0", name="price"),
+        CheckConstraint("(period_count IS NULL) = (period_unit IS NULL)", name="period"),
+    )
+
+
+class Code(Base):
+    """The one namespace of everything a buyer may type: discount codes, free-license codes, coupons.
+
+    `code` is normalised (`catalog.read.normal_code`); each `kind` keeps its particulars in a table of its own.
+    """
+
+    __tablename__ = "codes"
+
+    code: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime]

@@ -1,0 +1,1 @@
+"""Who buys: the only home of e-mail, name and note."""

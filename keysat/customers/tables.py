@@ -1,0 +1,27 @@
+"""Who buys. Personal data of buyers lives here alone; every other table holds a `customer_id`."""
+
+from datetime import datetime
+from typing import NewType
+from uuid import UUID
+
+from sqlalchemy import String, Text
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.orm import Mapped, mapped_column
+
+from keysat.infra.tables import Base
+
+CustomerId = NewType("CustomerId", UUID)
+
+
+class Customer(Base):
+    """`email` as it was typed; `email_normal` is what addresses are compared by. Both are None once erased."""
+
+    __tablename__ = "customers"
+
+    id: Mapped[CustomerId] = mapped_column(UuidType(), primary_key=True)
+    email: Mapped[str | None] = mapped_column(String(254))
+    email_normal: Mapped[str | None] = mapped_column(String(254), unique=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+    note: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    erased_at: Mapped[datetime | None]
