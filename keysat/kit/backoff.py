@@ -1,0 +1,37 @@
+"""How long to wait before trying again."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """`delays` one after the other, after that `then` for ever; None means that the tries are used up."""
+
+    delays: tuple[timedelta, ...]
+    then: timedelta | None
+
+    def after(self, failures: int) -> timedelta | None:
+        """The wait after so many failures in a row, at least one. None: give up."""
+        if failures < 1:
+            raise ValueError(f"there is nothing to wait for after {failures} failures")
+        return self.delays[failures - 1] if failures <= len(self.delays) else self.then
+
+
+def doubling(first: timedelta, most: timedelta) -> Backoff:
+    """first, 2 x first, 4 x first ... and `most` for ever. Raises ValueError unless 0 < first."""
+    if first <= timedelta(0):
+        raise ValueError(f"a delay that doubles begins above zero, not at {first}")
+    delays: list[timedelta] = []
+    delay = first
+    while delay < most:
+        delays.append(delay)
+        delay *= 2
+    return Backoff(tuple(delays), most)
+
+
+def with_jitter(delay: timedelta, fraction: Fraction, percent: int) -> timedelta:
+    """The delay and up to `percent` of it more, by a `fraction` in [0, 1): never sooner."""
+    added = delay // timedelta(microseconds=1) * fraction * percent // 100
+    return delay + timedelta(microseconds=added)
