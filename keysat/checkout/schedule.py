@@ -1,0 +1,67 @@
+"""When to look at an order next: pure, after `payment-rails.md` 6.5."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from keysat.checkout.tables import OrderStatus
+from keysat.kit.backoff import Backoff, with_jitter
+
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+OPEN_FOR = 15 * MINUTE  # how long a buyer has to pay
+MONITOR_FOR = 7 * DAY  # how long the provider watches the chain for what was seen
+WATCH_AFTER_MONITOR = 7 * DAY  # how long we look for late money after that
+PAGE_EVERY = 3 * SECOND  # a buyer who waits on the page makes us look this often
+DRAFT_FOR = 10 * MINUTE  # a draft whose invoice is not found by then was never opened
+
+AFTER_THE_END = (5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY)  # then daily
+AFTER_THE_SALE = (HOUR, DAY)
+PROVIDER_DOWN = Backoff((5 * SECOND, 15 * SECOND, MINUTE, 3 * MINUTE), then=10 * MINUTE)
+FULFIL_AGAIN = Backoff((MINUTE, 10 * MINUTE, HOUR), then=DAY)
+JITTER_PERCENT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Of one order, as they stand after the look."""
+
+    status: OrderStatus
+    status_at: datetime
+    opened_at: datetime
+    watch_until: datetime
+    monitor_until: datetime
+    failures: int  # of fulfilling
+    money_is_near: bool  # seen late, not yet confirmed
+
+
+def next_look(times: Times, now: datetime) -> datetime | None:
+    """None: never again by itself."""
+    match times.status:
+        case OrderStatus.DRAFT:
+            return now + 30 * SECOND
+        case OrderStatus.AWAITING:
+            return now + (30 * SECOND if now - times.opened_at < 5 * MINUTE else MINUTE)
+        case OrderStatus.PROCESSING:
+            return now + (MINUTE if now - times.status_at < 30 * MINUTE else 5 * MINUTE)
+        case OrderStatus.PAID:
+            wait = FULFIL_AGAIN.after(max(times.failures, 1))
+            return now + (wait or DAY)
+        case OrderStatus.FULFILLED:
+            return _first_after(times.status_at, AFTER_THE_SALE, now)
+        case OrderStatus.REVIEW:
+            return None
+        case OrderStatus.UNDERPAID | OrderStatus.EXPIRED | OrderStatus.INVALID:
+            planned = _first_after(times.status_at, AFTER_THE_END, now) or now + DAY
+            if times.money_is_near:
+                planned = min(planned, now + 5 * MINUTE)
+            return planned if planned <= times.watch_until else None
+
+
+def after_failure(failures: int, now: datetime, chance: Fraction) -> datetime:
+    """The provider did not answer: the order stays as it is."""
+    return now + with_jitter(PROVIDER_DOWN.after(failures) or 10 * MINUTE, chance, JITTER_PERCENT)
+
+
+def _first_after(start: datetime, offsets: tuple[timedelta, ...], now: datetime) -> datetime | None:
+    return next((start + offset for offset in offsets if start + offset > now), None)

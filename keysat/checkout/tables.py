@@ -1,0 +1,146 @@
+"""The order: the only thing that money touches. Its states, and the row."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NewType
+from uuid import UUID
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from keysat.infra.leases import Leased
+from keysat.infra.tables import Base
+
+OrderId = NewType("OrderId", UUID)
+
+
+class Purpose(StrEnum):
+    """What an order buys. `checkout/fulfil` has one act for each."""
+
+    PURCHASE = "purchase"
+    MANUAL = "manual"  # issued by the operator, price 0
+
+
+class OrderStatus(StrEnum):
+    DRAFT = "draft"
+    AWAITING = "awaiting"
+    PROCESSING = "processing"
+    PAID = "paid"
+    FULFILLED = "fulfilled"
+    UNDERPAID = "underpaid"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+    REVIEW = "review"
+
+
+class Step(StrEnum):
+    OPEN = "open"  # the provider's invoice is there
+    SEE = "see"  # money is seen, not confirmed
+    UNSEE = "unsee"  # it was replaced or double-spent away
+    PAY = "pay"  # paid, but fulfilling failed
+    FULFIL = "fulfil"
+    FALL_SHORT = "fall_short"
+    RUN_OUT = "run_out"
+    FAIL = "fail"
+    QUESTION = "question"
+
+
+def _leads(to: OrderStatus, step: Step, *origins: OrderStatus) -> dict[tuple[OrderStatus, Step], OrderStatus]:
+    return {(origin, step): to for origin in origins}
+
+
+S = OrderStatus
+ORDER: dict[tuple[OrderStatus, Step], OrderStatus] = {  # architecture.md 5
+    **_leads(S.AWAITING, Step.OPEN, S.DRAFT),
+    **_leads(S.PROCESSING, Step.SEE, S.AWAITING),
+    **_leads(S.AWAITING, Step.UNSEE, S.PROCESSING),
+    # Late money is still money, and the operator may take any order that is not fulfilled for paid.
+    **_leads(S.PAID, Step.PAY, S.AWAITING, S.PROCESSING, S.UNDERPAID, S.EXPIRED, S.INVALID, S.REVIEW),
+    **_leads(
+        S.FULFILLED, Step.FULFIL, S.DRAFT, S.AWAITING, S.PROCESSING, S.PAID, S.UNDERPAID, S.EXPIRED, S.INVALID, S.REVIEW
+    ),
+    **_leads(S.UNDERPAID, Step.FALL_SHORT, S.AWAITING),
+    **_leads(S.EXPIRED, Step.RUN_OUT, S.AWAITING, S.PROCESSING, S.UNDERPAID, S.REVIEW),
+    **_leads(S.INVALID, Step.FAIL, S.DRAFT, S.AWAITING, S.PROCESSING, S.REVIEW),
+    **_leads(S.REVIEW, Step.QUESTION, S.AWAITING, S.PROCESSING, S.UNDERPAID, S.EXPIRED, S.INVALID),
+}
+
+PUBLIC_WORD = {  # contract 8.4: SDKs wait for ever on any other word
+    S.DRAFT: "pending",
+    S.AWAITING: "pending",
+    S.PROCESSING: "pending",
+    S.PAID: "pending",
+    S.FULFILLED: "settled",
+    S.UNDERPAID: "expired",
+    S.EXPIRED: "expired",
+    S.INVALID: "invalid",
+    S.REVIEW: "pending",
+}
+
+
+class Order(Leased, Base):
+    """`invoice_id` opens the key, so it is a random token; `support_reference` may be mailed around and opens nothing.
+
+    Money: `base_value` and `listed_value` are the price before and after discount in minor units of `listed_currency`;
+    `amount_sats` and `base_sats` the same in sats. `exchange_rate_centibps` is the price of one BTC in 1/10,000 of the
+    currency's unit; for prices in SAT all rate fields are null.
+    Times: `status_at` last change of status; `expires_at` when the open offer to pay ends; `watch_until` when nobody
+    looks for late money any more; `next_look_at` when the reconciler looks next, null: never again by itself.
+    """
+
+    __tablename__ = "orders"
+
+    id: Mapped[OrderId] = mapped_column(primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(String(64), unique=True)
+    support_reference: Mapped[str] = mapped_column(String(16), unique=True)
+    purpose: Mapped[Purpose]
+    status: Mapped[OrderStatus]
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("products.id"))
+    policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("policies.id"))
+    offer_id: Mapped[UUID | None] = mapped_column(ForeignKey("offers.id"))
+    customer_id: Mapped[UUID | None] = mapped_column(ForeignKey("customers.id"))
+    license_id: Mapped[UUID | None]  # what it made, or is to change
+
+    listed_currency: Mapped[str] = mapped_column(String(3))
+    listed_value: Mapped[int]
+    base_value: Mapped[int]
+    amount_sats: Mapped[int]
+    base_sats: Mapped[int]
+    exchange_rate_centibps: Mapped[int | None]
+    exchange_rate_source: Mapped[str | None] = mapped_column(String(200))
+    exchange_rate_evidence: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
+
+    redirect_url: Mapped[str | None] = mapped_column(Text)
+    rail: Mapped[str | None] = mapped_column(String(16))
+    buyer_hash: Mapped[str | None] = mapped_column(String(64))  # of the buy page's cookie
+
+    created_at: Mapped[datetime]
+    status_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    watch_until: Mapped[datetime]
+    next_look_at: Mapped[datetime | None]
+    looked_at: Mapped[datetime | None]
+    look_failures: Mapped[int] = mapped_column(default=0)
+    nudges: Mapped[int] = mapped_column(default=0)  # counted, so that a look can tell whether one came meanwhile
+
+    paid_at: Mapped[datetime | None]
+    paid_attempt_id: Mapped[UUID | None] = mapped_column(ForeignKey("payment_attempts.id", use_alter=True))
+    paid_how: Mapped[str | None] = mapped_column(String(32))  # in_time, late, marked, by_operator, free
+    failure: Mapped[str | None] = mapped_column(String(64))
+    failures: Mapped[int] = mapped_column(default=0)  # of fulfilling
+
+    __table_args__ = (
+        Index(
+            "ix_orders_due",
+            "next_look_at",
+            sqlite_where=text("next_look_at IS NOT NULL"),
+            postgresql_where=text("next_look_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_orders_buyer",
+            "buyer_hash",
+            sqlite_where=text("buyer_hash IS NOT NULL"),
+            postgresql_where=text("buyer_hash IS NOT NULL"),
+        ),
+        Index("ix_orders_status", "status", "created_at"),
+    )

@@ -1,0 +1,37 @@
+"""Facts that are written once for a shop's whole life: its mode, the vault key's check value, the admin key's hash."""
+
+from enum import StrEnum
+
+from sqlalchemy import select
+
+from keysat.infra.tables import House
+from keysat.infra.work import Read, Work
+
+
+class Mode(StrEnum):
+    """Written at `init` or `demo`, never changed. A sandbox shop has its own issuer key and takes play money."""
+
+    LIVE = "live"
+    SANDBOX = "sandbox"
+
+
+async def fact(read: Read, name: str) -> str | None:
+    return await read.session.scalar(select(House.value).where(House.name == name))
+
+
+async def write_once(work: Work, name: str, value: str) -> str:
+    """Write the fact unless it is there; returns what stands there afterwards."""
+    await work.session.execute(
+        work.insert(House)
+        .values(name=name, value=value, written_at=work.now)
+        .on_conflict_do_nothing(index_elements=["name"])
+    )
+    standing = await fact(work, name)
+    assert standing is not None  # noqa: S101  written a moment ago, in this transaction
+    return standing
+
+
+async def mode_of(read: Read) -> Mode | None:
+    """None: nobody has set this shop up yet."""
+    value = await fact(read, "mode")
+    return Mode(value) if value is not None else None

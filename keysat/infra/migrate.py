@@ -1,0 +1,59 @@
+"""Bring a database to this release's schema, at start, on a connection and in a transaction of our own.
+
+A migration that fails leaves nothing behind. Revisions are named `<major>_<number>`: within a major number migrations
+only add, so the previous release starts on a newer database of the same major with a warning, and refuses a newer major.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+import keysat
+from keysat.infra.store import Store
+
+SCRIPTS = Path(keysat.__file__).parent / "migrations"
+
+
+class NewerDatabase(Exception):
+    """The database belongs to a later major release; this one must not touch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """Revisions before and after; `is_ahead` when the database is newer than this release, and usable all the same."""
+
+    before: str | None
+    after: str
+    is_ahead: bool = False
+
+
+async def migrate(store: Store) -> Migrated:
+    """Raises NewerDatabase."""
+    async with store.engine.begin() as connection:
+        return await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> Migrated:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7234)")  # two daemons start at once
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.attributes["connection"] = connection
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
+    assert head is not None  # noqa: S101  the package ships at least one
+    before = MigrationContext.configure(connection).get_current_revision()
+    if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
+        if int(before.split("_")[0]) > int(head.split("_")[0]):
+            raise NewerDatabase(
+                f"The database was written by a newer Keysat (schema {before}, this one knows {head}). "
+                "Install that release again, or restore a backup made before the update."
+            )
+        return Migrated(before, before, is_ahead=True)
+    command.upgrade(config, "head")
+    return Migrated(before, head)

@@ -1,0 +1,104 @@
+"""The sealer: gives committed events their place in one gapless order, and chains them by hash.
+
+A lower event id can be committed after a higher one (PostgreSQL), so no reader follows `events.id`. One sealer at a time
+takes what is committed and unsealed, in id order: SQLite's write lock or a PostgreSQL advisory lock keeps it alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, text, update
+
+from keysat.infra.events import Actor, origin_hash, seal_hash
+from keysat.infra.store import Store
+from keysat.infra.tables import EventOrigin, EventRow, EventSeal
+from keysat.infra.work import Read, Work
+
+BATCH = 500
+SEALER = Actor("job:seal")
+ADVISORY_LOCK = 0x6B657973  # "keys"
+GENESIS = ""
+
+
+async def seal(store: Store, now: datetime) -> int:
+    """Seal what is there; returns how many events. Safe to repeat, and from any number of processes."""
+    total = 0
+    while True:
+        async with store.work(now, SEALER) as work:
+            sealed = await _seal_batch(work)
+        total += sealed
+        if sealed < BATCH:
+            return total
+
+
+async def _seal_batch(work: Work) -> int:
+    if work.dialect == "postgresql":
+        await work.session.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+    waiting = (
+        await work.session.scalars(select(EventRow).where(~EventRow.sealed).order_by(EventRow.id).limit(BATCH))
+    ).all()
+    if not waiting:
+        return 0
+    last = (
+        await work.session.execute(
+            select(EventSeal.position, EventSeal.hash).order_by(EventSeal.position.desc()).limit(1)
+        )
+    ).first()
+    position, previous = (last[0], last[1]) if last else (0, GENESIS)
+    seals: list[dict[str, object]] = []
+    for row in waiting:
+        position += 1
+        previous = _hash_of(row, position, previous)
+        seals.append({"position": position, "event_id": row.id, "hash": previous})
+    await work.session.execute(insert(EventSeal), seals)
+    await work.session.execute(
+        update(EventRow)
+        .where(EventRow.id.in_([row.id for row in waiting]))
+        .values(sealed=True)
+        .execution_options(synchronize_session=False)
+    )
+    work.wake("seals")
+    return len(waiting)
+
+
+def _hash_of(row: EventRow, position: int, previous: str) -> str:
+    return seal_hash(previous, position, row.id, row.at, row.name, row.actor, row.body, row.origin_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What walking the chain found. `broken_at` is the first position that does not fit, with the reason."""
+
+    checked: int
+    broken_at: int | None = None
+    reason: str = ""
+
+
+async def verify(read: Read) -> Verification:
+    """Walk the whole chain: positions without a gap, every hash right, every origin that still stands unaltered."""
+    checked, previous = 0, GENESIS
+    while True:
+        rows = (
+            await read.session.execute(
+                select(EventSeal, EventRow, EventOrigin)
+                .join(EventRow, EventRow.id == EventSeal.event_id)
+                .outerjoin(EventOrigin, EventOrigin.event_id == EventRow.id)
+                .where(EventSeal.position > checked)
+                .order_by(EventSeal.position)
+                .limit(BATCH)
+            )
+        ).all()
+        for sealed, row, origin in rows:
+            checked += 1
+            if sealed.position != checked:
+                return Verification(checked, checked, f"position {checked} is missing")
+            if sealed.hash != _hash_of(row, checked, previous):
+                return Verification(checked, checked, f"event {row.id} was altered")
+            if origin and row.origin_hash != origin_hash(origin.salt, origin.credential, origin.address):
+                return Verification(checked, checked, f"the origin of event {row.id} was altered")
+            previous = sealed.hash
+        if len(rows) < BATCH:
+            total = await read.session.scalar(select(func.count()).select_from(EventSeal))
+            if total != checked:
+                return Verification(checked, checked + 1, f"{total} seals, but only {checked} in an unbroken row")
+            return Verification(checked)

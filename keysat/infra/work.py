@@ -1,0 +1,154 @@
+"""Read and Work: what a function is handed when it may look at, or change, the database.
+
+`Work` in a signature means: inside one transaction, database only. It carries the moment, the actor and the source of
+chance, so that nothing below reads a clock. Only `Store` commits.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from sqlalchemy import insert, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped
+from sqlalchemy.orm.attributes import set_committed_value
+
+from keysat.infra.events import Actor, Happening, origin_hash
+from keysat.infra.tables import AttentionRow, Base, EventOrigin, EventRow
+from keysat.kit.errors import Conflict, NotFound
+from keysat.kit.ids import Chance, random_uuid, token, uuid7
+from keysat.kit.states import next_state
+
+Row = TypeVar("Row", bound=Base)
+State = TypeVar("State", bound=StrEnum)
+Step = TypeVar("Step", bound=StrEnum)
+
+
+class Stateful(Protocol[State]):
+    """A row with an id and a status that only `Work.advance` writes."""
+
+    id: Mapped[UUID]
+    status: Mapped[State]
+
+
+class Read:
+    """A snapshot of the database. Writing through it fails."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def get(self, model: type[Row], key: object) -> Row:
+        """The row with this primary key; raises NotFound."""
+        row = await self.session.get(model, key)
+        if row is None:
+            raise NotFound(f"There is no {model.__name__.lower()} {key}.")
+        return row
+
+    @property
+    def dialect(self) -> str:
+        return self.session.get_bind().dialect.name
+
+
+class Work(Read):
+    """One transaction. `record` and `attend` say what happened; both are written with it, or not at all."""
+
+    def __init__(self, session: AsyncSession, now: datetime, actor: Actor, chance: Chance) -> None:
+        super().__init__(session)
+        self.now = now
+        self.actor = actor
+        self.chance = chance
+        self.happenings: list[Happening] = []
+        self.topics: set[str] = set()
+
+    def new_id(self) -> UUID:
+        """A UUIDv7 of this transaction's moment: rows that are made together lie together."""
+        return uuid7(self.now, self.chance)
+
+    def secret_id(self) -> UUID:
+        """A random UUID, for ids that stand in keys: it does not tell when and in what order something was sold."""
+        return random_uuid(self.chance)
+
+    def token(self, bits: int = 160) -> str:
+        return token(self.chance, bits)
+
+    def record(self, happening: Happening) -> None:
+        self.happenings.append(happening)
+        self.topics.add("events")
+
+    def wake(self, topic: str) -> None:
+        """Tell the job of this name, once the transaction is committed, that there is something to do."""
+        self.topics.add(topic)
+
+    async def attend(self, kind: str, subject: object, reason: str) -> None:
+        """Put something on the "needs attention" list. An open row of the same kind and subject stays as it is."""
+        await self.session.execute(
+            self.insert(AttentionRow)
+            .values(kind=kind, subject=str(subject), reason=reason, called_at=self.now)
+            .on_conflict_do_nothing(index_elements=["kind", "subject"], index_where=AttentionRow.settled_at.is_(None))
+        )
+
+    async def advance(
+        self, table: Mapping[tuple[State, Step], State], row: Stateful[State], step: Step, **values: object
+    ) -> None:
+        """Take a step of a state table: a compare-and-set on `status` that writes `values` with it.
+
+        Raises IllegalStep when the table has no such step, Conflict when another transaction was faster.
+        """
+        model = type(row)
+        old, new = row.status, next_state(table, row.status, step)  # pyright: ignore[reportArgumentType]
+        done = await self.session.execute(
+            update(model)  # pyright: ignore[reportArgumentType]
+            .where(model.id == row.id, model.status == old)
+            .values(status=new, **values)
+            .returning(model.id)
+            .execution_options(synchronize_session=False)
+        )
+        if done.first() is None:
+            raise Conflict("This was changed by someone else a moment ago. Look again and repeat.")
+        for name, value in {"status": new, **values}.items():
+            set_committed_value(row, name, value)
+
+    def insert(self, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
+        """The database's own INSERT, which knows ON CONFLICT (the same words on both)."""
+        return postgresql.insert(model) if self.dialect == "postgresql" else sqlite.insert(model)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None, None]:
+        """What raises inside leaves nothing behind, neither rows nor events; the transaction goes on."""
+        told = len(self.happenings)
+        try:
+            async with self.session.begin_nested():
+                yield
+        except BaseException:
+            del self.happenings[told:]
+            raise
+
+    async def write_events(self) -> None:
+        """Called once by Store, right before the commit."""
+        if not self.happenings:
+            return
+        salts = [token(self.chance) if self.actor.is_personal else None for _ in self.happenings]
+        who = self.actor
+        rows = [
+            {
+                "at": self.now,
+                "name": happening.name,
+                "subject": happening.subject,
+                "actor": who.kind,
+                "body": happening.body(),
+                "origin_hash": origin_hash(salt, who.credential, who.address) if salt else None,
+                "sealed": False,
+            }
+            for happening, salt in zip(self.happenings, salts, strict=True)
+        ]
+        ids = await self.session.scalars(insert(EventRow).returning(EventRow.id, sort_by_parameter_order=True), rows)
+        if who.is_personal:
+            origins = [
+                {"event_id": event_id, "salt": salt, "credential": who.credential, "address": who.address}
+                for event_id, salt in zip(ids, salts, strict=True)
+            ]
+            await self.session.execute(insert(EventOrigin), origins)

@@ -1,0 +1,149 @@
+"""Connecting and disconnecting a provider: an errand, since the account is checked over the network first."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
+from sqlalchemy import select
+
+from keysat.infra.events import Actor, Happening
+from keysat.infra.house import Mode
+from keysat.infra.http import HttpClient
+from keysat.infra.store import Store
+from keysat.infra.vault import Vault
+from keysat.infra.work import Read, Work
+from keysat.kit.clock import Clock
+from keysat.kit.errors import BadRequest, Conflict, KeysatError, UpstreamError
+from keysat.kit.ids import random_uuid
+from keysat.payments.provider import Connection, Forbidden, Network, ProviderError, Rejected, Till, Unauthorized
+from keysat.payments.registry import provider
+from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus
+from keysat.payments.tills import SECRETS
+
+
+class ProviderConnected(Happening, frozen=True, tag="provider.connected"):
+    connection_id: ConnectionId
+    provider: str
+    network: Network
+
+
+class ProviderDisconnected(Happening, frozen=True, tag="provider.disconnected"):
+    connection_id: ConnectionId
+    provider: str
+
+
+def fits(network: Network, mode: Mode) -> bool:
+    """A live shop takes mainnet money only; a sandbox shop takes anything but. Unknown fits nowhere."""
+    if network == Network.UNKNOWN:
+        return False
+    return (network == Network.MAINNET) == (mode == Mode.LIVE)
+
+
+async def connect(
+    store: Store,
+    vault: Vault,
+    http: HttpClient,
+    clock: Clock,
+    mode: Mode,
+    actor: Actor,
+    name: str,
+    fields: Mapping[str, str],
+    public_url: str,
+) -> ConnectionId:
+    """Check the account, keep the connection, register our webhook.
+
+    `fields` as the provider wants them (`url`, `api_key`, `store`, `public_url`). Raises BadRequest with what to mend,
+    Conflict when the account is connected already, UpstreamError when the provider cannot be reached.
+    """
+    maker = provider(name)
+    connection_id = ConnectionId(random_uuid(store.chance))
+    try:
+        connection = await maker.connect_with(fields, str(connection_id), http)
+    except ProviderError as error:
+        raise _told(error, name) from error
+    if not fits(connection.network, mode):
+        raise BadRequest(
+            f"This is a {mode} shop, but the account's money is on {connection.network}. "
+            + (
+                "Connect an account with a mainnet wallet."
+                if mode == Mode.LIVE
+                else "A sandbox shop takes play money only."
+            )
+        )
+    async with store.work(clock.now(), actor) as work:
+        if await _active(work, name, connection.account_id):
+            raise Conflict(f"This {name} account is connected already. Disconnect it first to connect it anew.")
+        work.session.add(_row(work, vault, connection_id, connection))
+        work.record(ProviderConnected(connection_id, name, connection.network))
+    await register_webhook(store, vault, clock, actor, connection_id, maker.open(connection, http), public_url)
+    return connection_id
+
+
+async def register_webhook(
+    store: Store, vault: Vault, clock: Clock, actor: Actor, connection_id: ConnectionId, till: Till, public_url: str
+) -> None:
+    """Register or mend our webhook. A provider that refuses costs only speed: the reconciler still sees every payment."""
+    async with store.read() as read:
+        row = await read.get(ConnectionRow, connection_id)
+        url = f"{public_url}/v1/{row.provider}/webhook/{connection_id}"
+    try:
+        connection = await till.ensure_webhook(url)
+    except ProviderError as error:
+        async with store.work(clock.now(), actor) as work:
+            await work.attend("webhook_missing", connection_id, f"No webhook could be registered: {error}")
+        return
+    async with store.work(clock.now(), actor) as work:
+        row = await work.get(ConnectionRow, connection_id)
+        row.webhook_id = connection.webhook_id
+        row.secrets_sealed = vault.seal(msgspec.json.encode(dict(connection.secrets)), SECRETS)
+
+
+async def disconnect(work: Work, connection_id: ConnectionId) -> None:
+    """Take no more orders through it. What was opened through it is still watched."""
+    row = await work.get(ConnectionRow, connection_id)
+    if row.status == ConnectionStatus.DISCONNECTED:
+        raise Conflict("This connection was disconnected before.")
+    row.status = ConnectionStatus.DISCONNECTED
+    row.disconnected_at = work.now
+    work.record(ProviderDisconnected(connection_id, row.provider))
+
+
+async def _active(read: Read, name: str, account_id: str) -> bool:
+    found = await read.session.scalar(
+        select(ConnectionRow.id).where(
+            ConnectionRow.provider == name,
+            ConnectionRow.account_id == account_id,
+            ConnectionRow.status == ConnectionStatus.ACTIVE,
+        )
+    )
+    return found is not None
+
+
+async def has_connection(read: Read, name: str) -> bool:
+    """Whether a connection of this provider was ever made."""
+    found = await read.session.scalar(select(ConnectionRow.id).where(ConnectionRow.provider == name).limit(1))
+    return found is not None
+
+
+def _row(work: Work, vault: Vault, connection_id: ConnectionId, connection: Connection) -> ConnectionRow:
+    known = replace(connection, id=str(connection_id))
+    return ConnectionRow(
+        id=connection_id,
+        provider=known.provider,
+        label=known.label,
+        base_url=known.base_url,
+        public_url=known.public_url,
+        account_id=known.account_id,
+        secrets_sealed=vault.seal(msgspec.json.encode(dict(known.secrets)), SECRETS),
+        network=known.network,
+        webhook_id=known.webhook_id,
+        status=ConnectionStatus.ACTIVE,
+        connected_at=work.now,
+    )
+
+
+def _told(error: ProviderError, name: str) -> KeysatError:
+    """The operator's own provider may speak to the operator: its words say which permission to tick."""
+    if isinstance(error, (Rejected, Unauthorized, Forbidden)):
+        return BadRequest(f"{name} refused the connection: {error}")
+    return UpstreamError(f"{name} cannot be reached: {error}")

@@ -1,0 +1,36 @@
+"""Ask one public source: one GET, without redirects, within the limits of `payment-rails.md` 4.2, item 1."""
+
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from keysat.infra.http import HttpClient
+from keysat.kit.clock import Clock
+from keysat.payments.rates.quotes import Quote
+from keysat.payments.rates.sources import Source, SourceFailed
+
+_HEADERS = {"accept": "application/json"}
+
+
+async def fetch(source: Source, currency: str, http: HttpClient, clock: Clock) -> Quote | None:
+    """None: the source has no opinion. Raises SourceFailed, and what HttpClient and the parser raise."""
+    answer = await http.request("GET", source.url(currency), headers=_HEADERS)
+    now = clock.now()
+    if answer.status != 200:
+        raise SourceFailed(
+            f"status {answer.status}",
+            throttled=answer.status == 429,
+            retry_after_seconds=_retry_after_seconds(answer.headers.get("retry-after"), now),
+        )
+    return source.parse(answer.json(), currency, now)
+
+
+def _retry_after_seconds(text: str | None, now: datetime) -> int | None:
+    """RFC 9110, 10.2.3: seconds or a date; None for anything else."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text[:9])
+    try:
+        return max(0, int((parsedate_to_datetime(text) - now).total_seconds()))
+    except (ValueError, TypeError):  # no date; a date without a zone
+        return None

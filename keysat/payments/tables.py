@@ -1,0 +1,97 @@
+"""Connections to providers, the attempts to be paid through them, and the hints they send."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from keysat.infra.tables import Base
+from keysat.payments.provider import Network, PayState
+
+ConnectionId = NewType("ConnectionId", UUID)
+AttemptId = NewType("AttemptId", UUID)
+
+
+class ConnectionStatus(StrEnum):
+    ACTIVE = "active"
+    DISCONNECTED = "disconnected"  # the row stays: its orders go on being watched as long as the credential holds
+
+
+class ConnectionRow(Base):
+    """One account at one provider. `id` is random: it is the unguessable part of the webhook's path."""
+
+    __tablename__ = "provider_connections"
+
+    id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(String(32))
+    label: Mapped[str] = mapped_column(String(200))
+    base_url: Mapped[str] = mapped_column(String(2000))
+    public_url: Mapped[str | None] = mapped_column(String(2000))
+    account_id: Mapped[str] = mapped_column(String(200))
+    secrets_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    network: Mapped[Network]
+    webhook_id: Mapped[str | None] = mapped_column(String(200))
+    status: Mapped[ConnectionStatus]
+    health: Mapped[dict[str, object] | None] = mapped_column(JSON)  # what the last look found, for the operator
+    connected_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
+    swept_at: Mapped[datetime | None]  # all invoices created before this moment were looked through
+    disconnected_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(
+            "ux_provider_connections_account",
+            "provider",
+            "account_id",
+            unique=True,
+            sqlite_where=text("status = 'active'"),
+            postgresql_where=text("status = 'active'"),
+        ),
+    )
+
+
+class Attempt(Base):
+    """One try to be paid for one order. Written before the provider is asked, so that no crash loses an invoice.
+
+    Price and sats are those of this try: a later try may be quoted anew. `seen_*` is what the provider showed last;
+    it is an observation and decides nothing by itself.
+    """
+
+    __tablename__ = "payment_attempts"
+
+    id: Mapped[AttemptId] = mapped_column(primary_key=True)
+    echo: Mapped[str] = mapped_column(String(64), unique=True)  # random; the provider carries it back to us
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"), index=True)
+    connection_id: Mapped[ConnectionId] = mapped_column(ForeignKey("provider_connections.id"))
+    provider_invoice_id: Mapped[str | None] = mapped_column(String(200))
+    checkout_url: Mapped[str | None] = mapped_column(Text)
+    price_currency: Mapped[str] = mapped_column(String(3))
+    price_minor: Mapped[int]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    monitor_until: Mapped[datetime]
+    failed: Mapped[str | None] = mapped_column(String(64))  # the provider refused to make an invoice
+    seen_state: Mapped[PayState | None]
+    seen_status: Mapped[str | None] = mapped_column(String(64))  # the provider's own words
+    seen_paid_minor: Mapped[int | None]
+    seen_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ux_payment_attempts_invoice", "connection_id", "provider_invoice_id", unique=True),)
+
+
+class NudgeRow(Base):
+    """A provider's message, kept as it came in. It only made us look; nothing is decided from it."""
+
+    __tablename__ = "nudges"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId] = mapped_column(ForeignKey("provider_connections.id"))
+    delivery_id: Mapped[str] = mapped_column(String(200))
+    event: Mapped[str] = mapped_column(String(64))
+    invoice_id: Mapped[str | None] = mapped_column(String(200))
+    received_at: Mapped[datetime]
+
+    __table_args__ = (Index("ux_nudges_delivery", "connection_id", "delivery_id", unique=True),)

@@ -1,0 +1,50 @@
+"""The open shop: what every door and job of one process shares, put together from the settings in one place."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from keysat.infra.events import Actor
+from keysat.infra.house import Mode
+from keysat.infra.http import HttpClient
+from keysat.infra.mail import Mailer
+from keysat.infra.settings import Settings
+from keysat.infra.store import Store
+from keysat.infra.telemetry import Telemetry
+from keysat.infra.vault import Vault
+from keysat.infra.work import Read, Work
+from keysat.kit.clock import Clock
+from keysat.kit.ids import Chance
+from keysat.licenses.ring import Ring
+from keysat.payments.rates.board import RateBoard
+from keysat.payments.tills import Tills
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    settings: Settings
+    mode: Mode
+    clock: Clock
+    chance: Chance
+    store: Store
+    telemetry: Telemetry
+    vault: Vault
+    ring: Ring  # the issuer keys, opened
+    http: HttpClient
+    mailer: Mailer
+    board: RateBoard  # BTC rates
+    tills: Tills  # the payment providers' open connections
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    @asynccontextmanager
+    async def work(self, actor: Actor) -> AsyncGenerator[Work, None]:
+        async with self.store.work(self.clock.now(), actor) as work:
+            yield work
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[Read, None]:
+        async with self.store.read() as read:
+            yield read

@@ -1,0 +1,88 @@
+"""What every test may ask for: a real database of its own, a clock that travels, and the shared specifications."""
+
+import os
+import shutil
+from collections.abc import AsyncGenerator, Generator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from keysat.infra.events import Actor
+from keysat.infra.store import Store
+from keysat.kit.ids import SeededChance
+from keysat.schema import metadata
+from tests.postgres import Cluster, find_postgres
+
+TESTER = Actor("test")
+NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "once: does not depend on the kind of database; runs on SQLite alone")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_kind" in metafunc.fixturenames:
+        once = metafunc.definition.get_closest_marker("once")
+        metafunc.parametrize("database_kind", ["sqlite"] if once else ["sqlite", "postgresql"], scope="function")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Specifications of other projects, kept beside the repository."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared/data with other projects' specifications is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    engine = create_engine(f"sqlite:///{path}")
+    metadata.create_all(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster, None, None]:
+    binaries = find_postgres()
+    if binaries is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have PostgreSQL: .ci/run installs it")
+        pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
+    cluster = Cluster(binaries)
+    cluster.start()
+    try:
+        cluster.make_template(metadata)
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str, None, None]:
+    """A new database with the whole schema, of the kind that the test is run for."""
+    if database_kind == "sqlite":
+        path = tmp_path / "keysat.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite+aiosqlite:///{path}"
+    else:
+        cluster: Cluster = request.getfixturevalue("postgres")
+        with cluster.database() as url:
+            yield url
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncGenerator[Store, None]:
+    store = Store(database_url, SeededChance(1))
+    yield store
+    await store.close()
