@@ -42,7 +42,7 @@ class Actor:
 
 
 def origin_hash(salt: str, credential: str | None, address: str | None) -> str:
-    """Commitment to an event's origin: it can be checked while the origin stands, and reveals nothing once it is erased."""
+    """Commitment to an event's origin: checkable while the origin stands, silent once it is erased."""
     return digest(salt, credential or "", address or "")
 
 

@@ -1,7 +1,7 @@
 """Bring a database to this release's schema, at start, on a connection and in a transaction of our own.
 
 A migration that fails leaves nothing behind. Revisions are named `<major>_<number>`: within a major number migrations
-only add, so the previous release starts on a newer database of the same major with a warning, and refuses a newer major.
+only add, so the previous release starts on a newer database of the same major with a warning, and refuses a newer one.
 """
 
 from dataclasses import dataclass

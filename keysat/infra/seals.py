@@ -1,6 +1,6 @@
 """The sealer: gives committed events their place in one gapless order, and chains them by hash.
 
-A lower event id can be committed after a higher one (PostgreSQL), so no reader follows `events.id`. One sealer at a time
+A lower event id can be committed after a higher one (PostgreSQL), so no reader follows `events.id`. One sealer at once
 takes what is committed and unsealed, in id order: SQLite's write lock or a PostgreSQL advisory lock keeps it alone.
 """
 

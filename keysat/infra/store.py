@@ -7,9 +7,10 @@ the file, and readers are truly read-only. PostgreSQL stays at READ COMMITTED; c
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Select, event
 from sqlalchemy.engine import make_url
@@ -51,7 +52,7 @@ class Store:
 
     @asynccontextmanager
     async def work(self, now: datetime, actor: Actor) -> AsyncGenerator[Work, None]:
-        """One transaction: committed when the block ends, or nothing of it. Raises Unavailable when the database is busy."""
+        """One transaction: committed when the block ends, or nothing of it. Raises Unavailable when it is busy."""
         with _busy_is_unavailable():
             async with self._lock, self._writing.begin() as session:
                 work = Work(session, now, actor, self.chance)
@@ -67,7 +68,7 @@ class Store:
             async with self._reading.begin() as session:
                 yield Read(session)
 
-    async def point(self, statement: Select[*tuple[object, ...]], key: object) -> tuple[object, ...] | None:
+    async def point(self, statement: Select[*tuple[Any, ...]], key: object) -> tuple[object, ...] | None:
         """One row by one key (the select's only bind parameter), without a session: 10-20 us on SQLite."""
         return await self._points.row(Point.of(statement, self.engine.dialect), key)
 
@@ -111,7 +112,7 @@ _read_pragmas = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
 
 
 @contextmanager
-def _busy_is_unavailable() -> Iterator[None]:
+def _busy_is_unavailable() -> Generator[None]:
     """A lock that another process holds too long, a deadlock, a lost connection: all mean "a moment later, please"."""
     try:
         yield

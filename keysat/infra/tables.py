@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment. Refuses naive values on the way in; always UTC on the way out, also from SQLite, which forgets zones."""
+    """A moment. Refuses naive values on the way in; always UTC on the way out, also from SQLite, which forgets."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -41,6 +41,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _values(members: type[StrEnum]) -> list[str]:
+    return [member.value for member in members]
 
 
 ROW_ID = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -61,9 +65,7 @@ class Base(DeclarativeBase):
         UUID: UuidType(),
         int: BigInteger,
         bool: Boolean(create_constraint=False),
-        StrEnum: Enum(
-            StrEnum, native_enum=False, length=32, values_callable=lambda members: [member.value for member in members]
-        ),
+        StrEnum: Enum(StrEnum, native_enum=False, length=32, values_callable=_values),
     }
 
 

@@ -99,12 +99,13 @@ class Work(Read):
         Raises IllegalStep when the table has no such step, Conflict when another transaction was faster.
         """
         model = type(row)
+        columns = model.__table__.c
         old, new = row.status, next_state(table, row.status, step)  # pyright: ignore[reportArgumentType]
         done = await self.session.execute(
             update(model)  # pyright: ignore[reportArgumentType]
-            .where(model.id == row.id, model.status == old)
+            .where(columns.id == row.id, columns.status == old)
             .values(status=new, **values)
-            .returning(model.id)
+            .returning(columns.id)
             .execution_options(synchronize_session=False)
         )
         if done.first() is None:

@@ -35,7 +35,7 @@ class Network(StrEnum):
 
 
 class PayState(StrEnum):
-    """State of a provider's invoice. "Paid late" is EXPIRED with `paid_late`: what it means is our policy, not theirs."""
+    """State of a provider's invoice. "Paid late" is EXPIRED with `paid_late`: what it means is our policy."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -134,7 +134,7 @@ class Health:
 
 
 class ProviderError(Exception):
-    """Base of all that a provider may raise. The type tells the caller what it may do next; the text is for the operator."""
+    """Base of what a provider may raise. The type says what the caller may do next; the text is for the operator."""
 
 
 class Transient(ProviderError):
@@ -217,7 +217,7 @@ class Provider(Protocol):
     def open(self, connection: Connection, http: HttpClient) -> Till: ...
 
     async def connect_with(self, fields: Mapping[str, str], connection_id: str, http: HttpClient) -> Connection:
-        """Check the operator's fields (`url`, `api_key`, `store`, `public_url`) against the account, with least privilege.
+        """Check the operator's fields (`url`, `api_key`, `store`, `public_url`) against the account: least privilege.
 
         Returns the connection with its network; raises Unauthorized, Forbidden, Rejected (with what to do), Transient.
         """
