@@ -1,12 +1,13 @@
 """What must not be read from a stolen database: sealed with one key that lives outside it.
 
-The key is KEYSAT_VAULT_KEY, else `vault.key` beside the database. Whoever loses it loses issuer keys and credentials, so
-a backup of the database alone is worth nothing, to a thief and to the operator.
+The key is KEYSAT_VAULT_KEY, else `vault.key` beside the database. Whoever loses it loses issuer keys and credentials: a
+backup of the database alone is worth little, to a thief and to the operator.
 """
 
 import base64
 import os
 import stat
+from contextlib import suppress
 from hashlib import blake2b
 from hmac import compare_digest
 from pathlib import Path
@@ -98,10 +99,8 @@ def _create(path: Path, chance: Chance) -> None:
             file.write(base64.urlsafe_b64encode(chance.bytes(VAULT_KEY_BYTES)) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with suppress(FileExistsError):
             os.link(draft, path)  # unlike a rename, it never replaces a key that is there
-        except FileExistsError:
-            pass
     finally:
         draft.unlink()
     directory = os.open(path.parent, os.O_RDONLY)
