@@ -42,7 +42,7 @@ class Unspeakable:
 
 
 @pytest.fixture
-def stream() -> Generator[io.StringIO]:
+def stream() -> Generator[io.StringIO, None, None]:
     root = logging.getLogger()
     before = root.level
     written = io.StringIO()
