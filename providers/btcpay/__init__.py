@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from keysat.infra.http import HttpClient
-
 from keysat.kit.ids import Chance, SystemChance
 from keysat.payments.provider import Capabilities, Connection, Network, Rail
 from providers.btcpay.connect import connect

@@ -5,7 +5,6 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from keysat.infra.http import HttpClient
-
 from keysat.payments.provider import (
     Connection,
     Forbidden,

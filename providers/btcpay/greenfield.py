@@ -5,8 +5,8 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from keysat.infra.http import Answer, HttpClient, NetworkError, NotJson, ResponseTooLarge
 
+from keysat.infra.http import Answer, HttpClient, NetworkError, ResponseTooLarge
 from keysat.payments.provider import (
     Forbidden,
     Malformed,
@@ -53,13 +53,13 @@ class Greenfield:
         """POST what must not be made twice: OutcomeUnknown wherever it may have been made."""
         try:
             answer = await self._http.request(
-                "POST", self._root + path, headers=self._headers, json=msgspec.to_builtins(body), read_seconds=seconds
+                "POST", self._root + path, headers=self._headers, json=body, read_seconds=seconds
             )
         except NetworkError as error:
             if error.outcome_unknown:
                 raise OutcomeUnknown(f"BTCPay did not answer: {error}") from error
             raise Transient(f"BTCPay cannot be reached: {error}") from error
-        except (ResponseTooLarge, NotJson) as error:
+        except ResponseTooLarge as error:
             raise OutcomeUnknown(f"BTCPay's answer cannot be read: {error}") from error
         if answer.status >= 500:
             raise OutcomeUnknown(f"BTCPay answered {answer.status}", _retry_after(answer))
@@ -74,12 +74,12 @@ class Greenfield:
                 method,
                 self._root + path,
                 headers=self._headers,
-                json=None if body is None else msgspec.to_builtins(body),
+                json=body,
                 read_seconds=seconds,
             )
         except NetworkError as error:
             raise Transient(f"BTCPay cannot be reached: {error}") from error
-        except (ResponseTooLarge, NotJson) as error:
+        except ResponseTooLarge as error:
             raise Malformed(f"BTCPay's answer cannot be read: {error}") from error
 
     def _read(self, answer: Answer, shape: type[T]) -> T:

@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from keysat.infra.http import HttpClient
-
 from keysat.kit.ids import Chance
 from keysat.payments.provider import (
     Connection,

@@ -81,7 +81,7 @@ class World(Protocol):
     async def pay(
         self, invoice_id: str, *, percent: int = 100, rail: Rail = Rail.ONCHAIN, confirmed: bool = True
     ) -> None:
-        """A payment of so many percent of the *price*, now (late when the invoice's time is over), delivered at once."""
+        """A payment of so many percent of the price, now (late when the invoice's time is over), and its messages."""
         ...
 
     async def confirm(self, invoice_id: str) -> None:

@@ -1,0 +1,86 @@
+"""BTCPay's own specification as the judge of what goes to the fake and of what comes from it.
+
+The file stays outside of this repository; without it (a stranger's clone) nothing is judged, and `available()` says so.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from openapi_core import OpenAPI
+from openapi_core.templating.responses.exceptions import ResponseNotFound
+from openapi_core.testing import MockRequest, MockResponse
+from openapi_schema_validator import OAS30Validator
+from werkzeug.datastructures import ImmutableMultiDict
+
+SPECIFICATION = Path(__file__).resolve().parents[3] / "shared" / "data" / "btcpay-2.4.1-merged-fixed.json"
+REASON = "BTCPay's specification is not here (../shared/data)"
+
+UNDOCUMENTED = frozenset({401, 403, 404, 422, 429, 500})
+"""Statuses the server does give where its specification is silent (`payment-rails.md` 1.1)."""
+
+
+def available() -> bool:
+    return SPECIFICATION.exists()
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads(SPECIFICATION.read_text()))
+
+
+@cache
+def _specification() -> OpenAPI:
+    return OpenAPI.from_dict(_document())
+
+
+@cache
+def _event_validator(name: str) -> Any:
+    components = _document()["components"]
+    return OAS30Validator({"components": components, "$ref": f"#/components/schemas/{name}"})
+
+
+def request_of(
+    method: str, path: str, query: list[tuple[str, str]], headers: dict[str, str], body: bytes
+) -> MockRequest:
+    arguments: dict[str, list[str]] = {}
+    for name, value in query:
+        arguments.setdefault(name, []).append(value)
+    return MockRequest(
+        "http://btcpay.test",
+        method.lower(),
+        path,
+        args=cast("Any", ImmutableMultiDict(arguments)),
+        headers={name.title(): value for name, value in headers.items()},
+        data=body or None,
+        content_type=headers.get("content-type", "application/json"),
+    )
+
+
+def faults_of_request(request: MockRequest) -> list[str]:
+    return [_described(error) for error in _specification().iter_request_errors(request)]
+
+
+def faults_of_checkout(checkout: dict[str, Any]) -> list[str]:
+    """The specification lets unknown names through here, and a server would ignore a misspelt one."""
+    known = _document()["components"]["schemas"]["CheckoutOptions"]["properties"]
+    return [f"checkout.{name} is not in the specification" for name in checkout if name not in known]
+
+
+def faults_of_answer(request: MockRequest, status: int, body: bytes) -> list[str]:
+    response = MockResponse(body, status_code=status, content_type="application/json")
+    errors = list(_specification().iter_response_errors(request, response))
+    if status in UNDOCUMENTED and any(isinstance(error, ResponseNotFound) for error in errors):
+        return []
+    return [_described(error) for error in errors]
+
+
+def faults_of_event(kind: str, body: dict[str, Any]) -> list[str]:
+    own = f"Webhook{kind}Event"
+    name = own if own in _document()["components"]["schemas"] else "WebhookInvoiceEvent"
+    return [f"{kind}: {error.message}" for error in _event_validator(name).iter_errors(body)]
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
