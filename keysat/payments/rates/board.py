@@ -38,7 +38,7 @@ Verdict = Accepted | Refusal
 class Pace:
     """`payment-rails.md` 4.2, items 1, 3 and 6. SDK clients give up after 10 s, so a round is well below."""
 
-    source_seconds: int = 5
+    source_seconds: float = 5
     fresh: timedelta = timedelta(seconds=60)
     jitter: Fraction = Fraction(1, 10)  # either way, so that the currencies do not ask all at once
     usable: timedelta = timedelta(minutes=10)

@@ -8,6 +8,7 @@ from keysat.kit.clock import Clock
 from keysat.payments.rates.quotes import Quote
 from keysat.payments.rates.sources import Source, SourceFailed
 
+ANSWER_BYTES_MAX = 256 * 1024  # Coinbase's, the longest, has about 20 KiB
 _HEADERS = {"accept": "application/json"}
 
 
@@ -21,6 +22,8 @@ async def fetch(source: Source, currency: str, http: HttpClient, clock: Clock) -
             throttled=answer.status == 429,
             retry_after_seconds=_retry_after_seconds(answer.headers.get("retry-after"), now),
         )
+    if len(answer.body) > ANSWER_BYTES_MAX:
+        raise SourceFailed(f"an answer of {len(answer.body)} bytes")
     return source.parse(answer.json(), currency, now)
 
 
