@@ -148,7 +148,7 @@ class BtcRate:
 
         Raises ValueError when that is not a positive number.
         """
-        if not price.is_finite() or price.adjusted() > 20:
+        if not price.is_finite() or not -20 <= price.adjusted() <= 20:
             raise ValueError(f"no price of bitcoin: {price} {currency}")
         return cls(currency, half_up(Fraction(price) * _CENTIBPS_PER_MAJOR))
 

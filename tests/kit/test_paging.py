@@ -1,0 +1,78 @@
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keysat.kit.errors import BadRequest
+from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX, Page, decode_cursor, encode_cursor, page_of
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=100)
+parts = st.lists(texts | st.integers(-(2**63) + 1, 2**63 - 1), max_size=3).map(tuple)
+
+
+def cursor_of(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+@given(parts)
+def test_a_cursor_comes_back_as_it_went(given_parts: tuple[str | int, ...]):
+    cursor = encode_cursor(*given_parts)
+    assert cursor.isascii()
+    assert decode_cursor(cursor, len(given_parts)) == given_parts
+
+
+@given(st.text(), st.integers(0, 3))
+def test_any_text_is_a_cursor_or_refused(text: str, length: int):
+    try:
+        found = decode_cursor(text, length)
+    except BadRequest:
+        return
+    assert encode_cursor(*found) == text
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists, max_leaves=5))
+def test_any_json_is_a_cursor_or_refused(value: object):
+    try:
+        found = decode_cursor(cursor_of(value), 1)
+    except BadRequest:
+        return
+    assert type(found[0]) in (str, int)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, {}, "a", [], ["a", "b"], [True], [None], [1.0], [2**63], [["a"]], ["\0"], ["\ud800"], ["a" * 2000]],
+)
+def test_what_no_row_can_have_is_refused(value: object):
+    with pytest.raises(BadRequest, match="next_cursor"):
+        decode_cursor(cursor_of(value), 1)
+
+
+@pytest.mark.parametrize("body", [b"[" * 700, b"[1] ", b"[01]", b"[NaN]", b"[1e400]", b"\xff"])
+def test_what_we_would_not_write_is_refused(body: bytes):
+    with pytest.raises(BadRequest):
+        decode_cursor(base64.urlsafe_b64encode(body).decode().rstrip("="), 1)
+
+
+@given(st.sets(st.integers(0, 50), max_size=30).map(lambda found: sorted(found)), st.integers(1, 7))
+def test_turning_the_pages_shows_every_row_once(rows: list[int], limit: int):
+    seen: list[int] = []
+    after = -1
+    while True:
+        page = page_of([row for row in rows if row > after][: limit + 1], limit, lambda row: (row,))
+        seen += page.items
+        if page.next_cursor is None:
+            break
+        assert len(page.items) == limit
+        after = int(decode_cursor(page.next_cursor, 1)[0])
+    assert seen == rows
+
+
+def test_the_last_page_has_no_next():
+    assert page_of(["a", "b"], 2, lambda row: (row,)) == Page(["a", "b"], None)
+    assert page_of(["a", "b"], 1, lambda row: (row,)) == Page(["a"], encode_cursor("a"))
+    nothing: list[str] = []
+    assert page_of(nothing, LIMIT_DEFAULT, lambda row: (row,)) == Page([], None)
+    assert LIMIT_DEFAULT <= LIMIT_MAX
