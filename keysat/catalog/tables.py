@@ -6,9 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy import Uuid as UuidType
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from keysat.infra.tables import Base
+from keysat.kit.periods import Unit
 
 ProductId = NewType("ProductId", UUID)
 FeatureId = NewType("FeatureId", UUID)
@@ -31,6 +32,8 @@ class Product(Base):
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+    features: Mapped[list["Feature"]] = relationship(order_by="Feature.position", lazy="raise", viewonly=True)
 
     __table_args__ = (CheckConstraint("price_value >= 0", name="price"),)
 
@@ -69,7 +72,7 @@ class Policy(Base):
     trial_days: Mapped[int] = mapped_column(default=0)
     is_recurring: Mapped[bool] = mapped_column(default=False)
     period_count: Mapped[int | None]
-    period_unit: Mapped[str | None] = mapped_column(String(8))
+    period_unit: Mapped[Unit | None]
     grace_period_days: Mapped[int] = mapped_column(default=7)
     renewal_lead_days: Mapped[int] = mapped_column(default=3)
     tier_rank: Mapped[int | None]
@@ -85,6 +88,8 @@ class Policy(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
+    offers: Mapped[list["Offer"]] = relationship(order_by="Offer.price_value, Offer.slug", lazy="raise", viewonly=True)
+
     __table_args__ = (
         UniqueConstraint("product_id", "slug"),
         CheckConstraint("price_value IS NULL OR price_value >= 0", name="price"),
@@ -94,7 +99,7 @@ class Policy(Base):
 
 
 class Offer(Base):
-    """Another price and period of the same tier, which has its own as the default. No period: bought once."""
+    """Another price and period of the same tier, which has its own as the default. No period: the tier's."""
 
     __tablename__ = "offers"
 
@@ -103,7 +108,7 @@ class Offer(Base):
     slug: Mapped[str] = mapped_column(String(63))
     price_value: Mapped[int]
     period_count: Mapped[int | None]
-    period_unit: Mapped[str | None] = mapped_column(String(8))
+    period_unit: Mapped[Unit | None]
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -118,7 +123,7 @@ class Offer(Base):
 class Code(Base):
     """The one namespace of everything a buyer may type: discount codes, free-license codes, coupons.
 
-    `code` is normalised (`catalog.read.normal_code`); each `kind` keeps its particulars in a table of its own.
+    `code` is normalised (`catalog.codes.normal`); each `kind` keeps its particulars in a table of its own.
     """
 
     __tablename__ = "codes"

@@ -1,0 +1,106 @@
+"""What the catalog hands out: frozen copies of its rows."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from keysat.catalog.tables import FeatureId, OfferId, PolicyId, ProductId
+from keysat.kit.money import Money
+from keysat.kit.periods import Period, Unit
+
+
+class FeatureView(msgspec.Struct, frozen=True):
+    id: FeatureId
+    slug: str
+    name: str
+    description: str
+
+
+class ProductView(msgspec.Struct, frozen=True):
+    id: ProductId
+    slug: str
+    name: str
+    description: str
+    price_currency: str
+    price_value: int
+    active: bool
+    details: dict[str, Any]
+    """The operator's free-form metadata. Only its `public` object is for the world."""
+    features: tuple[FeatureView, ...]
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def price(self) -> Money:
+        return Money(self.price_currency, self.price_value)
+
+
+class OfferView(msgspec.Struct, frozen=True):
+    id: OfferId
+    policy_id: PolicyId
+    slug: str
+    price_value: int
+    period_count: int | None
+    period_unit: Unit | None
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def own_period(self) -> Period | None:
+        """None: the tier's period."""
+        return period_of(self.period_count, self.period_unit)
+
+
+class PolicyView(msgspec.Struct, frozen=True):
+    id: PolicyId
+    product_id: ProductId
+    slug: str
+    name: str
+    description: str
+    price_value: int | None
+    duration_seconds: int
+    grace_seconds: int
+    max_machines: int
+    seats_evict_after_days: int | None
+    is_trial: bool
+    trial_days: int
+    is_recurring: bool
+    period_count: int | None
+    period_unit: Unit | None
+    grace_period_days: int
+    renewal_lead_days: int
+    tier_rank: int | None
+    entitlements: tuple[str, ...]
+    marketing_bullets: tuple[str, ...]
+    marketing_bullets_position: str
+    hidden_entitlements: tuple[str, ...]
+    highlighted: bool
+    details: dict[str, Any]
+    active: bool
+    public: bool
+    archived_at: datetime | None
+    offers: tuple[OfferView, ...]
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def is_open(self) -> bool:
+        """Anyone may buy it. What is not open is given by the operator, a coupon or an import."""
+        return self.active and self.public and self.archived_at is None
+
+    @property
+    def period(self) -> Period | None:
+        """None: bought once."""
+        return period_of(self.period_count, self.period_unit) if self.is_recurring else None
+
+
+class CodeView(msgspec.Struct, frozen=True):
+    code: str
+    kind: str
+    created_at: datetime
+
+
+def period_of(count: int | None, unit: Unit | None) -> Period | None:
+    return Period(count, unit) if count is not None and unit is not None else None
