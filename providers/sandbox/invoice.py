@@ -92,14 +92,14 @@ Change = tuple[Invoice, tuple[Event, ...]]
 
 
 def by_time(invoice: Invoice, now: datetime) -> Change:
-    """What the clock alone has done to it."""
-    invoice = _without_replaced(invoice, now)
-    if invoice.status is Status.NEW and invoice.expires_at <= now:
-        partial = invoice.extra is Extra.PARTIAL
-        return replace(invoice, status=Status.EXPIRED), (Event("InvoiceExpired", {"partiallyPaid": partial}),)
-    if invoice.status is Status.PROCESSING and invoice.monitor_until <= now:
-        return replace(invoice, status=Status.INVALID), (Event("InvoiceInvalid", {"manuallyMarked": False}),)
-    return invoice, ()
+    """What the clock alone has done to it, moment by moment, so that it does not matter how often anybody looks."""
+    moments = {invoice.expires_at, invoice.monitor_until, *(p.replaced_at for p in invoice.payments if p.replaced_at)}
+    told: tuple[Event, ...] = ()
+    for moment in sorted(moment for moment in moments if moment < now):
+        invoice, events = _at(invoice, moment)
+        told += events
+    invoice, events = _at(invoice, now)
+    return invoice, told + events
 
 
 def received(invoice: Invoice, payment: Payment) -> Change:
@@ -157,6 +157,16 @@ def marked(invoice: Invoice, *, settled: bool) -> Change:
     return replace(invoice, status=status, extra=Extra.MARKED), (Event(f"Invoice{status.value}", detail),)
 
 
+def _at(invoice: Invoice, now: datetime) -> Change:
+    invoice = _without_replaced(invoice, now)
+    if invoice.status is Status.NEW and invoice.expires_at <= now:
+        partial = invoice.extra is Extra.PARTIAL
+        return replace(invoice, status=Status.EXPIRED), (Event("InvoiceExpired", {"partiallyPaid": partial}),)
+    if invoice.status is Status.PROCESSING and invoice.monitor_until <= now:
+        return replace(invoice, status=Status.INVALID), (Event("InvoiceInvalid", {"manuallyMarked": False}),)
+    return invoice, ()
+
+
 def _without_replaced(invoice: Invoice, now: datetime) -> Invoice:
     def holds(payment: Payment) -> bool:
         return payment.confirmed or payment.replaced_at is None or payment.replaced_at > now
@@ -165,6 +175,8 @@ def _without_replaced(invoice: Invoice, now: datetime) -> Invoice:
     after = replace(invoice, payments=kept)
     if invoice.status is Status.PROCESSING and after.paid_minor < after.price_minor:
         return replace(after, status=Status.NEW, extra=Extra.PARTIAL if kept else Extra.NONE)
+    if invoice.status is Status.PROCESSING:
+        return _enough_seen(after)
     if invoice.status is Status.NEW and len(kept) < len(invoice.payments):
         return replace(after, extra=Extra.PARTIAL if kept else Extra.NONE)
     return after

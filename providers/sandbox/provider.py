@@ -2,12 +2,13 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -48,6 +49,7 @@ from providers.sandbox.wire import (
 
 T = TypeVar("T")
 
+_ID = re.compile(r"[a-z2-7]{1,64}")
 _STATES = {
     "New": PayState.PENDING,
     "Processing": PayState.PROCESSING,
@@ -107,7 +109,9 @@ class SandboxTill:
         return [snapshot async for snapshot in self._all({"attempt": attempt_id})]
 
     async def get_invoice(self, invoice_id: str) -> InvoiceSnapshot:
-        return self._snapshot(await self._ask(f"/invoices/{quote(invoice_id, safe='')}", InvoiceView))
+        if _ID.fullmatch(invoice_id) is None:
+            raise NotFound("the sandbox wallet gives no such ids")
+        return self._snapshot(await self._ask(f"/invoices/{invoice_id}", InvoiceView))
 
     def changed_since(self, since: datetime) -> AsyncIterator[InvoiceSnapshot]:
         return self._all({"since": since.isoformat()})

@@ -14,7 +14,7 @@ PAGE = 100
 
 _Text = Annotated[str, Meta(max_length=500)]
 _Key = Annotated[str, Meta(min_length=1, max_length=200)]
-_Url = Annotated[str, Meta(max_length=2000, pattern=r"^https?://[^\s\x00-\x20\"'<>]+$")]
+_Url = Annotated[str, Meta(max_length=2000, pattern=r"^https?://[A-Za-z0-9.:\[\]-]+([/?#][!-~]*)?\Z")]
 
 
 class NewInvoice(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
