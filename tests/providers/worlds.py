@@ -1,6 +1,6 @@
 """The worlds the one contract suite runs in: a provider, its payer, its clock and its accidents in the test's hands.
 
-To put a provider under contract: write a class that satisfies `World`, and add an `Entry` to `WORLDS`.
+To put a provider under contract: write a class that satisfies `World`, and add an `Entry` to `contract.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -104,11 +104,3 @@ class Entry:
     name: str
     abilities: frozenset[Ability]
     open: Callable[[], AbstractAsyncContextManager[World]]
-
-
-WORLDS: tuple[Entry, ...] = ()
-
-
-def worlds_that(*abilities: Ability) -> list[Entry]:
-    """For `pytest.mark.parametrize("world", worlds_that(...), indirect=True, ids=str)`."""
-    return [entry for entry in WORLDS if entry.abilities.issuperset(abilities)]
