@@ -3,14 +3,24 @@
 from types import ModuleType
 
 from keysat.catalog import tables as catalog
+from keysat.checkout import tables as checkout
 from keysat.customers import tables as customers
 from keysat.infra.tables import Base
+from keysat.licenses import tables as licenses
+from keysat.payments import tables as payments
 from keysat.payments.rates import tables as rates
+from keysat.subscriptions import tables as subscriptions
+from keysat.web import tables as web
 
 TABLES: tuple[ModuleType, ...] = (
     catalog,
     customers,
+    licenses,
+    subscriptions,
+    payments,
     rates,
+    checkout,
+    web,
 )
 """The slices that own tables: add yours, with its import above."""
 

@@ -92,9 +92,13 @@ class Cluster:
                 raise RuntimeError(f"{program} failed: {told.read().decode(errors='replace')}")
 
 
+def _forget(*_: object) -> None:
+    """A mock engine wants to be told where its statements go."""
+
+
 def schema_text(metadata: MetaData) -> str:
     """The schema as PostgreSQL's own words."""
-    engine = create_mock_engine("postgresql+asyncpg://", lambda *_: None)
+    engine = create_mock_engine("postgresql+asyncpg://", _forget)
     lines: list[str] = []
     for table in metadata.sorted_tables:
         lines.append(str(CreateTable(table).compile(engine)))

@@ -30,7 +30,6 @@ class Times:
     status_at: datetime
     opened_at: datetime
     watch_until: datetime
-    monitor_until: datetime
     failures: int  # of fulfilling
     money_is_near: bool  # seen late, not yet confirmed
 

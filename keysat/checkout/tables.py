@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.infra.leases import Leased
 from keysat.infra.tables import Base
+from keysat.kit.periods import Unit
 
 OrderId = NewType("OrderId", UUID)
 
@@ -100,6 +101,8 @@ class Order(Leased, Base):
     offer_id: Mapped[UUID | None] = mapped_column(ForeignKey("offers.id"))
     customer_id: Mapped[UUID | None] = mapped_column(ForeignKey("customers.id"))
     license_id: Mapped[UUID | None]  # what it made, or is to change
+    period_count: Mapped[int | None]  # what is bought: this long, or for good
+    period_unit: Mapped[Unit | None]
 
     listed_currency: Mapped[str] = mapped_column(String(3))
     listed_value: Mapped[int]

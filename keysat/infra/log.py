@@ -87,7 +87,7 @@ def get(name: str) -> Log:
 
 def configure(
     level: Literal["debug", "info", "warning", "error"],
-    format: Literal["json", "text"],  # noqa: A002  the setting's own name
+    format: Literal["json", "text"],
     stream: TextIO | None = None,
 ) -> None:
     """Sends every logger of the process to `stream` (stderr by default). May be called again: the last call counts.

@@ -44,7 +44,7 @@ class Store:
             self._reader = _sqlite_engine(url, READERS, _read_pragmas, "BEGIN")
             self._points = SqlitePoints(str(self.url.database))
         else:
-            self.engine = create_async_engine(url, pool_size=POSTGRES_WRITERS)
+            self.engine = create_async_engine(url, pool_size=POSTGRES_WRITERS, hide_parameters=True)
             self._reader = self.engine.execution_options(postgresql_readonly=True)
             self._points = PostgresPoints(self.engine)
         self._writing = async_sessionmaker(self.engine, expire_on_commit=False)
@@ -68,8 +68,11 @@ class Store:
             async with self._reading.begin() as session:
                 yield Read(session)
 
-    async def point(self, statement: Select[*tuple[Any, ...]], key: object) -> tuple[object, ...] | None:
-        """One row by one key (the select's only bind parameter), without a session: 10-20 us on SQLite."""
+    async def point(self, statement: Select[*tuple[Any, ...]], *key: object) -> tuple[Any, ...] | None:
+        """One row by its key (a value for each bind parameter, in the order of the text), without a session.
+
+        10-20 us on SQLite. The statement is compiled once: keep it in a constant.
+        """
         return await self._points.row(Point.of(statement, self.engine.dialect), key)
 
     def listen(self, topic: str) -> asyncio.Event:
@@ -85,7 +88,7 @@ class Store:
 
 
 def _sqlite_engine(url: str, size: int, pragmas: tuple[str, ...], begin: str) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=size, max_overflow=0)
+    engine = create_async_engine(url, pool_size=size, max_overflow=0, hide_parameters=True)
 
     def tune(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves

@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy import Uuid as UuidType
@@ -121,7 +122,7 @@ class EventSeal(Base):
 
 
 class AttentionRow(Base):
-    """Something only a person can decide. One open row for each kind and subject."""
+    """Something only a person can decide. One row for each kind and subject: what was settled does not come again."""
 
     __tablename__ = "attention"
 
@@ -132,13 +133,4 @@ class AttentionRow(Base):
     called_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
 
-    __table_args__ = (
-        Index(
-            "ux_attention_open",
-            "kind",
-            "subject",
-            unique=True,
-            sqlite_where=text("settled_at IS NULL"),
-            postgresql_where=text("settled_at IS NULL"),
-        ),
-    )
+    __table_args__ = (UniqueConstraint("kind", "subject"),)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import insert, update
@@ -25,14 +25,18 @@ from keysat.kit.states import next_state
 
 Row = TypeVar("Row", bound=Base)
 State = TypeVar("State", bound=StrEnum)
+State_co = TypeVar("State_co", bound=StrEnum, covariant=True)
 Step = TypeVar("Step", bound=StrEnum)
 
 
-class Stateful(Protocol[State]):
+class Stateful(Protocol[State_co]):
     """A row with an id and a status that only `Work.advance` writes."""
 
-    id: Mapped[UUID]
-    status: Mapped[State]
+    @property
+    def id(self) -> Mapped[Any]: ...
+
+    @property
+    def status(self) -> Mapped[State_co]: ...
 
 
 class Read:
@@ -83,13 +87,15 @@ class Work(Read):
         """Tell the job of this name, once the transaction is committed, that there is something to do."""
         self.topics.add(topic)
 
-    async def attend(self, kind: str, subject: object, reason: str) -> None:
-        """Put something on the "needs attention" list. An open row of the same kind and subject stays as it is."""
-        await self.session.execute(
+    async def attend(self, kind: str, subject: object, reason: str) -> bool:
+        """Put something on the "needs attention" list. False: it was there before, and stays as it is."""
+        called = await self.session.execute(
             self.insert(AttentionRow)
             .values(kind=kind, subject=str(subject), reason=reason, called_at=self.now)
-            .on_conflict_do_nothing(index_elements=["kind", "subject"], index_where=AttentionRow.settled_at.is_(None))
+            .on_conflict_do_nothing(index_elements=["kind", "subject"])
+            .returning(AttentionRow.id)
         )
+        return called.first() is not None
 
     async def advance(
         self, table: Mapping[tuple[State, Step], State], row: Stateful[State], step: Step, **values: object
@@ -98,11 +104,12 @@ class Work(Read):
 
         Raises IllegalStep when the table has no such step, Conflict when another transaction was faster.
         """
-        model = type(row)
+        model = cast("type[Base]", type(row))
         columns = model.__table__.c
-        old, new = row.status, next_state(table, row.status, step)  # pyright: ignore[reportArgumentType]
+        old = cast("State", row.status)  # the type checker sees the column, not its value
+        new = next_state(table, old, step)
         done = await self.session.execute(
-            update(model)  # pyright: ignore[reportArgumentType]
+            update(model)
             .where(columns.id == row.id, columns.status == old)
             .values(status=new, **values)
             .returning(columns.id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import select
@@ -12,7 +13,6 @@ from keysat.infra.http import HttpClient
 from keysat.infra.store import Store
 from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work
-from keysat.kit.clock import Clock
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, UpstreamError
 from keysat.kit.ids import random_uuid
 from keysat.payments.provider import Connection, Forbidden, Network, ProviderError, Rejected, Till, Unauthorized
@@ -43,8 +43,8 @@ async def connect(
     store: Store,
     vault: Vault,
     http: HttpClient,
-    clock: Clock,
     mode: Mode,
+    now: datetime,
     actor: Actor,
     name: str,
     fields: Mapping[str, str],
@@ -70,29 +70,29 @@ async def connect(
                 else "A sandbox shop takes play money only."
             )
         )
-    async with store.work(clock.now(), actor) as work:
+    async with store.work(now, actor) as work:
         if await _active(work, name, connection.account_id):
             raise Conflict(f"This {name} account is connected already. Disconnect it first to connect it anew.")
         work.session.add(_row(work, vault, connection_id, connection))
         work.record(ProviderConnected(connection_id, name, connection.network))
-    await register_webhook(store, vault, clock, actor, connection_id, maker.open(connection, http), public_url)
+    await register_webhook(store, vault, now, actor, connection_id, maker.open(connection, http), public_url)
     return connection_id
 
 
 async def register_webhook(
-    store: Store, vault: Vault, clock: Clock, actor: Actor, connection_id: ConnectionId, till: Till, public_url: str
+    store: Store, vault: Vault, now: datetime, actor: Actor, connection_id: ConnectionId, till: Till, public_url: str
 ) -> None:
-    """Register or mend our webhook. A provider that refuses costs only speed: the reconciler still sees every payment."""
+    """Register or mend our webhook. A provider that refuses costs only speed: the reconciler sees every payment."""
     async with store.read() as read:
         row = await read.get(ConnectionRow, connection_id)
         url = f"{public_url}/v1/{row.provider}/webhook/{connection_id}"
     try:
         connection = await till.ensure_webhook(url)
     except ProviderError as error:
-        async with store.work(clock.now(), actor) as work:
+        async with store.work(now, actor) as work:
             await work.attend("webhook_missing", connection_id, f"No webhook could be registered: {error}")
         return
-    async with store.work(clock.now(), actor) as work:
+    async with store.work(now, actor) as work:
         row = await work.get(ConnectionRow, connection_id)
         row.webhook_id = connection.webhook_id
         row.secrets_sealed = vault.seal(msgspec.json.encode(dict(connection.secrets)), SECRETS)

@@ -1,0 +1,67 @@
+"""What a paid order brings: one act for each purpose. Only `settle` calls it."""
+
+from datetime import timedelta
+
+from keysat.catalog.tables import Policy
+from keysat.catalog.views import period_of
+from keysat.checkout.tables import Order, Purpose
+from keysat.infra.work import Work
+from keysat.kit.periods import Period, cycle_end
+from keysat.licenses.issue import Terms, issue
+from keysat.licenses.tables import License
+from keysat.subscriptions.lifecycle import ZONE, start
+
+DAY_SECONDS = 86_400
+
+
+async def fulfil(work: Work, order: Order) -> License:
+    """Runs in the settling transaction, in a savepoint: what it raises leaves the order paid and unfulfilled."""
+    match order.purpose:
+        case Purpose.PURCHASE | Purpose.MANUAL:
+            return await _sell(work, order)
+
+
+async def _sell(work: Work, order: Order) -> License:
+    policy = await work.get(Policy, order.policy_id) if order.policy_id else None
+    period = period_of(order.period_count, order.period_unit)
+    license = await issue(
+        work,
+        _terms(work, order, policy, period),
+        order_id=order.id,
+        customer_id=order.customer_id,
+        source=order.purpose.value,
+    )
+    if policy is not None and period is not None:
+        await start(
+            work,
+            license_id=license.id,
+            policy_id=policy.id,
+            offer_id=order.offer_id,
+            period=period,
+            listed_currency=order.listed_currency,
+            listed_value=order.base_value,
+        )
+    return license
+
+
+def _terms(work: Work, order: Order, policy: Policy | None, period: Period | None) -> Terms:
+    """A product without tiers sells itself: for ever, on one machine, without entitlements."""
+    if policy is None:
+        return Terms(product_id=order.product_id, policy_id=None)
+    if period is not None:
+        expires_at = cycle_end(work.now, period, 1, ZONE)
+        grace_seconds = policy.grace_period_days * DAY_SECONDS
+    else:
+        expires_at = work.now + timedelta(seconds=policy.duration_seconds) if policy.duration_seconds else None
+        grace_seconds = policy.grace_seconds
+    return Terms(
+        product_id=order.product_id,
+        policy_id=policy.id,
+        expires_at=expires_at,
+        grace_seconds=grace_seconds,
+        max_machines=policy.max_machines,
+        seats_evict_after_days=policy.seats_evict_after_days,
+        entitlements=tuple(policy.entitlements),
+        is_trial=policy.is_trial,
+        is_subscribed=period is not None,
+    )

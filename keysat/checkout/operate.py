@@ -1,0 +1,100 @@
+"""What the operator may do to an order: take it for paid, refuse it, look again, or give a license away."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import update
+
+from keysat.catalog.views import PolicyView, ProductView
+from keysat.checkout.collect import collect
+from keysat.checkout.desk import Desk
+from keysat.checkout.happenings import OrderClosed, OrderOpened
+from keysat.checkout.order import locked
+from keysat.checkout.settle import settle
+from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
+from keysat.customers.accounts import remember
+from keysat.infra.events import Actor
+from keysat.infra.tables import AttentionRow
+from keysat.infra.work import Work
+from keysat.kit.errors import Conflict
+from keysat.kit.ids import support_reference
+
+
+async def accept(work: Work, order_id: OrderId) -> Order:
+    """Take the order for paid: cash, a late payment, a review that ended well. Raises Conflict when it is fulfilled."""
+    order = await locked(work, order_id)
+    if order.status in (OrderStatus.FULFILLED, OrderStatus.DRAFT):
+        raise Conflict(f"Order {order.support_reference} is {order.status}: there is nothing to accept.")
+    await settle(work, order, how="by_operator")
+    await _settle_attention(work, order)
+    return order
+
+
+async def refuse(work: Work, order_id: OrderId) -> Order:
+    """End a review, or an order nobody will pay. Money that comes in later still calls attention."""
+    order = await locked(work, order_id)
+    await work.advance(ORDER, order, Step.FAIL, status_at=work.now, next_look_at=work.now)
+    work.record(OrderClosed(order.id, order.status))
+    await _settle_attention(work, order)
+    return order
+
+
+async def retry(desk: Desk, order_id: OrderId, now: datetime, actor: Actor) -> None:
+    """Look at the provider now, and fulfil what is paid and was not fulfilled."""
+    await collect(desk, order_id, now, actor)
+
+
+async def _settle_attention(work: Work, order: Order) -> None:
+    await work.session.execute(
+        update(AttentionRow)
+        .where(AttentionRow.subject == str(order.id), AttentionRow.settled_at.is_(None))
+        .values(settled_at=work.now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gift:
+    """A license given by hand. Private and archived tiers may be given too."""
+
+    product: ProductView
+    policy: PolicyView | None
+    email: str | None = None
+    note: str | None = None
+
+
+async def give(work: Work, gift: Gift) -> Order:
+    """An order of price 0 that is fulfilled at once: manual licenses go the same road as sold ones."""
+    customer_id: UUID | None = await remember(work, gift.email, gift.note)
+    period = gift.policy.period if gift.policy else None
+    order = Order(
+        id=OrderId(work.new_id()),
+        invoice_id=work.token(160),
+        support_reference=support_reference(work.chance),
+        purpose=Purpose.MANUAL,
+        status=OrderStatus.DRAFT,
+        product_id=gift.product.id,
+        policy_id=gift.policy.id if gift.policy else None,
+        customer_id=customer_id,
+        period_count=period.count if period else None,
+        period_unit=period.unit if period else None,
+        listed_currency=gift.product.price_currency,
+        listed_value=0,
+        base_value=0,
+        amount_sats=0,
+        base_sats=0,
+        created_at=work.now,
+        status_at=work.now,
+        expires_at=work.now,
+        watch_until=work.now,
+        next_look_at=work.now,
+        look_failures=0,
+        nudges=0,
+        failures=0,
+    )
+    work.session.add(order)
+    await work.session.flush()
+    work.record(OrderOpened(order.id, order.purpose, order.listed_currency, 0, 0))
+    await settle(work, order, how="free")
+    return order

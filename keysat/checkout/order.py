@@ -1,0 +1,314 @@
+"""Opening an order: from the buyer's wish to a checkout page, or straight to the key when nothing is to be paid.
+
+An errand: a short transaction writes order and attempt before the provider is asked, so that no crash loses an invoice.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+
+from keysat.catalog.codes import code_of
+from keysat.catalog.read import choose
+from keysat.catalog.tiers import Choice
+from keysat.checkout.desk import Desk
+from keysat.checkout.happenings import OrderClosed, OrderOpened
+from keysat.checkout.quote import Quote, quote
+from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
+from keysat.checkout.settle import settle
+from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
+from keysat.customers.accounts import remember
+from keysat.infra.events import Actor
+from keysat.infra.work import Read, Work
+from keysat.kit.errors import BadRequest, UpstreamError
+from keysat.kit.ids import support_reference
+from keysat.kit.money import BtcRate, Money
+from keysat.payments.provider import (
+    InvoiceRequest,
+    InvoiceSnapshot,
+    Malformed,
+    OutcomeUnknown,
+    ProviderError,
+    Rail,
+    Transient,
+)
+from keysat.payments.rates.board import RateEvidence, RateUnavailable
+from keysat.payments.rates.pins import pin_of
+from keysat.payments.tables import Attempt, AttemptId
+from keysat.payments.tills import OpenTill
+
+REDIRECT_MAX = 2000
+RAIL_WORDS = {
+    "lightning": Rail.LIGHTNING,
+    "onchain": Rail.ONCHAIN,
+    "on-chain": Rail.ONCHAIN,
+    "on_chain": Rail.ONCHAIN,
+    "card": Rail.CARD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a buyer asks for, as `POST /v1/purchase` and the buy page send it. Empty strings are absent ones."""
+
+    product: str
+    policy_slug: str | None = None
+    offer: str | None = None
+    code: str | None = None
+    buyer_email: str | None = None
+    buyer_note: str | None = None
+    redirect_url: str | None = None
+    rail: str | None = None
+    buyer_token: str | None = None  # the buy page's cookie; API calls have none
+
+
+async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor) -> OrderId:
+    """Open an order for the wish. A free one is fulfilled at once; any other has a checkout page afterwards.
+
+    Raises NotFound and BadRequest as contract 3.7 says, UpstreamError when neither a rate nor a provider answers.
+    """
+    redirect_url, rail = _checked_redirect(wish.redirect_url), _rail(wish.rail)
+    async with desk.store.read() as read:
+        choice = await choose(read, wish.product, wish.policy_slug, wish.offer)
+        if wish.code and wish.code.strip() and await code_of(read, wish.code) is None:
+            raise BadRequest("This code is not known. Check its spelling, or leave it out.")
+        pin = await pin_of(read, choice.price.currency)
+        open_order = await _still_open(read, wish, choice, now)
+    if open_order is not None:
+        return open_order
+    quoted = quote(choice.price, await _rate(desk, choice.price, pin))
+    if quoted.is_free:
+        return await _give(desk, wish, choice, quoted, now, actor)
+    till = desk.tills.pick(rail)
+    asked = till.asks_in(quoted.price, quoted.amount_sats)
+    async with desk.store.work(now, actor) as work:
+        order = await _draft(work, wish, choice, quoted, redirect_url, rail)
+        attempt = _attempt(work, order, till, asked)
+        work.session.add(attempt)
+    await _open(desk, till, order, attempt, _description(choice), now, actor)
+    return order.id
+
+
+async def _rate(desk: Desk, price: Money, pin: BtcRate | None) -> RateEvidence | None:
+    """None when nobody knows: a provider that prices fiat itself can still be asked."""
+    if price.minor == 0:
+        return None
+    try:
+        return await desk.board.rate(price.currency, pin)
+    except RateUnavailable:
+        return None
+
+
+async def _still_open(read: Read, wish: Wish, choice: Choice, now: datetime) -> OrderId | None:
+    """The order that this browser opened for the same thing and can still pay: it is shown again, not doubled."""
+    if not wish.buyer_token:
+        return None
+    found = await read.session.scalar(
+        select(Order.id)
+        .join(Attempt, Attempt.order_id == Order.id)
+        .where(
+            Order.buyer_hash == hash_of(wish.buyer_token),
+            Order.status == OrderStatus.AWAITING,
+            Order.product_id == choice.product.id,
+            Order.policy_id == (choice.policy.id if choice.policy else None),
+            Order.offer_id == (choice.offer.id if choice.offer else None),
+            Order.listed_value == choice.price.minor,
+            Order.expires_at > now,
+            Attempt.checkout_url.is_not(None),
+        )
+        .order_by(Order.created_at.desc())
+        .limit(1)
+    )
+    return OrderId(found) if found is not None else None
+
+
+async def _give(desk: Desk, wish: Wish, choice: Choice, quoted: Quote, now: datetime, actor: Actor) -> OrderId:
+    """Nothing to pay: opened and fulfilled in one transaction."""
+    async with desk.store.work(now, actor) as work:
+        order = await _draft(work, wish, choice, quoted, None, None)
+        await settle(work, order, how="free")
+        return order.id
+
+
+async def _draft(
+    work: Work, wish: Wish, choice: Choice, quoted: Quote, redirect_url: str | None, rail: Rail | None
+) -> Order:
+    customer_id = await remember(work, wish.buyer_email or None, wish.buyer_note or None)
+    rate = quoted.rate
+    order = Order(
+        id=OrderId(work.new_id()),
+        invoice_id=work.token(160),
+        support_reference=support_reference(work.chance),
+        purpose=Purpose.PURCHASE,
+        status=OrderStatus.DRAFT,
+        product_id=choice.product.id,
+        policy_id=choice.policy.id if choice.policy else None,
+        offer_id=choice.offer.id if choice.offer else None,
+        customer_id=customer_id,
+        period_count=choice.period.count if choice.period else None,
+        period_unit=choice.period.unit if choice.period else None,
+        listed_currency=quoted.price.currency,
+        listed_value=quoted.price.minor,
+        base_value=quoted.base.minor,
+        amount_sats=quoted.amount_sats or 0,
+        base_sats=quoted.base_sats or 0,
+        exchange_rate_centibps=rate.rate.centibps if rate and rate.rate else None,
+        exchange_rate_source=rate.source if rate else None,
+        exchange_rate_evidence=_evidence(rate) if rate else None,
+        redirect_url=redirect_url,
+        rail=rail,
+        buyer_hash=hash_of(wish.buyer_token) if wish.buyer_token else None,
+        created_at=work.now,
+        status_at=work.now,
+        expires_at=work.now + OPEN_FOR,
+        watch_until=work.now + MONITOR_FOR + WATCH_AFTER_MONITOR,
+        next_look_at=work.now + 30 * SECOND,
+        look_failures=0,
+        nudges=0,
+        failures=0,
+    )
+    work.session.add(order)
+    await work.session.flush()
+    work.record(OrderOpened(order.id, order.purpose, order.listed_currency, order.listed_value, order.amount_sats))
+    return order
+
+
+def _attempt(work: Work, order: Order, till: OpenTill, asked: Money) -> Attempt:
+    return Attempt(
+        id=AttemptId(work.new_id()),
+        echo=work.token(160),
+        order_id=order.id,
+        connection_id=till.id,
+        price_currency=asked.currency,
+        price_minor=asked.minor,
+        created_at=work.now,
+        expires_at=order.expires_at,
+        monitor_until=work.now + MONITOR_FOR,
+    )
+
+
+async def _open(
+    desk: Desk,
+    till: OpenTill,
+    order: Order,
+    attempt: Attempt,
+    description: tuple[str, str],
+    now: datetime,
+    actor: Actor,
+) -> None:
+    """Ask the provider for its invoice. A time-out is searched for before anything is given up."""
+    request = InvoiceRequest(
+        attempt_id=attempt.echo,
+        price=Money(attempt.price_currency, attempt.price_minor),
+        description=description[0],
+        item_code=description[1],
+        expires_in_seconds=int(OPEN_FOR.total_seconds()),
+        monitor_seconds=int(MONITOR_FOR.total_seconds()),
+        return_url=order.redirect_url or f"{desk.public_url}/thank-you?invoice_id={order.invoice_id}",
+        rails=frozenset({Rail(order.rail)}) if order.rail else frozenset(),
+    )
+    try:
+        shown = await _created(till, request)
+        if order.amount_sats == 0 and shown.due_sats is None:
+            raise Malformed("no rate is known, and the invoice does not tell its sats")
+    except ProviderError as error:
+        await _not_opened(desk, till, order.id, attempt.id, error, now, actor)
+        raise UpstreamError(
+            "The payment provider does not answer properly at the moment. Nothing was charged. "
+            "Please try again in a minute.",
+            retry_after_seconds=60,
+        ) from error
+    async with desk.store.work(now, actor) as work:
+        await opened(work, order.id, attempt.id, shown)
+
+
+async def _created(till: OpenTill, request: InvoiceRequest) -> InvoiceSnapshot:
+    try:
+        return await till.till.create_invoice(request)
+    except OutcomeUnknown:
+        found = await till.till.find_by_attempt(request.attempt_id)
+        if not found:
+            raise
+        return found[0]
+
+
+async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: InvoiceSnapshot) -> None:
+    """The provider's invoice is there: the order can be paid. Also the road of a draft that a crash left behind."""
+    order = await locked(work, order_id)
+    attempt = await work.get(Attempt, attempt_id)
+    if attempt.provider_invoice_id is not None:
+        return
+    attempt.provider_invoice_id = shown.invoice_id
+    attempt.checkout_url = shown.checkout_url
+    attempt.expires_at = shown.expires_at or attempt.expires_at
+    attempt.monitor_until = shown.monitor_until or attempt.monitor_until
+    if order.amount_sats == 0 and shown.due_sats is not None:  # no rate was known: the provider's own sats are shown
+        order.amount_sats = order.base_sats = shown.due_sats
+    order.expires_at = attempt.expires_at
+    order.watch_until = max(order.watch_until, attempt.monitor_until + WATCH_AFTER_MONITOR)
+    await work.session.flush()
+    if order.status == OrderStatus.DRAFT:
+        await work.advance(ORDER, order, Step.OPEN, status_at=work.now, next_look_at=work.now + 30 * SECOND)
+
+
+async def _not_opened(
+    desk: Desk,
+    till: OpenTill,
+    order_id: OrderId,
+    attempt_id: AttemptId,
+    error: ProviderError,
+    now: datetime,
+    actor: Actor,
+) -> None:
+    """A refusal ends the draft. After a time-out it stays: the invoice may yet turn up, and the reconciler looks."""
+    async with desk.store.work(now, actor) as work:
+        if isinstance(error, OutcomeUnknown):
+            return
+        attempt = await work.get(Attempt, attempt_id)
+        attempt.failed = type(error).__name__
+        order = await locked(work, order_id)
+        await work.advance(ORDER, order, Step.FAIL, status_at=work.now, next_look_at=None, failure=attempt.failed)
+        work.record(OrderClosed(order.id, order.status))
+        if not isinstance(error, Transient):
+            await work.attend("provider_refuses", till.id, f"{till.connection.provider} opened no invoice: {error}")
+
+
+async def locked(work: Work, order_id: OrderId) -> Order:
+    """The order, held against other transactions until this one ends (on SQLite a writer is alone anyway)."""
+    return await work.session.get_one(Order, order_id, with_for_update=True)
+
+
+def hash_of(buyer_token: str) -> str:
+    return hashlib.sha256(buyer_token.encode()).hexdigest()
+
+
+def _description(choice: Choice) -> tuple[str, str]:
+    """What the buyer reads on the provider's page, and the code in its lists."""
+    if choice.policy is None:
+        return choice.product.name, choice.product.slug
+    return f"{choice.product.name} {choice.policy.name}", f"{choice.product.slug}/{choice.policy.slug}"
+
+
+def _evidence(rate: RateEvidence) -> list[dict[str, str]]:
+    return [{"source": name, "price": str(price), "at": at.isoformat()} for name, price, at in rate.sources]
+
+
+def _rail(word: str | None) -> Rail | None:
+    """An unknown word counts as absent (contract 3.7)."""
+    return RAIL_WORDS.get(word.strip().lower()) if word else None
+
+
+def _checked_redirect(url: str | None) -> str | None:
+    """Where the provider sends the buyer afterwards. Raises BadRequest unless it is an absolute http(s) address."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
+    except ValueError:
+        sound = False
+    if not sound or len(url) > REDIRECT_MAX or any(ord(char) <= 0x20 for char in url):
+        raise BadRequest("redirect_url must be an absolute http or https address of at most 2000 characters.")
+    return url
