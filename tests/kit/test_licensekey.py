@@ -127,7 +127,7 @@ def test_base32_is_canonical(payload: Payload, last: str, of_payload: bool):
     assert assemble(key.payload_bytes, key.signature) == changed
 
 
-@given(payloads, st.sampled_from("=-_ +0189é٣İſK\0"), st.integers(0, 400))
+@given(payloads, st.sampled_from("=-_ +0189é٣\u0130\u017f\u212a\0"), st.integers(0, 400))
 def test_a_character_from_outside_the_alphabet_is_refused(payload: Payload, intruder: str, at: int):
     text = sold(payload)
     at = 5 + at % (len(text) - 5)
