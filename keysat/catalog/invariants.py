@@ -46,9 +46,7 @@ async def _offers(read: Read) -> list[str]:
 
 async def _codes(read: Read) -> list[str]:
     codes = await read.session.scalars(select(Code.code))
-    return [
-        f"Code {code!r} is not as codes are stored, so nobody can type it." for code in codes if not _is_normal(code)
-    ]
+    return [f"Code {code!r} is not normalised: nobody can type it." for code in codes if not _is_normal(code)]
 
 
 def _is_normal(code: str) -> bool:

@@ -1,0 +1,102 @@
+import asyncio
+
+import pytest
+from sqlalchemy import func, select
+
+from keysat.customers import accounts, invariants
+from keysat.customers.tables import Customer, CustomerId
+from keysat.infra.store import Store
+from keysat.kit.errors import BadRequest, NotFound
+from tests.conftest import NOON, TESTER
+
+
+async def remembered(store: Store, email: str | None, note: str | None = None) -> CustomerId | None:
+    async with store.work(NOON, TESTER) as work:
+        return await accounts.remember(work, email, note)
+
+
+async def test_one_address_is_one_customer_however_it_is_typed(store: Store):
+    first = await remembered(store, "Ada@Example.com", "first")
+    assert await remembered(store, "  ada@EXAMPLE.com ") == first
+    async with store.read() as reading:
+        found = await accounts.find(reading, "ADA@example.com")
+        assert found is not None
+        assert (found.id, found.email, found.note) == (first, "Ada@Example.com", "first")
+        assert await accounts.customer(reading, found.id) == found
+        assert await invariants.broken(reading) == []
+
+
+async def test_a_new_note_replaces_the_one_before(store: Store):
+    await remembered(store, "ada@example.com", "first")
+    await remembered(store, "ada@example.com", "second")
+    async with store.read() as reading:
+        found = await accounts.find(reading, "ada@example.com")
+    assert found is not None
+    assert found.note == "second"
+
+
+async def test_two_purchases_at_once_remember_one_customer(store: Store):
+    ids = await asyncio.gather(*(remembered(store, "ada@example.com") for _ in range(8)))
+    assert len(set(ids)) == 1
+    async with store.read() as reading:
+        assert await reading.session.scalar(select(func.count()).select_from(Customer)) == 1
+
+
+async def test_who_says_nothing_stays_anonymous(store: Store):
+    assert await remembered(store, None) is None
+    assert await remembered(store, "  ", "") is None
+
+
+async def test_a_note_without_an_address_is_kept_and_joins_nobody(store: Store):
+    first, second = await remembered(store, None, "no mail"), await remembered(store, None, "no mail")
+    assert None not in (first, second)
+    assert first != second
+
+
+async def test_nobody_is_found_by_what_is_no_address(store: Store):
+    await remembered(store, "ada@example.com")
+    async with store.read() as reading:
+        for typed in ("", "ada", "bob@example.com", "ada@example.com\0"):
+            assert await accounts.find(reading, typed) is None
+        with pytest.raises(NotFound):
+            await accounts.customer(reading, CustomerId(accounts.UUID(int=0)))
+
+
+@pytest.mark.parametrize(
+    ("typed", "normal"),
+    [
+        ("Ada@Example.COM", "ada@example.com"),
+        ("ada+x@bücher.example", "ada+x@xn--bcher-kva.example"),
+        ("e\u0301@example.com", "\u00e9@example.com"),
+        ("a@localhost", "a@localhost"),
+    ],
+)
+def test_addresses_are_compared_in_one_form(typed: str, normal: str):
+    assert accounts.normal_email(typed) == normal
+    assert accounts.normal_email(normal) == normal
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        ("ada", "exactly one @"),
+        ("a@b@c", "exactly one @"),
+        ("@example.com", "exactly one @"),
+        ("ada@", "exactly one @"),
+        ("a da@example.com", "space"),
+        ("ada\n@example.com", "space"),
+        ("ada@exam\0ple.com", "space"),
+        ("ada@example..com", "domain"),
+        ("a" * 243 + "@example.com", "longer than 254"),
+    ],
+)
+def test_what_cannot_receive_mail_is_refused_with_advice(typed: str, advice: str):
+    with pytest.raises(BadRequest, match=advice):
+        accounts.normal_email(typed)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("note", "advice"), [("n" * 2001, "Shorten"), ("n\0", "control characters")])
+async def test_a_note_has_limits(store: Store, note: str, advice: str):
+    with pytest.raises(BadRequest, match=advice):
+        await remembered(store, "ada@example.com", note)
