@@ -1,0 +1,101 @@
+"""What the hot path knows of a license and of a machine: one point read each, no session."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import bindparam, select
+
+from keysat.catalog.tables import Product
+from keysat.infra.store import Store
+from keysat.licenses.tables import License, LicenseStatus, Machine
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What one point read knows of a license."""
+
+    license_id: UUID
+    product_id: UUID
+    product_slug: str
+    policy_id: UUID | None
+    issuer_key_id: UUID
+    status: LicenseStatus
+    issued_at: datetime
+    keys_valid_from: datetime | None
+    expires_at: datetime | None
+    grace_seconds: int
+    max_machines: int
+    seats_taken: int
+    seats_evict_after_days: int | None
+    entitlements: list[str]
+    is_trial: bool
+
+    @property
+    def is_full(self) -> bool:
+        return 0 < self.max_machines <= self.seats_taken
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A machine that has a seat; `last_seen_at` is the coarse one."""
+
+    machine_id: UUID
+    last_seen_at: datetime
+
+
+_facts_columns = (
+    License.id,
+    License.product_id,
+    Product.slug,
+    License.policy_id,
+    License.issuer_key_id,
+    License.status,
+    License.issued_at,
+    License.keys_valid_from,
+    License.expires_at,
+    License.grace_seconds,
+    License.max_machines,
+    License.seats_taken,
+    License.seats_evict_after_days,
+    License.entitlements,
+    License.is_trial,
+)
+_facts_by_license = (
+    select(*_facts_columns)
+    .join(Product, Product.id == License.product_id)
+    .where(License.id == bindparam("license", type_=License.id.type))
+)
+_machine_by_hash = select(Machine.id, Machine.last_seen_at).where(
+    Machine.license_id == bindparam("license", type_=Machine.license_id.type),
+    Machine.fingerprint_hash == bindparam("hash", type_=Machine.fingerprint_hash.type),
+    Machine.deactivated_at.is_(None),
+)
+
+
+async def facts_of(store: Store, license_id: UUID) -> Facts | None:
+    row = await store.point(_facts_by_license, license_id)
+    return Facts(*row) if row is not None else None
+
+
+async def seen_machine(store: Store, license_id: UUID, hash_hex: str) -> Seen | None:
+    row = await store.point(_machine_by_hash, license_id, hash_hex)
+    return Seen(*row) if row is not None else None
+
+
+def facts_of_row(row: License, product_slug: str) -> Facts:
+    return Facts(
+        license_id=row.id,
+        product_id=row.product_id,
+        product_slug=product_slug,
+        policy_id=row.policy_id,
+        issuer_key_id=row.issuer_key_id,
+        status=row.status,
+        issued_at=row.issued_at,
+        keys_valid_from=row.keys_valid_from,
+        expires_at=row.expires_at,
+        grace_seconds=row.grace_seconds,
+        max_machines=row.max_machines,
+        seats_taken=row.seats_taken,
+        seats_evict_after_days=row.seats_evict_after_days,
+        entitlements=row.entitlements,
+        is_trial=row.is_trial,
+    )

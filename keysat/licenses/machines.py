@@ -1,0 +1,150 @@
+"""Activate, heartbeat, deactivate (contract 3.12), and the operator's release. All fields of an answer are present."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select
+
+from keysat.infra.events import Actor
+from keysat.infra.store import Store
+from keysat.infra.telemetry import Telemetry
+from keysat.infra.work import Work
+from keysat.kit.errors import BadRequest, NotFound
+from keysat.kit.licensekey import Payload, fingerprint_hash
+from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
+from keysat.licenses.ring import Presented
+from keysat.licenses.seats import Device, active_machine, bind, locked, release
+from keysat.licenses.tables import License, Machine
+from keysat.licenses.verdict import Reason, Signer, verdict
+
+CLIENT_REQUESTED = "client_requested"
+FORCED = "admin_forced"
+
+
+class ActivateRequest(msgspec.Struct, frozen=True):
+    key: str
+    fingerprint: str
+    hostname: str | None = None
+    platform: str | None = None
+
+
+class HeartbeatRequest(msgspec.Struct, frozen=True):
+    key: str
+    fingerprint: str
+
+
+class DeactivateRequest(msgspec.Struct, frozen=True):
+    key: str
+    fingerprint: str
+    reason: str | None = None
+
+
+class Activation(msgspec.Struct, frozen=True):
+    ok: bool
+    machine_id: UUID | None
+    active_count: int
+    max_machines: int
+    reason: Reason | None
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    ok: bool
+    machine_id: UUID | None
+    reason: Reason | None
+
+
+class Deactivation(msgspec.Struct, frozen=True):
+    ok: bool
+    reason: Reason | None
+
+
+async def activate(
+    store: Store, telemetry: Telemetry, presented: Presented, request: ActivateRequest, now: datetime, actor: Actor
+) -> Activation:
+    """Raises BadRequest for a key that is none of ours or an empty fingerprint, NotFound for an unknown license."""
+    payload, signer, hashed = _opened(presented, request.fingerprint)
+    facts = await facts_of(store, payload.license_id)
+    if facts is None:
+        raise NotFound(f"There is no license {payload.license_id}.")
+    reason = verdict(facts, payload, signer, now, fingerprint_hash=hashed).reason
+    if reason is not None:
+        return Activation(False, None, 0, facts.max_machines, reason)
+    device = Device(hashed.hex(), request.hostname, request.platform)
+    seen = await seen_machine(store, facts.license_id, device.fingerprint_hash)
+    if seen is not None:
+        telemetry.seen(seen.machine_id, now, seen.last_seen_at)
+        return Activation(True, seen.machine_id, facts.seats_taken, facts.max_machines, None)
+    if facts.is_full and facts.seats_evict_after_days is None:
+        return _full(facts)
+    async with store.work(now, actor) as work:
+        license = await locked(work, facts.license_id)
+        if license is None:
+            raise NotFound(f"There is no license {payload.license_id}.")
+        facts = facts_of_row(license, facts.product_slug)
+        reason = verdict(facts, payload, signer, now, fingerprint_hash=hashed).reason
+        if reason is not None:
+            return Activation(False, None, 0, facts.max_machines, reason)
+        machine = await bind(work, license, device)
+        if machine is None:
+            return _full(facts)
+        taken = await work.session.scalar(select(License.seats_taken).where(License.id == license.id))
+    return Activation(True, machine.id, taken or 0, facts.max_machines, None)
+
+
+async def heartbeat(
+    store: Store, telemetry: Telemetry, presented: Presented, request: HeartbeatRequest, now: datetime
+) -> Heartbeat:
+    """Reads only. A license that is revoked, suspended or expired says so. Raises BadRequest as `activate`."""
+    payload, signer, hashed = _opened(presented, request.fingerprint)
+    facts = await facts_of(store, payload.license_id)
+    if facts is None:
+        return Heartbeat(False, None, Reason.NOT_ACTIVATED)
+    reason = verdict(facts, payload, signer, now, fingerprint_hash=hashed).reason
+    if reason is not None:
+        return Heartbeat(False, None, reason)
+    seen = await seen_machine(store, facts.license_id, hashed.hex())
+    if seen is None:
+        return Heartbeat(False, None, Reason.NOT_ACTIVATED)
+    telemetry.seen(seen.machine_id, now, seen.last_seen_at)
+    return Heartbeat(True, seen.machine_id, None)
+
+
+async def deactivate(
+    store: Store, presented: Presented, request: DeactivateRequest, now: datetime, actor: Actor
+) -> Deactivation:
+    """Gives a seat back whatever the license's status. Raises BadRequest as `activate`."""
+    payload, _, hashed = _opened(presented, request.fingerprint)
+    if await seen_machine(store, payload.license_id, hashed.hex()) is None:
+        return Deactivation(False, Reason.NOT_FOUND)
+    async with store.work(now, actor) as work:
+        await locked(work, payload.license_id)
+        machine = await active_machine(work, payload.license_id, hashed.hex())
+        done = machine is not None and await release(work, machine, request.reason or CLIENT_REQUESTED)
+    return Deactivation(True, None) if done else Deactivation(False, Reason.NOT_FOUND)
+
+
+async def force_release(work: Work, machine_id: UUID, reason: str = FORCED) -> Machine:
+    """The operator takes a seat back, for another machine to take. Raises NotFound when it has none any more."""
+    machine = await work.get(Machine, machine_id)
+    await locked(work, machine.license_id)
+    if not await release(work, machine, reason):
+        raise NotFound(f"Machine {machine_id} has no seat any more.")
+    return machine
+
+
+def _full(facts: Facts) -> Activation:
+    return Activation(False, None, facts.seats_taken, facts.max_machines, Reason.TOO_MANY_MACHINES)
+
+
+def _opened(presented: Presented, fingerprint: str) -> tuple[Payload, Signer, bytes]:
+    if presented.signed is None or presented.signer is None:
+        reason = presented.reason or Reason.BAD_FORMAT
+        raise BadRequest(
+            "This license key was not signed by this shop."
+            if reason is Reason.BAD_SIGNATURE
+            else "This is not a license key."
+        )
+    if not fingerprint:
+        raise BadRequest("The field `fingerprint` is empty.")
+    return presented.signed.payload, presented.signer, fingerprint_hash(fingerprint)

@@ -1,0 +1,63 @@
+"""Looking licenses up."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import and_, or_, select
+
+from keysat.infra.work import Read
+from keysat.kit.errors import BadRequest
+from keysat.kit.paging import Page, decode_cursor, page_of
+from keysat.licenses.tables import License, LicenseStatus, Machine
+
+
+class LicenseFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is None does not filter."""
+
+    status: LicenseStatus | None = None
+    product_id: UUID | None = None
+    policy_id: UUID | None = None
+    customer_id: UUID | None = None
+    is_trial: bool | None = None
+
+
+async def license_of_order(read: Read, order_id: UUID) -> License | None:
+    """The license that this order made; an order that changed or renewed one is not found here."""
+    return await read.session.scalar(select(License).where(License.order_id == order_id))
+
+
+async def list_licenses(read: Read, wanted: LicenseFilter, limit: int, cursor: str | None = None) -> Page[License]:
+    """The latest sale first. Raises BadRequest for a cursor that is not ours."""
+    query = select(License).order_by(License.issued_at.desc(), License.id.desc()).limit(limit + 1)
+    for name in wanted.__struct_fields__:
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(getattr(License, name) == value)
+    if cursor is not None:
+        at, after = _place(cursor)
+        query = query.where(or_(License.issued_at < at, and_(License.issued_at == at, License.id < after)))
+    rows = (await read.session.scalars(query)).all()
+    return page_of(rows, limit, lambda row: (row.issued_at.isoformat(), str(row.id)))
+
+
+async def machines_of(read: Read, license_id: UUID, *, most: int = 200) -> Sequence[Machine]:
+    """The seats taken now, the machine seen last first."""
+    active = Machine.license_id == license_id, Machine.deactivated_at.is_(None)
+    return (
+        await read.session.scalars(select(Machine).where(*active).order_by(Machine.last_seen_at.desc()).limit(most))
+    ).all()
+
+
+def _place(cursor: str) -> tuple[datetime, UUID]:
+    at, license_id = decode_cursor(cursor, 2)
+    try:
+        moment = datetime.fromisoformat(str(at))
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment, UUID(str(license_id))
+    except ValueError:
+        raise BadRequest(
+            "this cursor is not one of ours: send next_cursor of the page before, or none at all"
+        ) from None
