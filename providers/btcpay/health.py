@@ -78,7 +78,7 @@ async def _webhook_ok(api: Greenfield, connection: Connection) -> bool | None:
         return None
     try:
         hook = await api.ask(_hook_path(connection, connection.webhook_id), wire.Hook)
-    except NotFound:
+    except (NotFound, Forbidden):
         return False
     events = hook.authorized_events
     heard = events.everything or set(webhook.EVENTS) <= set(events.specific_events)

@@ -57,7 +57,7 @@ class BtcPayTill:
         query = [("orderId", attempt_id), ("take", str(SAME_ATTEMPT_MAX))]
         found = await self._api.ask(f"{self._store}/invoices", list[wire.Invoice], query)
         ours = [invoice for invoice in found if (invoice.metadata or {}).get("orderId") == attempt_id]
-        return [await self._complete(invoice) for invoice in ours if _has_price(invoice)]
+        return [await self._complete(invoice) for invoice in ours if self._readable(invoice) is not None]
 
     async def get_invoice(self, invoice_id: str) -> InvoiceSnapshot:
         path = f"{self._store}/invoices/{segment(invoice_id)}"
@@ -74,14 +74,10 @@ class BtcPayTill:
             query = [("startDate", start), ("skip", str(page * PAGE)), ("take", str(PAGE))]
             found = await self._api.ask(f"{self._store}/invoices", list[wire.Invoice], query)
             for invoice in found:
-                if invoice.id in seen or not _has_price(invoice):
-                    continue  # a new invoice pushes the others to the next page
-                seen.add(invoice.id)
-                try:
-                    snapshot = snapshot_of(invoice, None, self._connection)
-                except Malformed:
-                    continue
-                yield snapshot
+                snapshot = self._readable(invoice)
+                if snapshot is not None and invoice.id not in seen:  # a new one pushes others to the next page
+                    seen.add(invoice.id)
+                    yield snapshot
             if len(found) < PAGE:
                 return
         raise Rejected(f"more than {PAGES_MAX * PAGE} invoices since {since.isoformat()}: look at a shorter time")
@@ -136,10 +132,13 @@ class BtcPayTill:
         path = f"{self._store}/invoices/{segment(invoice_id)}/payment-methods"
         return await self._api.ask(path, list[wire.PaymentMethod], seconds=seconds)
 
+    def _readable(self, invoice: wire.Invoice) -> InvoiceSnapshot | None:
+        """None for what others made in our store and we cannot read: it must not hide our own."""
+        try:
+            return snapshot_of(invoice, None, self._connection)
+        except Malformed:
+            return None
+
     async def _complete(self, invoice: wire.Invoice) -> InvoiceSnapshot:
         """The payments are read after the invoice: a newer, unconfirmed one can only make the picture worse."""
         return snapshot_of(invoice, await self._methods(invoice.id), self._connection)
-
-
-def _has_price(invoice: wire.Invoice) -> bool:
-    return invoice.amount is not None and invoice.type != "TopUp"

@@ -200,10 +200,8 @@ def _hooks(server: Server, _call: Call, store: str) -> Any:
 
 
 def _new_hook(server: Server, call: Call, store: str) -> Any:
-    hook = Hook(
-        server.next_id("hook"), store, "", "", enabled=True, automatic_redelivery=True, everything=True, events=[]
-    )
-    _write_hook(hook, call.json())
+    hook = Hook(server.next_id("hook"), store)
+    _write_hook(server, hook, call.json())
     hook.secret = hook.secret or server.next_id("secret")
     server.post.hooks[hook.id] = hook
     return {**hook.json(), "secret": hook.secret}
@@ -211,14 +209,16 @@ def _new_hook(server: Server, call: Call, store: str) -> Any:
 
 def _change_hook(server: Server, call: Call, store: str, hook_id: str) -> Any:
     hook = _found_hook(server, store, hook_id)
-    _write_hook(hook, call.json())
+    _write_hook(server, hook, call.json())
     return hook.json()
 
 
-def _write_hook(hook: Hook, body: dict[str, Any]) -> None:
+def _write_hook(server: Server, hook: Hook, body: dict[str, Any]) -> None:
     if not str(body.get("url", "")).startswith(("http://", "https://")):
         raise Refusal(422, [{"path": "url", "message": "Invalid url"}])
     events = body.get("authorizedEvents", {})
+    if server.known_events is not None and not server.known_events.issuperset(events.get("specificEvents", [])):
+        raise Refusal(422, [{"path": "authorizedEvents.specificEvents", "message": "Unknown event"}])
     hook.url = body["url"]
     hook.secret = body.get("secret") or hook.secret
     hook.enabled = body.get("enabled", True)

@@ -113,6 +113,7 @@ class Server:
         self.base_url = base_url
         self.version = version
         self.synced = True
+        self.known_events: set[str] | None = None  # None: any word is taken
         self.stores = {STORE: Store(STORE)}
         self.keys: dict[str, set[str]] = {}
         self.invoices: dict[str, Invoice] = {}

@@ -17,11 +17,18 @@ WEBHOOK_URL = "http://shop.test/v1/btcpay/webhook/c1"
 
 
 class BtcPayWorld:
-    def __init__(self, http: HttpClient, fake: FakeBtcPay, messages: list[Message]) -> None:
-        self.fake = fake
-        self._http = http
-        self._messages = messages
+    def __init__(self) -> None:
+        self.refuse_with: int | None = None
+        """What the shop answers to webhooks instead of 200."""
+        self.fake = FakeBtcPay(webhook_transport=httpx.MockTransport(self._shop))
+        self._http = HttpClient(transport=self.fake.transport)
+        self._messages: list[Message] = []
         self._provider = BtcPay(SeededChance(1))
+
+    def _shop(self, request: httpx.Request) -> httpx.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self._messages.append(Message(headers, request.content))
+        return httpx.Response(self.refuse_with or 200)
 
     @property
     def provider(self) -> Provider:
@@ -71,13 +78,7 @@ class BtcPayWorld:
 @asynccontextmanager
 async def open_btcpay() -> AsyncGenerator[BtcPayWorld, None]:
     """The account lives on mainnet. What broke BTCPay's specification fails the test at the end."""
-    messages: list[Message] = []
-
-    def shop(request: httpx.Request) -> httpx.Response:
-        messages.append(Message({name.lower(): value for name, value in request.headers.items()}, request.content))
-        return httpx.Response(200)
-
-    fake = FakeBtcPay(webhook_transport=httpx.MockTransport(shop))
-    async with aclosing(HttpClient(transport=fake.transport)) as http:
-        yield BtcPayWorld(http, fake, messages)
-    fake.check()
+    world = BtcPayWorld()
+    async with aclosing(world.http):
+        yield world
+    world.fake.check()
