@@ -114,10 +114,11 @@ def folded(policy: PolicyView) -> dict[str, Any]:
         policy.marketing_bullets_position,
         list(policy.hidden_entitlements),
     )
-    return {**policy.details, **msgspec.to_builtins(shown)}
+    plain = msgspec.structs.asdict(_Shown())
+    return policy.details | {key: value for key, value in msgspec.structs.asdict(shown).items() if value != plain[key]}
 
 
-class _Shown(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Shown(msgspec.Struct, frozen=True):
     description: str = ""
     highlight: bool = False
     marketing_bullets: list[str] = []

@@ -1,0 +1,203 @@
+"""Products, tiers and offers, as their operator writes them. (What was sold is retired elsewhere.)"""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from keysat.catalog import offers, policies, products, shapes
+from keysat.catalog import read as catalog
+from keysat.catalog.views import PolicyView
+from keysat.infra.work import Read, Work
+from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
+from keysat.web.filters import only
+from keysat.web.idempotency import CREATES
+from keysat.web.problems import refusals
+from keysat.web.wire import Outbound, StrictInbound
+
+Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
+NEW = refusals(400, 401, 403, 404, 409, 422)
+ONE = refusals(400, 401, 403, 404)
+LIST = refusals(400, 401, 403)
+
+
+class Active(StrictInbound, frozen=True, kw_only=True):
+    active: bool
+
+
+class Public(StrictInbound, frozen=True, kw_only=True):
+    public: bool
+
+
+class Archived(StrictInbound, frozen=True, kw_only=True):
+    archived: bool
+
+
+class Done(Outbound, frozen=True, kw_only=True):
+    ok: bool = True
+
+
+class ArchivedDone(Outbound, frozen=True, kw_only=True):
+    ok: bool = True
+    archived: bool
+
+
+@post("/products", operation_id="createProduct", status_code=200, opt=CREATES, responses=NEW)
+async def create_product(work: NamedDependency[Work], data: JSONBody[products.NewProduct]) -> shapes.Product:
+    """Price: `price_sats`, or `price_currency` with `price_value` in its minor unit."""
+    return shapes.admin_product(await products.create(work, data))
+
+
+@get(
+    "/products",
+    operation_id="listAllProducts",
+    guards=[only("limit", "cursor", "include_inactive")],
+    responses=LIST,
+)
+async def list_products(
+    read: NamedDependency[Read],
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: FromQuery[str | None] = None,
+    include_inactive: FromQuery[bool] = True,
+) -> shapes.ProductsPage:
+    """By name, inactive ones too."""
+    page = await catalog.products(read, include_inactive=include_inactive, limit=limit, cursor=cursor)
+    return shapes.ProductsPage([shapes.admin_product(view) for view in page.items], page.next_cursor)
+
+
+@get("/products/{product_id:uuid}", operation_id="getAnyProduct", responses=ONE)
+async def get_product(read: NamedDependency[Read], product_id: FromPath[UUID]) -> shapes.Product:
+    return shapes.admin_product(await catalog.product(read, product_id))
+
+
+@patch("/products/{product_id:uuid}", operation_id="editProduct", responses=NEW)
+async def edit_product(
+    work: NamedDependency[Work], product_id: FromPath[UUID], data: JSONBody[products.ProductEdit]
+) -> shapes.Product:
+    """An absent field stays, null clears. Another currency wants every tier's and offer's price in `tier_prices`."""
+    return shapes.admin_product(await products.edit(work, product_id, data))
+
+
+@patch("/products/{product_id:uuid}/active", operation_id="setProductActive", responses=ONE)
+async def set_product_active(work: NamedDependency[Work], product_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
+    await products.set_active(work, product_id, data.active)
+    return Done()
+
+
+@post("/policies", operation_id="createPolicy", status_code=200, opt=CREATES, responses=NEW)
+async def create_policy(
+    work: NamedDependency[Work], now: NamedDependency[datetime], data: JSONBody[policies.NewPolicy]
+) -> shapes.Policy:
+    """`price_sats_override` is in the minor unit of the product's currency; null takes the product's price."""
+    return await _policy(work, await policies.create(work, data), now)
+
+
+@get(
+    "/policies",
+    operation_id="listPolicies",
+    guards=[only("product_slug", "include_inactive", "include_archived")],
+    responses=ONE,
+)
+async def list_policies(
+    read: NamedDependency[Read],
+    now: NamedDependency[datetime],
+    product_slug: FromQuery[str],
+    include_inactive: FromQuery[bool] = False,
+    include_archived: FromQuery[bool] = False,
+) -> shapes.Policies:
+    """The tiers of one product, private ones too, by effective price."""
+    product = await catalog.product_by_slug(read, product_slug)
+    found = await catalog.policies(read, product, include_inactive=include_inactive, include_archived=include_archived)
+    return shapes.Policies([shapes.admin_policy(product, policy, now) for policy in found])
+
+
+@get("/policies/{policy_id:uuid}", operation_id="getPolicy", responses=ONE)
+async def get_policy(
+    read: NamedDependency[Read], now: NamedDependency[datetime], policy_id: FromPath[UUID]
+) -> shapes.Policy:
+    return await _policy(read, await catalog.policy(read, policy_id), now)
+
+
+@patch("/policies/{policy_id:uuid}", operation_id="editPolicy", responses=ONE)
+async def edit_policy(
+    work: NamedDependency[Work],
+    now: NamedDependency[datetime],
+    policy_id: FromPath[UUID],
+    data: JSONBody[policies.PolicyEdit],
+) -> shapes.Policy:
+    """An absent field stays, null clears. Holds for what is sold from now on."""
+    return await _policy(work, await policies.edit(work, policy_id, data), now)
+
+
+@patch("/policies/{policy_id:uuid}/active", operation_id="setPolicyActive", responses=ONE)
+async def set_policy_active(work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
+    await policies.set_active(work, policy_id, data.active)
+    return Done()
+
+
+@patch("/policies/{policy_id:uuid}/public", operation_id="setPolicyPublic", responses=ONE)
+async def set_policy_public(work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[Public]) -> Done:
+    await policies.set_public(work, policy_id, data.public)
+    return Done()
+
+
+@patch("/policies/{policy_id:uuid}/archived", operation_id="setPolicyArchived", responses=ONE)
+async def set_policy_archived(
+    work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[Archived]
+) -> ArchivedDone:
+    """An archived tier is hidden and no longer sold; what was sold goes on."""
+    await policies.set_archived(work, policy_id, data.archived)
+    return ArchivedDone(archived=data.archived)
+
+
+@post("/policies/{policy_id:uuid}/offers", operation_id="createOffer", status_code=200, opt=CREATES, responses=NEW)
+async def create_offer(
+    work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[offers.NewOffer]
+) -> shapes.Offer:
+    """Another price and period of the tier. Without a period it has the tier's."""
+    return shapes.admin_offer(await offers.create(work, policy_id, data))
+
+
+@patch("/policies/{policy_id:uuid}/offers/{offer_id:uuid}", operation_id="editOffer", responses=ONE)
+async def edit_offer(
+    work: NamedDependency[Work], policy_id: FromPath[UUID], offer_id: FromPath[UUID], data: JSONBody[offers.OfferEdit]
+) -> shapes.Offer:
+    return shapes.admin_offer(await offers.edit(work, policy_id, offer_id, data))
+
+
+@delete(
+    "/policies/{policy_id:uuid}/offers/{offer_id:uuid}",
+    operation_id="deleteOffer",
+    status_code=200,
+    responses=refusals(400, 401, 403, 404, 409),
+)
+async def delete_offer(work: NamedDependency[Work], policy_id: FromPath[UUID], offer_id: FromPath[UUID]) -> Done:
+    """Refused once it was sold: set it inactive then."""
+    await offers.delete_offer(work, policy_id, offer_id)
+    return Done()
+
+
+async def _policy(read: Read, policy: PolicyView, now: datetime) -> shapes.Policy:
+    return shapes.admin_policy(await catalog.product(read, policy.product_id), policy, now)
+
+
+ROUTES = (
+    create_product,
+    list_products,
+    get_product,
+    edit_product,
+    set_product_active,
+    create_policy,
+    list_policies,
+    get_policy,
+    edit_policy,
+    set_policy_active,
+    set_policy_public,
+    set_policy_archived,
+    create_offer,
+    edit_offer,
+    delete_offer,
+)

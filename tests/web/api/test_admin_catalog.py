@@ -1,0 +1,107 @@
+import httpx
+import pytest
+
+from tests.web.conftest import ADMIN
+
+pytestmark = pytest.mark.once
+
+APP = {"slug": "app", "name": "App", "price_currency": "EUR", "price_value": 4900}
+
+
+async def test_a_shop_is_stocked_over_http(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    made = await client.post("/v1/admin/products", json={**APP, "metadata": {"margin": 1}})
+    assert made.status_code == 200
+    product = made.json()
+    assert product["metadata"] == {"margin": 1}
+    tier = (
+        await client.post(
+            "/v1/admin/policies",
+            json={
+                "product_slug": "app",
+                "slug": "pro",
+                "name": "Pro",
+                "price_sats_override": 9900,
+                "is_recurring": True,
+                "renewal_period_days": 30,
+            },
+        )
+    ).json()
+    assert (tier["price_sats_override"], tier["renewal_period_days"]) == (9900, 30)
+    offer = await client.post(
+        f"/v1/admin/policies/{tier['id']}/offers",
+        json={"slug": "yearly", "price_value": 99_000, "renewal_period": {"count": 1, "unit": "year"}},
+    )
+    assert offer.status_code == 200
+    path = f"/v1/admin/policies/{tier['id']}/offers/{offer.json()['id']}"
+    assert (await client.patch(path, json={"price_value": 90_000})).json()["price_value"] == 90_000
+    tier = (await client.get(f"/v1/admin/policies/{tier['id']}")).json()
+    assert [offer["price_value"] for offer in tier["offers"]] == [90_000]
+    gone = await client.delete(path)
+    assert (gone.status_code, gone.json()) == (200, {"ok": True})
+    assert (await client.get(f"/v1/admin/products/{product['id']}")).json() == product
+
+
+async def test_edits_tell_null_from_absent(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    await client.post("/v1/admin/products", json=APP)
+    body = {"product_slug": "app", "slug": "pro", "name": "Pro", "price_sats_override": 0, "tier_rank": 2}
+    path = f"/v1/admin/policies/{(await client.post('/v1/admin/policies', json=body)).json()['id']}"
+    assert (await client.patch(path, json={"name": "New"})).json()["price_sats_override"] == 0
+    after = (await client.patch(path, json={"price_sats_override": None, "tier_rank": None})).json()
+    assert (after["name"], after["price_sats_override"], after["tier_rank"]) == ("New", None, None)
+    wrong = await client.patch(path, json={"price_sats": 1})
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "bad_request")
+
+
+async def test_switches_hide_and_bring_back(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    product = (await client.post("/v1/admin/products", json=APP)).json()
+    body = {"product_slug": "app", "slug": "pro", "name": "Pro"}
+    path = f"/v1/admin/policies/{(await client.post('/v1/admin/policies', json=body)).json()['id']}"
+
+    async def listed(query: str = "") -> int:
+        answer = await client.get(f"/v1/admin/policies?product_slug=app{query}")
+        return len(answer.json()["policies"])
+
+    assert (await client.patch(f"{path}/active", json={"active": False})).json() == {"ok": True}
+    assert (await listed(), await listed("&include_inactive=true")) == (0, 1)
+    await client.patch(f"{path}/active", json={"active": True})
+    assert (await client.patch(f"{path}/archived", json={"archived": True})).json() == {"ok": True, "archived": True}
+    assert (await listed(), await listed("&include_archived=true")) == (0, 1)
+    await client.patch(f"{path}/archived", json={"archived": False})
+    assert (await client.patch(f"{path}/public", json={"public": False})).json() == {"ok": True}
+    assert await listed() == 1
+    await client.patch(f"/v1/admin/products/{product['id']}/active", json={"active": False})
+    everything = (await client.get("/v1/admin/products")).json()
+    assert [(one["slug"], one["active"]) for one in everything["products"]] == [("app", False)]
+    assert everything["next_cursor"] is None
+
+
+async def test_lists_refuse_filters_they_do_not_know(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    for path in (
+        "/v1/admin/products?include_archived=true",
+        "/v1/admin/products?limit=0",
+        "/v1/admin/products?cursor=mine",
+        "/v1/admin/policies",
+        "/v1/admin/policies?product_slug=app&inactive=true",
+    ):
+        refused = await client.get(path)
+        assert (refused.status_code, refused.json()["error"]) == (400, "bad_request"), path
+    assert (await client.get("/v1/admin/policies?product_slug=app")).status_code == 404
+
+
+async def test_a_repeated_creation_creates_once(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    key = {"Idempotency-Key": "one"}
+    first = await client.post("/v1/admin/products", json=APP, headers=key)
+    again = await client.post("/v1/admin/products", json=APP, headers=key)
+    assert (again.status_code, again.json()) == (200, first.json())
+    taken = await client.post("/v1/admin/products", json=APP)
+    assert (taken.status_code, taken.json()["error"]) == (409, "conflict")
+
+
+async def test_nothing_of_it_is_open_to_the_world(client: httpx.AsyncClient):
+    for method, path in (("GET", "/v1/admin/products"), ("POST", "/v1/admin/products"), ("POST", "/v1/admin/policies")):
+        assert (await client.request(method, path, json={})).status_code == 401

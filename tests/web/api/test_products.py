@@ -1,0 +1,35 @@
+import httpx
+import pytest
+
+from keysat.upkeep.shop import Shop
+from tests.catalog.shelf import a_product, a_tier
+from tests.web.conftest import ADMIN
+
+pytestmark = pytest.mark.once
+
+
+async def test_the_public_list_has_what_is_on_sale_and_no_more(client: httpx.AsyncClient, shop: Shop):
+    await a_product(shop.store, metadata={"margin": "40 %"})
+    hidden = await a_product(shop.store, "hidden")
+    await client.patch(f"/v1/admin/products/{hidden.id}/active", json={"active": False}, headers=ADMIN)
+    answer = await client.get("/v1/products")
+    assert answer.status_code == 200
+    assert [product["slug"] for product in answer.json()["products"]] == ["app"]
+    assert "margin" not in answer.text
+    assert (await client.get("/v1/products/app")).json() == answer.json()["products"][0]
+    for path in ("hidden", "none", "hidden/policies", "none/policies"):
+        refused = await client.get(f"/v1/products/{path}")
+        assert (refused.status_code, refused.json()["error"]) == (404, "not_found")
+
+
+async def test_tiers_are_listed_as_the_sdks_read_them(client: httpx.AsyncClient, shop: Shop):
+    await a_product(shop.store, price_currency="EUR", price_value=4900)
+    await a_tier(shop.store, "pro")
+    await a_tier(shop.store, "free", price_sats_override=0)
+    await a_tier(shop.store, "secret", public=False)
+    listed = (await client.get("/v1/products/app/policies")).json()
+    assert listed["product"]["base_price_sats"] == 0
+    assert [(tier["slug"], tier["price_sats"], tier["price_currency"]) for tier in listed["policies"]] == [
+        ("free", 0, "EUR"),
+        ("pro", 4900, "EUR"),
+    ]
