@@ -6,6 +6,7 @@ from typing import Any, NewType
 from uuid import UUID
 
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
+from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.infra.leases import Leased
@@ -91,7 +92,7 @@ class Order(Leased, Base):
 
     __tablename__ = "orders"
 
-    id: Mapped[OrderId] = mapped_column(primary_key=True)
+    id: Mapped[OrderId] = mapped_column(UuidType(), primary_key=True)
     invoice_id: Mapped[str] = mapped_column(String(64), unique=True)
     support_reference: Mapped[str] = mapped_column(String(16), unique=True)
     purpose: Mapped[Purpose]

@@ -6,6 +6,7 @@ from typing import NewType
 from uuid import UUID
 
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.infra.tables import Base
@@ -25,7 +26,7 @@ class ConnectionRow(Base):
 
     __tablename__ = "provider_connections"
 
-    id: Mapped[ConnectionId] = mapped_column(primary_key=True)
+    id: Mapped[ConnectionId] = mapped_column(UuidType(), primary_key=True)
     provider: Mapped[str] = mapped_column(String(32))
     label: Mapped[str] = mapped_column(String(200))
     base_url: Mapped[str] = mapped_column(String(2000))
@@ -62,10 +63,10 @@ class Attempt(Base):
 
     __tablename__ = "payment_attempts"
 
-    id: Mapped[AttemptId] = mapped_column(primary_key=True)
+    id: Mapped[AttemptId] = mapped_column(UuidType(), primary_key=True)
     echo: Mapped[str] = mapped_column(String(64), unique=True)  # random; the provider carries it back to us
     order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"), index=True)
-    connection_id: Mapped[ConnectionId] = mapped_column(ForeignKey("provider_connections.id"))
+    connection_id: Mapped[ConnectionId] = mapped_column(UuidType(), ForeignKey("provider_connections.id"))
     provider_invoice_id: Mapped[str | None] = mapped_column(String(200))
     checkout_url: Mapped[str | None] = mapped_column(Text)
     price_currency: Mapped[str] = mapped_column(String(3))
@@ -88,7 +89,7 @@ class NudgeRow(Base):
     __tablename__ = "nudges"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    connection_id: Mapped[ConnectionId] = mapped_column(ForeignKey("provider_connections.id"))
+    connection_id: Mapped[ConnectionId] = mapped_column(UuidType(), ForeignKey("provider_connections.id"))
     delivery_id: Mapped[str] = mapped_column(String(200))
     event: Mapped[str] = mapped_column(String(64))
     invoice_id: Mapped[str | None] = mapped_column(String(200))

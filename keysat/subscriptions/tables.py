@@ -6,6 +6,7 @@ from typing import NewType
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.infra.tables import Base
@@ -27,7 +28,7 @@ class Subscription(Base):
 
     __tablename__ = "subscriptions"
 
-    id: Mapped[SubscriptionId] = mapped_column(primary_key=True)
+    id: Mapped[SubscriptionId] = mapped_column(UuidType(), primary_key=True)
     license_id: Mapped[UUID] = mapped_column(ForeignKey("licenses.id"), unique=True)
     policy_id: Mapped[UUID] = mapped_column(ForeignKey("policies.id"))
     offer_id: Mapped[UUID | None] = mapped_column(ForeignKey("offers.id"))
