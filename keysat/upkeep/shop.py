@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from keysat.checkout.desk import Desk
 from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.http import HttpClient
@@ -35,6 +36,10 @@ class Shop:
     mailer: Mailer
     board: RateBoard  # BTC rates
     tills: Tills  # the payment providers' open connections
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.store, self.tills, self.board, self.mode, self.settings.public_url)
 
     def now(self) -> datetime:
         return self.clock.now()

@@ -1,0 +1,64 @@
+"""The reconciler: looks at every order whose time has come. Webhooks only make that time now."""
+
+import asyncio
+from datetime import datetime
+
+from keysat.checkout.collect import collect
+from keysat.checkout.schedule import after_failure
+from keysat.checkout.tables import Order, OrderId
+from keysat.infra.events import Actor
+from keysat.infra.leases import give_back, take
+from keysat.infra.log import get
+from keysat.kit.errors import Unavailable
+from keysat.kit.ids import fraction
+from keysat.upkeep.shop import Shop
+
+TAKEN_AT_ONCE = 20
+ERRANDS_AT_ONCE = 8
+LEASE_SECONDS = 180  # longer than any errand: a few requests of 35 s at most
+LOOKER = Actor("job:look")
+
+log = get(__name__)
+
+
+async def look(shop: Shop, now: datetime) -> int:
+    """Look at all orders that are due now; returns how many looks it took."""
+    looks = 0
+    while True:
+        async with shop.store.work(now, LOOKER) as work:
+            holder, orders = await take(
+                work, Order, Order.next_look_at <= now, Order.next_look_at, most=TAKEN_AT_ONCE, seconds=LEASE_SECONDS
+            )
+        if not orders:
+            return looks
+        free = asyncio.Semaphore(ERRANDS_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for order in orders:
+                group.create_task(_look_at(shop, order, holder, now, free))
+        looks += len(orders)
+
+
+async def _look_at(shop: Shop, order: Order, holder: str, now: datetime, free: asyncio.Semaphore) -> None:
+    """One errand. Whatever it raises, the lease is given back and the others go on."""
+    async with free:
+        try:
+            await collect(shop.desk, OrderId(order.id), now, LOOKER)
+        except Exception as error:  # one order's trouble is not the others'
+            await _put_off(shop, order, holder, now, error)
+            return
+        async with shop.store.work(now, LOOKER) as work:
+            await give_back(work, Order, order.id, holder)
+
+
+async def _put_off(shop: Shop, order: Order, holder: str, now: datetime, error: Exception) -> None:
+    """Look again later. When even this cannot be written, the lease runs out by itself."""
+    log.error("look.failed", error, order=str(order.id))
+    failures = order.look_failures + 1
+    again_at = after_failure(failures, now, fraction(shop.chance))
+    try:
+        async with shop.store.work(now, LOOKER) as work:
+            await give_back(work, Order, order.id, holder, next_look_at=again_at, look_failures=failures)
+            if not isinstance(error, Unavailable):  # a busy database mends itself
+                await work.attend("look_failed", order.id, f"The look at it broke off: {type(error).__name__}.")
+    except Unavailable as busy:
+        log.warning("look.not_put_off", busy, order=str(order.id))

@@ -1,0 +1,72 @@
+"""Every job of the house in one table."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from keysat.infra.seals import seal
+from keysat.jobs.connect import connect_from_settings
+from keysat.jobs.forget import KEPT, Kept, forget
+from keysat.jobs.health import check_connections
+from keysat.jobs.look import look
+from keysat.jobs.sweep import sweep
+from keysat.upkeep.opening import refresh_tills
+from keysat.upkeep.shop import Shop
+
+MILLISECOND, SECOND, MINUTE, HOUR = (
+    timedelta(milliseconds=1),
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+)
+
+Act = Callable[[Shop, datetime], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Runs at the start, then after each rest of `every`, or sooner when `topic` is woken by a commit.
+
+    `gather`: how long it waits after it was woken, so that one run serves many commits. `limit`: a run that takes
+    longer is broken off and counts as failed.
+    """
+
+    name: str
+    every: timedelta
+    act: Act
+    topic: str | None = None
+    gather: timedelta = timedelta()
+    limit: timedelta = 10 * MINUTE
+
+
+async def _seal(shop: Shop, now: datetime) -> None:
+    await seal(shop.store, now)
+
+
+async def _refresh(shop: Shop, _now: datetime) -> None:
+    await refresh_tills(shop)
+    await shop.ring.refresh()
+
+
+async def _flush(shop: Shop, _now: datetime) -> None:
+    await shop.telemetry.flush()
+
+
+async def _flush_coarse(shop: Shop, _now: datetime) -> None:
+    await shop.telemetry.flush_coarse()
+
+
+def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
+    """`kept`: what the doors store and for how long, since jobs do not know them."""
+    return (
+        Job("seal", 200 * MILLISECOND, _seal, topic="events", gather=20 * MILLISECOND),
+        Job("look", SECOND, look, topic="look"),
+        Job("connect", MINUTE, connect_from_settings),
+        Job("sweep", 10 * MINUTE, sweep),
+        Job("health", 5 * MINUTE, check_connections),
+        Job("refresh", 30 * SECOND, _refresh),
+        Job("telemetry", 50 * MILLISECOND, _flush),
+        Job("last-seen", SECOND, _flush_coarse),
+        Job("forget", 24 * HOUR, partial(forget, kept=(*KEPT, *kept))),
+    )

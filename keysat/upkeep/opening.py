@@ -1,0 +1,223 @@
+"""Opening a shop: from the settings to everything a process of it shares, or one line that says why not."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+import httpx
+from sqlalchemy.exc import DBAPIError
+
+from keysat.infra.events import Actor, Happening
+from keysat.infra.house import Mode, fact, mode_of, write_once
+from keysat.infra.http import HttpClient
+from keysat.infra.log import get, redact
+from keysat.infra.mail import Mailer
+from keysat.infra.migrate import NewerDatabase, migrate
+from keysat.infra.setting_values import SQLITE
+from keysat.infra.settings import Settings
+from keysat.infra.store import Store
+from keysat.infra.telemetry import Telemetry
+from keysat.infra.vault import KEY_FILE, Vault, VaultError, load_vault
+from keysat.kit.clock import Clock
+from keysat.kit.errors import KeysatError
+from keysat.kit.ids import Chance
+from keysat.licenses.issuers import create_first
+from keysat.licenses.ring import Ring
+from keysat.payments.rates.board import RateBoard
+from keysat.payments.tables import ConnectionId
+from keysat.payments.tills import Tills
+from keysat.upkeep.admin_key import make_admin_key
+from keysat.upkeep.shop import Shop
+
+VAULT_CHECK = "vault_check"  # facts in `house`
+MODE = "mode"
+TELEMETRY_FILE = "telemetry.db"
+FOUNDER = Actor("setup")
+WITH_OWN_RATES = frozenset({"btcpay"})  # providers whose connections are sources of rates
+
+log = get(__name__)
+
+
+class CannotOpen(Exception):
+    """One line: what is in the way, and what to do about it."""
+
+
+class ShopSetUp(Happening, frozen=True, tag="shop.set_up"):
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What to do where no shop was set up yet: set up one of this mode, and show the admin key that is made.
+
+    A shop that is there already keeps its mode.
+    """
+
+    mode: Mode
+    show_admin_key: Callable[[str], None]
+
+
+@asynccontextmanager
+async def open_shop(
+    settings: Settings,
+    *,
+    clock: Clock,
+    chance: Chance,
+    transport: httpx.AsyncBaseTransport | None = None,
+    founding: Founding | None = None,
+) -> AsyncGenerator[Shop, None]:
+    """Migrates the database, and opens all that one process needs; closes it at the end.
+
+    `transport` stands in for the network. Raises CannotOpen.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            shop = await _open(stack, settings, clock, chance, transport, founding)
+        except (NewerDatabase, VaultError) as error:
+            raise CannotOpen(str(error)) from error
+        except KeysatError as error:
+            raise CannotOpen(error.message) from error
+        except ModuleNotFoundError as error:
+            raise CannotOpen(f"PostgreSQL needs the module {error.name}: pip install 'keysat[postgres]'.") from error
+        except DBAPIError as error:
+            raise CannotOpen(f"The database cannot be opened: {_first_line(error.orig)}.") from error
+        except OSError as error:
+            raise CannotOpen(f"The shop cannot be opened: {_first_line(error)}.") from error
+        yield shop
+
+
+async def _open(
+    stack: AsyncExitStack,
+    settings: Settings,
+    clock: Clock,
+    chance: Chance,
+    transport: httpx.AsyncBaseTransport | None,
+    founding: Founding | None,
+) -> Shop:
+    store = await open_store(stack, settings, chance, may_create=founding is not None)
+    mode = await _mode(store, settings, founding)
+    vault = await _vault(store, settings, chance)
+    await _found(store, vault, mode, settings, clock, founding)
+    http = HttpClient(transport=transport)
+    stack.push_async_callback(http.aclose)
+    board = RateBoard(http, clock, chance)
+    stack.push_async_callback(board.aclose)
+    telemetry = Telemetry(_telemetry_url(settings, store))
+    stack.push_async_callback(telemetry.close)
+    shop = Shop(
+        settings=settings,
+        mode=mode,
+        clock=clock,
+        chance=chance,
+        store=store,
+        telemetry=telemetry,
+        vault=vault,
+        ring=await Ring.open(store, vault),
+        http=http,
+        mailer=Mailer(settings.smtp, settings.mail_from),
+        board=board,
+        tills=Tills(store, vault, http),
+    )
+    await refresh_tills(shop)
+    return shop
+
+
+async def open_store(stack: AsyncExitStack, settings: Settings, chance: Chance, *, may_create: bool) -> Store:
+    """The database at this release's schema. Raises NewerDatabase, DBAPIError, OSError."""
+    if may_create:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    elif not settings.data_dir.is_dir():
+        raise CannotOpen(_not_set_up(settings))
+    store = Store(settings.database_url, chance)
+    stack.push_async_callback(store.close)
+    migrated = await migrate(store)
+    if migrated.is_ahead:
+        log.warning("database.ahead", schema=migrated.after)
+    elif migrated.before != migrated.after:
+        log.info("database.migrated", before=migrated.before, after=migrated.after)
+    return store
+
+
+async def refresh_tills(shop: Shop) -> None:
+    """What this or another process connected and disconnected is known from now on, also as a source of rates."""
+    await shop.tills.refresh()
+    prefixes = tuple(f"{provider}-" for provider in WITH_OWN_RATES)
+    known = {source.name for source in shop.board.health() if source.name.startswith(prefixes)}
+    wanted = {
+        f"{till.connection.provider}-{str(till.id)[:8]}": till.id
+        for till in shop.tills.all()
+        if till.sells and till.connection.provider in WITH_OWN_RATES
+    }
+    for name in known - wanted.keys():
+        shop.board.remove_source(name)
+    for name in wanted.keys() - known:
+        shop.board.add_source(name, _asking(shop.tills, wanted[name]))
+
+
+def _asking(tills: Tills, connection_id: ConnectionId) -> Callable[[str], Awaitable[Decimal | None]]:
+    async def ask(currency: str) -> Decimal | None:
+        return await (await tills.get(connection_id)).till.btc_rate(currency)
+
+    return ask
+
+
+async def _mode(store: Store, settings: Settings, founding: Founding | None) -> Mode:
+    """The mode that stands, else the one to be founded."""
+    async with store.read() as read:
+        mode = await mode_of(read)
+    if mode is None and founding is None:
+        raise CannotOpen(_not_set_up(settings))
+    if mode is None and founding is not None:
+        mode = founding.mode
+    if mode == Mode.LIVE and settings.limits_off:
+        raise CannotOpen("KEYSAT_LIMITS=off is for sandbox shops, and this one is live: remove the setting.")
+    assert mode is not None  # noqa: S101  the two branches above
+    return mode
+
+
+async def _vault(store: Store, settings: Settings, chance: Chance) -> Vault:
+    """The vault whose key this shop's secrets were sealed with. A lost key file is not replaced by a new one."""
+    async with store.read() as read:
+        check = await fact(read, VAULT_CHECK)
+    path = settings.data_dir / KEY_FILE
+    if check is not None and settings.vault_key is None and not path.exists():
+        raise CannotOpen(f"The vault key is missing: put {path} back from your backup, or set KEYSAT_VAULT_KEY.")
+    vault = load_vault(settings.vault_key, settings.data_dir, chance)
+    if check is not None and not vault.matches(check):
+        where = "KEYSAT_VAULT_KEY" if settings.vault_key is not None else str(path)
+        raise CannotOpen(f"{where} is not the vault key of this shop: put the right one back.")
+    return vault
+
+
+async def _found(
+    store: Store, vault: Vault, mode: Mode, settings: Settings, clock: Clock, founding: Founding | None
+) -> None:
+    """Write down what a shop has from its first day; of two daemons that start at once, the first one's holds."""
+    if founding is None:
+        return
+    async with store.work(clock.now(), FOUNDER) as work:
+        if await fact(work, MODE) is None:
+            work.record(ShopSetUp(mode))
+        if await write_once(work, MODE, mode) != mode:
+            raise CannotOpen("Another process has set this shop up in the other mode a moment ago. Start again.")
+        if not vault.matches(await write_once(work, VAULT_CHECK, vault.check_value())):
+            raise CannotOpen("Another process has set this shop up with another vault key a moment ago. Start again.")
+        await create_first(work, vault)
+        key = await make_admin_key(work) if settings.admin_api_key is None else None
+    if key is not None:
+        founding.show_admin_key(key)
+
+
+def _telemetry_url(settings: Settings, store: Store) -> str:
+    """On PostgreSQL a schema of the same database, on SQLite a file of its own beside the rest."""
+    return f"{SQLITE}{settings.data_dir / TELEMETRY_FILE}" if store.is_sqlite else settings.database_url
+
+
+def _not_set_up(settings: Settings) -> str:
+    return f"There is no shop in {settings.data_dir} yet: run `keysat init` or `keysat demo` first."
+
+
+def _first_line(error: BaseException | None) -> str:
+    """Redacted: a driver may quote the URL that it was given."""
+    return redact((str(error).splitlines() or [type(error).__name__])[0]).rstrip(".")
