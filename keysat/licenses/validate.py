@@ -84,6 +84,8 @@ async def answer(
             telemetry.seen(machine_id, now, seen.last_seen_at)
         else:
             found, machine_id = await _seat(store, facts, device, judge, now, actor)
+            if machine_id is not None:
+                telemetry.seen(machine_id, now)
     telemetry.count(found.reason or "ok", facts.license_id, now)
     return _answer(facts, found, machine_id)
 
