@@ -1,0 +1,97 @@
+"""The daemon's ASGI app: Litestar with our errors, our limits and our routes, behind `entry`."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from importlib.metadata import version
+
+from litestar import Litestar, MediaType, Router
+from litestar.datastructures import CacheControlHeader, State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.static_files import create_static_files_router  # pyright: ignore[reportUnknownVariableType]
+from litestar.types import ASGIApp
+
+from keysat.infra.house import Mode
+from keysat.upkeep.shop import Shop
+from keysat.web.auth import admin_only
+from keysat.web.entry import entry
+from keysat.web.html import STATIC_PATH, static_folder
+from keysat.web.idempotency import Idempotency
+from keysat.web.problems import HANDLERS
+from keysat.web.provide import DEPENDENCIES
+from keysat.web.routes import ADMIN_API, API, PAGES
+from keysat.web.throttle import Throttle
+from keysat.web.wire import WireRequest
+
+PUBLIC_BODY_MAX = 64 * 1024
+ADMIN_BODY_MAX = 1024 * 1024
+STATIC_SECONDS = 86_400  # an address changes with the file's content
+ADMIN_KEY_SCHEME = "adminKey"
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+Stalled = Callable[[datetime], Sequence[str]]
+
+
+def nothing_stalled(_now: datetime) -> Sequence[str]:
+    return ()
+
+
+def create_app(shop: Shop, lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stalled) -> ASGIApp:
+    """`lifespan`: what runs as long as the server (jobs). `stalled` names the jobs that have stopped, for /readyz."""
+    counts = Throttle(off=shop.settings.limits_off and shop.mode == Mode.SANDBOX)
+    return entry(litestar(lifespan, stalled), shop, counts)
+
+
+def litestar(lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stalled) -> Litestar:
+    admin_api = Router(
+        path="/v1/admin",
+        route_handlers=ADMIN_API,
+        guards=[admin_only],
+        request_max_body_size=ADMIN_BODY_MAX,
+        security=[{ADMIN_KEY_SCHEME: []}],
+    )
+    return Litestar(
+        route_handlers=[*API, *PAGES, admin_api, _static_files()],
+        request_class=WireRequest,
+        dependencies=dict(DEPENDENCIES),
+        middleware=[Idempotency()],
+        exception_handlers=HANDLERS,
+        request_max_body_size=PUBLIC_BODY_MAX,
+        lifespan=list(lifespan),
+        state=State({"stalled": stalled}),
+        openapi_config=_openapi(),
+        logging_config=None,
+    )
+
+
+class _Document(JsonRenderPlugin):
+    def has_path(self, path: str) -> bool:
+        """Whatever path the framework would add one for, this is it: no pages beside the document."""
+        return bool(path)
+
+
+def _static_files() -> Router:
+    return create_static_files_router(
+        path=STATIC_PATH,
+        directories=[static_folder()],
+        cache_control=CacheControlHeader(max_age=STATIC_SECONDS, public=True),
+    )
+
+
+def _openapi() -> OpenAPIConfig:
+    """The document alone: the pages that show it would be loaded from someone else's server."""
+    return OpenAPIConfig(
+        title="Keysat",
+        version=version("keysat"),
+        path="/v1/openapi.json",
+        render_plugins=[_Document(path="/", media_type=MediaType.JSON)],
+        use_handler_docstrings=True,
+        security=[{}],
+        components=Components(
+            security_schemes={
+                ADMIN_KEY_SCHEME: SecurityScheme(type="http", scheme="bearer", description="the admin key")
+            }
+        ),
+    )

@@ -1,0 +1,106 @@
+"""The ASGI function around Litestar: what holds for every request and every answer, whatever the route.
+
+It knows paths and headers, no routes. Its own refusals look like all others.
+"""
+
+from collections.abc import MutableMapping
+from typing import Any, cast
+
+from litestar import Litestar
+from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
+
+from keysat.infra.events import Actor
+from keysat.kit.errors import BadRequest, KeysatError, NotFound
+from keysat.kit.ids import token
+from keysat.upkeep.shop import Shop
+from keysat.web import problems, throttle
+from keysat.web.address import client_address
+from keysat.web.security import ALWAYS, UNLESS_SAID, content_policy
+from keysat.web.throttle import Throttle
+from keysat.web.visit import Visit, enter
+from keysat.web.wire import WireRequest
+
+REQUEST_ID_BITS = 80
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "*",
+    "Access-Control-Allow-Headers": "*",
+    "Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+}
+
+
+def entry(app: Litestar, shop: Shop, counts: Throttle) -> ASGIApp:
+    """`app`, with request ids, CORS, HEAD, security headers, and no tolerance for NUL and slashes too many."""
+
+    async def enter_and_ask(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        visit = _visit(scope, shop, counts)
+        enter(scope, visit)
+        without_body = scope["method"] in ("HEAD", "OPTIONS")
+        if scope["method"] == "HEAD":
+            scope["method"] = "GET"
+
+        async def send_dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _dress(message, visit)
+            elif message["type"] == "http.response.body" and without_body:
+                message["body"] = b""
+            await send(message)
+
+        refused = _malformed(scope)
+        if scope["method"] == "OPTIONS":
+            await _preflight(send_dressed)
+        elif refused is not None:
+            scope["app"] = scope["litestar_app"] = app
+            request = WireRequest(scope, receive, send_dressed)
+            response: Any = problems.answer(request, refused)
+            await response.to_asgi_response(app=None, request=request)(scope, receive, send_dressed)
+        else:
+            await app(scope, receive, send_dressed)
+
+    return enter_and_ask
+
+
+def _visit(scope: HTTPScope, shop: Shop, counts: Throttle) -> Visit:
+    peer = scope["client"]
+    address = client_address(peer[0] if peer else None, scope["headers"], shop.settings.trusted_proxies)
+    return Visit(
+        shop=shop,
+        throttle=counts,
+        now=shop.now(),
+        request_id=token(shop.chance, REQUEST_ID_BITS),
+        address=address,
+        actor=Actor("buyer", address=address),
+    )
+
+
+def _malformed(scope: HTTPScope) -> KeysatError | None:
+    path = scope["path"]
+    if "\0" in path or b"%00" in scope["query_string"]:
+        return BadRequest("The address holds a character that stands for nothing (NUL).")
+    if "//" in path or (path.endswith("/") and path != "/"):
+        return NotFound("There is nothing at this address.")
+    return None
+
+
+def _dress(message: HTTPResponseStartEvent, visit: Visit) -> None:
+    headers = cast("MutableMapping[str, str]", MutableScopeHeaders.from_message(message))
+    headers["X-Request-Id"] = visit.request_id
+    for name, value in ALWAYS.items():
+        headers[name] = value
+    for name, value in UNLESS_SAID.items():
+        headers.setdefault(name, value)
+    headers.setdefault("Content-Security-Policy", content_policy(visit, headers.get("content-type", "")))
+    if visit.rate is not None:
+        for name, value in throttle.headers(*visit.rate).items():
+            headers[name] = value
+
+
+async def _preflight(send: Send) -> None:
+    headers = [(name.lower().encode(), value.encode()) for name, value in _PREFLIGHT.items()]
+    headers.append((b"content-length", b"0"))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

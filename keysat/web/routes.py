@@ -1,0 +1,16 @@
+"""Every route, by the door it belongs to. A module adds itself with one line: its `ROUTES`."""
+
+from collections.abc import Sequence
+
+from litestar.types import ControllerRouterHandler
+
+from keysat.web.api import admin_catalog, issuer, licenses, products
+
+API: Sequence[ControllerRouterHandler] = (*issuer.ROUTES, *licenses.ROUTES, *products.ROUTES)
+"""For SDKs and integrators: JSON at addresses that the contract fixes."""
+
+PAGES: Sequence[ControllerRouterHandler] = ()
+"""For people: HTML, left out of the OpenAPI document."""
+
+ADMIN_API: Sequence[ControllerRouterHandler] = (*admin_catalog.ROUTES,)
+"""Under /v1/admin: behind the admin key, with larger bodies."""

@@ -1,0 +1,97 @@
+"""What the browser is told to refuse, and which forms we refuse. No page ever asks a third party for anything."""
+
+from collections.abc import Iterable
+from typing import cast
+from urllib.parse import urlsplit
+
+from litestar.handlers.base import BaseRouteHandler
+from litestar.types import HTTPScope, Scope
+
+from keysat.infra.settings import Settings
+from keysat.kit.errors import Forbidden
+from keysat.payments.tills import Tills
+from keysat.web.visit import Connection, Visit, visit_of
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "Access-Control-Allow-Origin": "*",  # never with credentials (contract 2.3)
+    "Access-Control-Expose-Headers": "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
+}
+# What a handler may say differently.
+UNLESS_SAID = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+
+SECRET_PAGE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+"""Headers of a page whose address holds an order's id. Without a referrer a browser on plain http sends `Origin: null`
+with a form, so a form on such a page goes to a handler without `same_origin` and carries the secret id instead."""
+
+JSON_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+
+
+def content_policy(visit: Visit, content_type: str) -> str:
+    if not content_type.startswith("text/html"):
+        return JSON_POLICY
+    nonce = f"'nonce-{visit.csp_nonce()}'"
+    # Chromium applies form-action to redirects too, and the buy form redirects to the provider's checkout.
+    checkouts = " ".join(checkout_origins(visit.shop.tills))
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'self' {nonce}",
+            f"style-src 'self' {nonce}",
+            "img-src 'self' data:",
+            "font-src 'self'",
+            "connect-src 'self'",
+            "manifest-src 'self'",
+            f"form-action 'self' {checkouts}".rstrip(),
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        )
+    )
+
+
+def checkout_origins(tills: Tills) -> list[str]:
+    """Where the open connections send buyers to pay."""
+    origins: set[str] = set()
+    for till in tills.all():
+        for url in (till.connection.public_url, till.connection.base_url):
+            parts = urlsplit(url or "")
+            if till.sells and parts.scheme in ("http", "https") and parts.netloc:
+                origins.add(f"{parts.scheme}://{parts.netloc}")
+    return sorted(origins)
+
+
+def same_origin(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Guard of forms that a browser sends with its cookies: raises Forbidden for one from another site.
+
+    `Sec-Fetch-Site` where the browser sends it (not on plain http), else `Origin` against our own address. Who sends
+    neither and no cookie is no browser, and has nothing that could be abused.
+    """
+    if cast("HTTPScope", connection.scope)["method"] in SAFE_METHODS:
+        return
+    site, origin = connection.headers.get("sec-fetch-site"), connection.headers.get("origin")
+    if site is not None:
+        ours = site in ("same-origin", "none")
+    elif origin is not None:
+        ours = _host(origin) in _own_hosts(visit_of(connection).shop.settings, connection.scope)
+    else:
+        ours = "cookie" not in connection.headers
+    if not ours:
+        raise Forbidden("This form was sent from another site. Open the page again and repeat.")
+
+
+def _own_hosts(settings: Settings, scope: Scope) -> set[str]:
+    sent = _header(scope["headers"], b"host")
+    return {_host(settings.public_url)} | ({_host(f"//{sent}")} if sent else set())
+
+
+def _host(url: str) -> str:
+    """Host and port, without the port that goes without saying: a proxy may have taken the TLS off."""
+    parts = urlsplit(url)
+    return parts.netloc.lower().removesuffix(":443").removesuffix(":80") or "null"
+
+
+def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    return next((value.decode("latin-1") for found, value in headers if found == name), "")

@@ -1,0 +1,76 @@
+"""How often who may ask for what: one table, counted in memory (`decisions.md`, Limits)."""
+
+from collections import OrderedDict
+from datetime import datetime
+from enum import StrEnum
+from fractions import Fraction
+
+from keysat.kit.errors import RateLimited
+from keysat.kit.gcra import Decision, Limit, take
+
+BUCKETS_MAX = 100_000  # about 20 MB; the bucket that was idle longest is forgotten first
+
+
+class Rate(StrEnum):
+    """What is counted. The comment says by which key."""
+
+    LICENSE = "license"  # license id, once the signature held: validate, activate and deactivate together
+    BAD_KEY = "bad_key"  # address: validate with a key that does not verify
+    HEARTBEAT = "heartbeat"  # license id
+    PURCHASE = "purchase"  # address: purchase, redeem, upgrade
+    PREVIEW = "preview"  # address: preview, upgrade-quote
+    POLL = "poll"  # order
+    WRONG_BEARER = "wrong_bearer"  # address
+    NUDGE = "nudge"  # connection: webhooks in
+
+
+LIMITS = {
+    Rate.LICENSE: Limit(burst=60, refill_seconds=1),
+    Rate.BAD_KEY: Limit(burst=60, refill_seconds=1),
+    Rate.HEARTBEAT: Limit(burst=60, refill_seconds=60),
+    Rate.PURCHASE: Limit(burst=20, refill_seconds=6),
+    Rate.PREVIEW: Limit(burst=30, refill_seconds=1),
+    Rate.POLL: Limit(burst=60, refill_seconds=1),
+    Rate.WRONG_BEARER: Limit(burst=20, refill_seconds=6),
+    Rate.NUDGE: Limit(burst=300, refill_seconds=Fraction(1, 20)),
+}
+
+
+class Throttle:
+    """The buckets of this process."""
+
+    def __init__(self, *, off: bool = False, buckets_max: int = BUCKETS_MAX) -> None:
+        self._off = off
+        self._buckets_max = buckets_max
+        self._tats: OrderedDict[tuple[Rate, str], datetime] = OrderedDict()
+
+    def allows(self, rate: Rate, key: str, now: datetime) -> Decision:
+        """Take one, if there is one. What is refused spends nothing."""
+        bucket = (rate, key)
+        decision = take(None if self._off else self._tats.get(bucket), LIMITS[rate], now)
+        self._tats[bucket] = decision.tat
+        self._tats.move_to_end(bucket)
+        if len(self._tats) > self._buckets_max:
+            self._tats.popitem(last=False)
+        return decision
+
+    def check(self, rate: Rate, key: str, now: datetime) -> None:
+        """Raises RateLimited."""
+        refuse_unless(self.allows(rate, key, now))
+
+
+def refuse_unless(decision: Decision) -> None:
+    """Raises RateLimited for a decision that says no."""
+    if not decision.allowed:
+        seconds = decision.retry_after_seconds
+        raise RateLimited(f"Too many requests. Please try again in {seconds} s.", retry_after_seconds=seconds)
+
+
+def headers(rate: Rate, decision: Decision) -> dict[str, str]:
+    """As draft-ietf-httpapi-ratelimit-headers-10 has them: `q` and `r` count requests, `w` and `t` seconds."""
+    limit = LIMITS[rate]
+    window = max(1, round(limit.burst * Fraction(limit.refill_seconds)))
+    return {
+        "RateLimit-Policy": f'"{rate}";q={limit.burst};w={window}',
+        "RateLimit": f'"{rate}";r={decision.remaining};t={decision.reset_seconds}',
+    }

@@ -1,0 +1,67 @@
+"""One request, from its first moment on: what every part of the door wants to know of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from litestar.connection import ASGIConnection
+from litestar.types import Scope
+
+from keysat.infra.events import Actor
+from keysat.kit.gcra import Decision
+from keysat.kit.ids import token
+from keysat.upkeep.shop import Shop
+from keysat.web.address import limit_key
+from keysat.web.throttle import Rate, Throttle, refuse_unless
+
+_KEY = "visit"
+NONCE_BITS = 160
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+@dataclass(slots=True)
+class Visit:
+    shop: Shop
+    throttle: Throttle
+    now: datetime
+    """The one reading of the clock for this request."""
+    request_id: str
+    address: str
+    actor: Actor
+    """A buyer, until a guard finds out more."""
+    nonce: str | None = None
+    rate: tuple[Rate, Decision] | None = None
+    """The limit that was asked last: it stands in the answer's headers."""
+
+    def csp_nonce(self) -> str:
+        """The same for the page's scripts and for its header."""
+        if self.nonce is None:
+            self.nonce = token(self.shop.chance, NONCE_BITS)
+        return self.nonce
+
+    def allows(self, rate: Rate, key: object = None) -> Decision:
+        """One more, if that is within the limit. Without a key, the client's address is counted."""
+        counted = limit_key(self.address) if key is None else str(key)
+        decision = self.throttle.allows(rate, counted, self.now)
+        self.rate = (rate, decision)
+        return decision
+
+    def limit(self, rate: Rate, key: object = None) -> None:
+        """Raises RateLimited."""
+        refuse_unless(self.allows(rate, key))
+
+
+def enter(scope: Scope, visit: Visit) -> None:
+    state: dict[str, Any] = cast("dict[str, Any]", scope).setdefault("state", {})
+    state[_KEY] = visit
+
+
+def visit_of(connection: Connection | Scope) -> Visit:
+    scope = connection.scope if isinstance(connection, ASGIConnection) else connection
+    return cast("Visit", scope["state"][_KEY])
+
+
+def actor_of(connection: Connection) -> Actor:
+    """Who acts: kind `buyer` or `admin_key`, with the address."""
+    return visit_of(connection).actor

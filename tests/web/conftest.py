@@ -1,0 +1,108 @@
+"""The doors without a server: HTTP straight into the ASGI app, with a real database behind it."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from keysat.infra.house import Mode
+from keysat.infra.http import HttpClient
+from keysat.infra.mail import Mailer
+from keysat.infra.settings import load
+from keysat.infra.store import Store
+from keysat.infra.telemetry import Telemetry
+from keysat.infra.vault import Vault
+from keysat.kit.ids import SeededChance
+from keysat.licenses.issuers import create_first
+from keysat.licenses.ring import Ring
+from keysat.payments.rates.board import RateBoard
+from keysat.payments.tills import Tills
+from keysat.upkeep.shop import Shop
+from keysat.web.app import litestar
+from keysat.web.entry import entry
+from keysat.web.throttle import Throttle
+from tests.conftest import NOON, TESTER
+
+ADMIN_KEY = "the-admin-key-of-the-tests-0123456789"
+ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+Client = AbstractAsyncContextManager[httpx.AsyncClient]
+Doors = Callable[..., Client]
+
+
+@dataclass
+class Watch:
+    """A clock that stands still until the test moves it."""
+
+    moment: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def pass_by(self, **time: float) -> None:
+        self.moment += timedelta(**time)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+async def shop(store: Store, watch: Watch, tmp_path: Path) -> AsyncGenerator[Shop, None]:
+    """A live shop with an issuer key and nothing to sell."""
+    chance = SeededChance(2)
+    vault = Vault(chance.bytes(32), chance)
+    http = HttpClient(transport=httpx.MockTransport(lambda _: httpx.Response(503)))
+    board = RateBoard(http, watch, chance)
+    async with store.work(watch.now(), TESTER) as work:
+        await create_first(work, vault)
+    yield Shop(
+        settings=load({"KEYSAT_ADMIN_API_KEY": ADMIN_KEY, "KEYSAT_PUBLIC_URL": "https://shop.test"}, data_dir=tmp_path),
+        mode=Mode.LIVE,
+        clock=watch,
+        chance=chance,
+        store=store,
+        telemetry=Telemetry(f"sqlite+aiosqlite:///{tmp_path / 'telemetry.db'}"),
+        vault=vault,
+        ring=await Ring.open(store, vault),
+        http=http,
+        mailer=Mailer(None, None),
+        board=board,
+        tills=Tills(store, vault, http),
+    )
+    await board.aclose()
+    await http.aclose()
+
+
+@pytest.fixture
+def sandbox(shop: Shop) -> Shop:
+    return replace(shop, mode=Mode.SANDBOX)
+
+
+@asynccontextmanager
+async def browse(app: ASGIApp, peer: str = "203.0.113.7") -> AsyncGenerator[httpx.AsyncClient, None]:
+    transport = httpx.ASGITransport(app=app, client=(peer, 40_000))  # pyright: ignore[reportArgumentType]
+    async with httpx.AsyncClient(transport=transport, base_url="https://shop.test") as client:
+        yield client
+
+
+def doors_of(shop: Shop, *handlers: ControllerRouterHandler, **options: Any) -> ASGIApp:
+    """The app as it is served, with a test's own handlers beside the others."""
+    app = litestar(**options)
+    for handler in handlers:
+        app.register(handler)
+    return entry(app, shop, Throttle())
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncGenerator[httpx.AsyncClient, None]:
+    async with browse(doors_of(shop)) as client:
+        yield client

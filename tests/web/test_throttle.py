@@ -1,0 +1,56 @@
+from datetime import timedelta
+
+import pytest
+
+from keysat.kit.errors import RateLimited
+from keysat.web.throttle import LIMITS, Rate, Throttle, headers
+from tests.conftest import NOON
+
+SECOND = timedelta(seconds=1)
+
+
+def test_every_rate_has_a_limit() -> None:
+    assert set(LIMITS) == set(Rate)
+
+
+def test_the_burst_is_let_through_and_then_one_at_a_time() -> None:
+    throttle = Throttle()
+    for _ in range(60):
+        throttle.check(Rate.LICENSE, "a", NOON)
+    with pytest.raises(RateLimited) as refused:
+        throttle.check(Rate.LICENSE, "a", NOON)
+    assert refused.value.retry_after_seconds == 1
+    throttle.check(Rate.LICENSE, "a", NOON + SECOND)
+    assert not throttle.allows(Rate.LICENSE, "a", NOON + SECOND).allowed
+
+
+def test_keys_and_rates_do_not_share_a_bucket() -> None:
+    throttle = Throttle()
+    while throttle.allows(Rate.PURCHASE, "a", NOON).allowed:
+        pass
+    assert throttle.allows(Rate.PURCHASE, "b", NOON).allowed
+    assert throttle.allows(Rate.PREVIEW, "a", NOON).allowed
+
+
+def test_it_forgets_the_bucket_that_was_idle_longest() -> None:
+    throttle = Throttle(buckets_max=2)
+    while throttle.allows(Rate.PURCHASE, "old", NOON).allowed:
+        pass
+    throttle.allows(Rate.PURCHASE, "new", NOON)
+    throttle.allows(Rate.PURCHASE, "newer", NOON)
+    assert throttle.allows(Rate.PURCHASE, "old", NOON).remaining == 19
+
+
+def test_switched_off_it_lets_everything_through() -> None:
+    throttle = Throttle(off=True)
+    for _ in range(1000):
+        throttle.check(Rate.PURCHASE, "a", NOON)
+
+
+def test_the_headers_name_policy_and_rest() -> None:
+    throttle = Throttle()
+    decision = throttle.allows(Rate.NUDGE, "a", NOON)
+    assert headers(Rate.NUDGE, decision) == {
+        "RateLimit-Policy": '"nudge";q=300;w=15',
+        "RateLimit": '"nudge";r=299;t=1',
+    }
