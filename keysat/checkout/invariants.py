@@ -1,0 +1,81 @@
+"""What must hold of orders: one paid order has exactly one effect, and none is forgotten."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, exists, func, or_, select
+
+from keysat.checkout.tables import Order, OrderStatus, Purpose
+from keysat.infra.tables import AttentionRow
+from keysat.infra.work import Read
+from keysat.licenses.tables import License
+from keysat.payments.tables import Attempt
+
+MOST = 100
+MAKES_A_LICENSE = (Purpose.PURCHASE, Purpose.MANUAL)
+ON_THE_WAY = (OrderStatus.DRAFT, OrderStatus.AWAITING, OrderStatus.PROCESSING, OrderStatus.PAID)
+ENDED = (OrderStatus.EXPIRED, OrderStatus.UNDERPAID, OrderStatus.INVALID)
+LAST_LOOK = timedelta(days=1)  # the daily look may fall this far before the end of the watch
+HOW = ("in_time", "late", "marked", "by_operator", "free")
+
+_made = select(func.count()).where(License.order_id == Order.id).correlate(Order).scalar_subquery()
+_is_paid = Order.status.in_((OrderStatus.PAID, OrderStatus.FULFILLED))
+_has_invoice = exists().where(Attempt.order_id == Order.id, Attempt.provider_invoice_id.is_not(None))
+
+
+def _rules(now: datetime) -> tuple[tuple[str, ColumnElement[bool]], ...]:
+    fulfilled = Order.status == OrderStatus.FULFILLED
+    return (
+        ("is fulfilled, but made no license", Order.purpose.in_(MAKES_A_LICENSE) & fulfilled & (_made != 1)),
+        ("has a license, but is not fulfilled", ~fulfilled & (_made > 0)),
+        ("does not name the license that it made", fulfilled & Order.license_id.is_(None)),
+        (
+            "is paid, and nothing says when, how or by what",
+            _is_paid
+            & or_(
+                Order.paid_at.is_(None),
+                Order.paid_how.is_(None),
+                Order.paid_how.not_in(HOW),
+                Order.paid_how.in_(("in_time", "late", "marked")) & Order.paid_attempt_id.is_(None),
+            ),
+        ),
+        ("was given for nothing, though it has a price", (Order.paid_how == "free") & (Order.listed_value > 0)),
+        ("is on its way, but nobody will look at it", Order.status.in_(ON_THE_WAY) & Order.next_look_at.is_(None)),
+        (
+            "may still be paid late, but nobody will look at it",
+            Order.status.in_(ENDED)
+            & Order.failure.is_(None)
+            & Order.next_look_at.is_(None)
+            & (Order.watch_until > now + LAST_LOOK)
+            & _has_invoice,
+        ),
+        (
+            "can be paid, but has no invoice",
+            Order.status.in_((OrderStatus.AWAITING, OrderStatus.PROCESSING)) & ~_has_invoice,
+        ),
+    )
+
+
+async def broken(read: Read, now: datetime) -> list[str]:
+    """One sentence for each thing that does not hold, at most 100 of a kind."""
+    lines: list[str] = []
+    for words, violated in _rules(now):
+        rows = await read.session.scalars(
+            select(Order.support_reference).where(violated).order_by(Order.created_at).limit(MOST)
+        )
+        lines += [f"Order {reference} {words}." for reference in rows]
+    orphans = await read.session.scalars(select(License.id).where(License.order_id.is_(None)).limit(MOST))
+    lines += [f"License {license_id} was neither sold nor given: no order made it." for license_id in orphans]
+    return [*lines, *await _unattended(read)]
+
+
+async def _unattended(read: Read) -> list[str]:
+    """Compared here, since each database has its own text of an id."""
+    waiting = await read.session.execute(
+        select(Order.id, Order.support_reference).where(Order.status.in_((OrderStatus.REVIEW, OrderStatus.PAID)))
+    )
+    orders = {str(order_id): reference for order_id, reference in waiting}
+    listed = await read.session.scalars(
+        select(AttentionRow.subject).where(AttentionRow.subject.in_(orders), AttentionRow.settled_at.is_(None))
+    )
+    forgotten = orders.keys() - set(listed)
+    return [f"Order {orders[order_id]} waits for a person, but is not on the list." for order_id in sorted(forgotten)]

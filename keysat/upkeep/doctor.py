@@ -1,0 +1,25 @@
+"""The doctor: asks every slice whether what must always hold does hold. Repairs nothing."""
+
+from datetime import datetime
+
+from keysat.catalog import invariants as catalog
+from keysat.checkout import invariants as checkout
+from keysat.customers import invariants as customers
+from keysat.infra import invariants as infra
+from keysat.infra.work import Read
+from keysat.licenses import invariants as licenses
+from keysat.payments import invariants as payments
+from keysat.subscriptions import invariants as subscriptions
+
+
+async def violations(read: Read, now: datetime) -> list[str]:
+    """One sentence for each; none when the shop is well."""
+    return [
+        *await infra.broken(read, now),
+        *await catalog.broken(read),
+        *await customers.broken(read),
+        *await licenses.broken(read),
+        *await subscriptions.broken(read),
+        *await payments.broken(read),
+        *await checkout.broken(read, now),
+    ]
