@@ -225,10 +225,14 @@ async def _open(
 
 
 async def _created(till: OpenTill, request: InvoiceRequest) -> InvoiceSnapshot:
+    """Raises OutcomeUnknown when neither the answer nor a search tells whether there is an invoice now."""
     try:
         return await till.till.create_invoice(request)
-    except OutcomeUnknown:
-        found = await till.till.find_by_attempt(request.attempt_id)
+    except OutcomeUnknown as lost:
+        try:
+            found = await till.till.find_by_attempt(request.attempt_id)
+        except ProviderError:
+            raise lost from None
         if not found:
             raise
         return found[0]

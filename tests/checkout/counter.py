@@ -82,7 +82,8 @@ class Counter:
         return httpx.Response(200)
 
     async def buy(self, tier: str | None = "pro", **wish: Any) -> Order:
-        order_id = await purchase(self.desk, Wish(product="app", policy_slug=tier, **wish), self.now, BUYER)
+        asked = {"product": "app", "policy_slug": tier, **wish}
+        order_id = await purchase(self.desk, Wish(**asked), self.now, BUYER)
         return await self.order(order_id)
 
     async def order(self, order_id: OrderId) -> Order:
