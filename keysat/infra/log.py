@@ -27,6 +27,8 @@ _QUIET = {
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "aiosqlite": logging.WARNING,
+    "alembic": logging.WARNING,
+    "uvicorn": logging.WARNING,
     "asyncio": logging.WARNING,
 }
 

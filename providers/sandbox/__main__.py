@@ -3,9 +3,11 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -35,6 +37,8 @@ class Server(uvicorn.Server):
 def main() -> int:
     options = _options()
     logging.basicConfig(level=logging.WARNING, format="sandbox wallet: %(message)s")
+    if options.end_with_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     options.data_dir.mkdir(parents=True, exist_ok=True)
     book = Book(options.data_dir / DATABASE_FILE)
     chance = SystemChance()
@@ -59,6 +63,13 @@ def main() -> int:
     return 0
 
 
+def _end_with_stdin() -> None:
+    """Whoever started us holds the other end, and the kernel closes it however they died."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _already_handled(_number: int, _frame: FrameType | None) -> None: ...
 
 
@@ -68,6 +79,7 @@ class _Options(argparse.Namespace):
     port: int
     api_key: str
     double_spend_seconds: int
+    end_with_stdin: bool
 
 
 def _options() -> _Options:
@@ -77,6 +89,7 @@ def _options() -> _Options:
     parser.add_argument("--port", type=int, required=True, help="0: any free one, named in the ready line")
     parser.add_argument("--api-key", required=True, help="the bearer the shop must show")
     parser.add_argument("--double-spend-seconds", type=int, default=5, help="how long a doomed payment is seen")
+    parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input is closed")
     return parser.parse_args(namespace=_Options())
 
 

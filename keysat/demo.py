@@ -1,0 +1,252 @@
+"""The demo: from an empty folder to a shop that sells for play money, with its wallet as a child process."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import update
+
+from keysat.catalog import policies, products
+from keysat.catalog.features import FeatureInput
+from keysat.catalog.read import product_by_slug
+from keysat.daemon import answer, listening, loop_factory
+from keysat.infra import log
+from keysat.infra.events import Actor
+from keysat.infra.house import Mode
+from keysat.infra.settings import Settings, load
+from keysat.kit.clock import SystemClock
+from keysat.kit.errors import NotFound
+from keysat.kit.ids import SystemChance, token
+from keysat.payments.connections import connect, register_webhook
+from keysat.payments.rates.pins import set_pin
+from keysat.payments.tables import ConnectionRow
+from keysat.payments.tills import OpenTill
+from keysat.upkeep.opening import CannotOpen, Founding, open_shop, refresh_tills
+from keysat.upkeep.shop import Shop
+
+HOST = "127.0.0.1"
+PROVIDER = "sandbox"
+PLAY_RATE = Decimal(50_000)  # USD for one bitcoin
+WALLET_STARTS_SECONDS = 20
+WALLET_ENDS_SECONDS = 5
+DEMO = Actor("demo")
+
+# The demo brings its own database and its own provider: a shop that is in use must not be touched by accident.
+NOT_FOR_THE_DEMO = frozenset(
+    {
+        "KEYSAT_DATABASE_URL",
+        "KEYSAT_DB_PATH",
+        "LICENSING_DB_PATH",
+        "KEYSAT_DATA_DIR",
+        "BTCPAY_URL",
+        "BTCPAY_API_KEY",
+        "BTCPAY_STORE_ID",
+    }
+)
+
+Say = Callable[[str], None]
+
+
+def settings_of(environ: Mapping[str, str], data_dir: Path, port: int | None) -> tuple[Settings, list[str]]:
+    """The demo's settings, and the names in the environment that it leaves aside. Raises SettingsErrors."""
+    ignored = sorted(NOT_FOR_THE_DEMO & environ.keys())
+    kept = {name: value for name, value in environ.items() if name not in NOT_FOR_THE_DEMO}
+    kept.setdefault("KEYSAT_LOG_LEVEL", "warning")
+    return load(kept, data_dir=data_dir.resolve(), port=port, default_host=HOST), ignored
+
+
+def run(settings: Settings, say: Say) -> None:
+    """Until SIGTERM or Ctrl-C. Raises CannotOpen."""
+    log.configure(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_run(settings, say))
+
+
+async def _run(settings: Settings, say: Say) -> None:
+    made: list[str] = []
+    with listening(settings) as door:
+        settings = _at_home(settings, door)
+        founding = Founding(Mode.SANDBOX, made.append)
+        async with open_shop(settings, clock=SystemClock(), chance=SystemChance(), founding=founding) as shop:
+            if shop.mode != Mode.SANDBOX:
+                raise CannotOpen(f"{settings.data_dir} holds a live shop: choose another folder with --data-dir.")
+            known = next((till for till in shop.tills.all() if till.connection.provider == PROVIDER), None)
+            api_key = known.connection.secrets["api_key"] if known else token(shop.chance)
+            port = urlsplit(known.connection.base_url).port if known else settings.bind_port + 1
+            async with wallet(settings.data_dir, port or 0, api_key) as url:
+                await seed(shop)
+                await _connect(shop, known, url, api_key)
+
+                async def ready(_shop: Shop) -> None:
+                    _welcome(shop, url, made, say)
+
+                await answer(shop, door, ready)
+
+
+def _at_home(settings: Settings, door: socket.socket) -> Settings:
+    """With the port it really has, and an address that works in the browser of this machine."""
+    port = door.getsockname()[1]
+    host = HOST if settings.bind_host in ("0.0.0.0", "::") else settings.bind_host  # noqa: S104  compared, not bound
+    public_url = (
+        f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        if settings.public_url_is_default
+        else settings.public_url
+    )
+    return replace(settings, bind_port=port, public_url=public_url, public_url_is_default=False, warnings=())
+
+
+def _welcome(shop: Shop, wallet_url: str, made: list[str], say: Say) -> None:
+    url, own = shop.settings.public_url, shop.settings.admin_api_key
+    say(f"Open {url}/buy/aurora to buy a license with play money.")
+    say("")
+    say(f"  Shop        {url}/")
+    say(f"  Wallet      {wallet_url} (play money; the checkout opens it)")
+    if made:
+        say(f"  Admin key   {made[0]} (shown only now; set KEYSAT_ADMIN_API_KEY to choose your own)")
+    else:
+        say(f"  Admin key   {'as in KEYSAT_ADMIN_API_KEY' if own else 'as shown at the first start'}")
+    say(f"  Data        {shop.settings.data_dir}")
+    say("")
+    say("Ctrl-C ends the demo; the same command goes on with what is there.")
+
+
+@asynccontextmanager
+async def wallet(data_dir: Path, port: int, api_key: str) -> AsyncGenerator[str, None]:
+    """The wallet's process; yields its address. It ends with the block, and also when we are killed.
+
+    Takes another port when this one is in use. Raises CannotOpen when it does not start.
+    """
+    arguments = (
+        *("-m", "providers.sandbox", "--end-with-stdin", "--data-dir", str(data_dir)),
+        *("--port", str(port if _is_free(port) else 0), "--api-key", api_key),
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,  # its end of our life line
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for us: the wallet is there until the last request is answered
+    )
+    try:
+        yield await _address(process)
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), WALLET_ENDS_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _address(process: asyncio.subprocess.Process) -> str:
+    line = b""
+    if process.stdout is not None:
+        with suppress(TimeoutError):
+            line = await asyncio.wait_for(process.stdout.readline(), WALLET_STARTS_SECONDS)
+    _, found, address = line.decode().strip().rpartition("ready at ")
+    if not found:
+        raise CannotOpen("The sandbox wallet did not start: its words stand above.")
+    return address
+
+
+def _is_free(port: int) -> bool:
+    try:
+        with socket.create_server((HOST, port)):
+            return True
+    except (OSError, OverflowError):
+        return False
+
+
+async def _connect(shop: Shop, known: OpenTill | None, url: str, api_key: str) -> None:
+    """Make the connection, or tell it where the wallet and the shop are this time."""
+    now, public_url = shop.now(), shop.settings.public_url
+    if known is None:
+        fields = {"url": url, "api_key": api_key}
+        await connect(shop.store, shop.vault, shop.http, shop.mode, now, DEMO, PROVIDER, fields, public_url)
+    else:
+        async with shop.store.work(now, DEMO) as work:
+            await work.session.execute(update(ConnectionRow).where(ConnectionRow.id == known.id).values(base_url=url))
+        await shop.tills.refresh()
+        till = await shop.tills.get(known.id)
+        await register_webhook(shop.store, shop.vault, now, DEMO, till.id, till.till, public_url)
+    await refresh_tills(shop)
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    slug: str
+    name: str
+    description: str
+    cents: int
+    machines: int
+    entitlements: tuple[str, ...]
+    bullets: tuple[str, ...]
+    highlighted: bool = False
+
+
+FEATURES = (
+    FeatureInput("core", "The editor", "Write, preview and print."),
+    FeatureInput("sync", "Sync", "The same notes on all your machines, encrypted."),
+    FeatureInput("export", "Export", "PDF, EPUB and Markdown."),
+    FeatureInput("themes", "Themes", "Twelve themes, and your own."),
+    FeatureInput("priority-support", "Priority support", "An answer within a day."),
+)
+TIERS = (
+    Tier(
+        *("free", "Free", "Everything to get to know Aurora.", 0, 1, ("core",)),
+        bullets=("The whole editor", "One machine", "Free for ever"),
+    ),
+    Tier(
+        *("standard", "Standard", "For everyday writing.", 2500, 1, ("core", "export", "themes")),
+        bullets=("Export to PDF, EPUB and Markdown", "All themes", "Pay once, keep it"),
+        highlighted=True,
+    ),
+    Tier(
+        *("pro", "Pro", "For those who write for a living.", 7500, 3, tuple(one.slug for one in FEATURES)),
+        bullets=("Everything in Standard", "Sync between three machines", "An answer within a day"),
+    ),
+)
+
+
+async def seed(shop: Shop) -> None:
+    """The product `aurora` with its tiers and a pinned rate, unless they are there."""
+    async with shop.read() as read:
+        with suppress(NotFound):
+            await product_by_slug(read, "aurora")
+            return
+    async with shop.work(DEMO) as work:
+        await products.create(
+            work,
+            products.NewProduct(
+                slug="aurora",
+                name="Aurora",
+                description="A quiet place to write, on your own machine.",
+                price_currency="USD",
+                price_value=2500,
+                entitlements_catalog=list(FEATURES),
+            ),
+        )
+        for rank, tier in enumerate(TIERS):
+            await policies.create(
+                work,
+                policies.NewPolicy(
+                    product_slug="aurora",
+                    slug=tier.slug,
+                    name=tier.name,
+                    description=tier.description,
+                    price_value=tier.cents,
+                    max_machines=tier.machines,
+                    entitlements=list(tier.entitlements),
+                    marketing_bullets=list(tier.bullets),
+                    highlighted=tier.highlighted,
+                    tier_rank=rank,
+                ),
+            )
+        await set_pin(work, "USD", PLAY_RATE)
