@@ -1,0 +1,90 @@
+"""Webhooks in: a provider says that something happened. We store that, and look ourselves (`payment-rails.md` 6.6).
+
+The answers are chosen for the provider's queue: 200 for all that need not come again, 4xx for what is wrong for good.
+"""
+
+from collections import deque
+from collections.abc import MutableMapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, post
+from litestar.params import FromPath
+
+from keysat.checkout.collect import mark_due
+from keysat.checkout.tables import OrderId
+from keysat.infra.events import Actor
+from keysat.kit.errors import BadRequest, NotFound, Unauthorized, UnsupportedMediaType
+from keysat.payments.nudges import keep
+from keysat.payments.provider import BadSignature, Malformed
+from keysat.payments.tables import ConnectionId
+from keysat.payments.tills import OpenTill
+from keysat.web.problems import refusals
+from keysat.web.provide import WithShop, WithVisit
+from keysat.web.throttle import Rate
+from keysat.web.visit import Visit
+
+BAD_SIGNATURES_MAX = 3
+BAD_SIGNATURES_WITHIN = timedelta(minutes=10)
+
+Recent = MutableMapping[UUID, deque[datetime]]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Nothing: the provider is told no more than that we have it."""
+
+
+@post(
+    "/v1/{provider:str}/webhook/{connection_id:uuid}",
+    status_code=200,
+    operation_id="receivePaymentWebhook",
+    responses=refusals(400, 401, 404, 413, 415, 429, 503),
+)
+async def receive_webhook(
+    provider: FromPath[str],
+    connection_id: FromPath[UUID],
+    request: Request[Any, Any, Any],
+    shop: WithShop,
+    visit: WithVisit,
+) -> Taken:
+    """A payment provider's message about one of its invoices. It is a hint: nothing is decided from it."""
+    till = await shop.tills.get(ConnectionId(connection_id))
+    if till.connection.provider != provider:
+        raise NotFound("There is no such payment connection.")
+    visit.limit(Rate.NUDGE, till.id)
+    if request.content_type[0].lower() != "application/json":
+        raise UnsupportedMediaType("Send the body as application/json.")
+    body = await request.body()
+    visit.actor = Actor(f"provider:{provider}")
+    try:
+        nudge = till.till.parse_webhook({name.lower(): value for name, value in request.headers.items()}, body)
+    except BadSignature as error:
+        await _alarm(visit, till, request.app.state.setdefault("bad_signatures", {}))
+        raise Unauthorized("The signature does not hold.") from error
+    except Malformed as error:
+        raise BadRequest("The message cannot be read.") from error
+    if nudge is not None:
+        async with shop.store.work(visit.now, visit.actor) as work:
+            orders = await keep(work, till.id, nudge)
+            await mark_due(work, [OrderId(order_id) for order_id in orders])
+    return Taken()
+
+
+async def _alarm(visit: Visit, till: OpenTill, recent: Recent) -> None:
+    """The third one within ten minutes is no accident: the secrets have fallen out of step, or somebody is trying."""
+    times = recent.setdefault(till.id, deque(maxlen=BAD_SIGNATURES_MAX))
+    times.append(visit.now)
+    if len(times) == BAD_SIGNATURES_MAX and visit.now - times[0] <= BAD_SIGNATURES_WITHIN:
+        times.clear()
+        async with visit.shop.store.work(visit.now, visit.actor) as work:
+            await work.attend(
+                "webhook_secret",
+                till.id,
+                f"Webhooks from {till.connection.provider} come with a wrong signature. Connect it again to renew the "
+                "secret. Payments are still found, a little later, by asking.",
+            )
+
+
+ROUTES = (receive_webhook,)

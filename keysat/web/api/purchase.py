@@ -1,0 +1,94 @@
+"""Buying, for programs: open an order, then ask until its key is there (public contract 3.7 and 3.8)."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import get, post
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, UnsetType
+
+from keysat.checkout.collect import look_if_stale
+from keysat.checkout.order import Wish
+from keysat.checkout.order import purchase as open_order
+from keysat.checkout.read import Poll, Purchase, order_by_invoice, poll, purchased
+from keysat.infra.house import Mode
+from keysat.web.idempotency import CREATES
+from keysat.web.problems import refusals
+from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.web.throttle import Rate
+from keysat.web.wire import Inbound, Line, Paragraph
+
+REDIRECT_MAX = 2000
+
+RedirectUrl = Annotated[str, Meta(max_length=REDIRECT_MAX, pattern="^[^\\u0000]*$")]
+
+
+class PurchaseRequest(Inbound, frozen=True, kw_only=True):
+    """An empty text counts as absent, and an unknown `rail` too."""
+
+    product: Line
+    policy_slug: Line | None = None
+    offer: Line | None = None
+    code: Line | None = None
+    buyer_email: Line | None = None
+    buyer_note: Paragraph | None = None
+    redirect_url: RedirectUrl | None = None
+    rail: Line | None = None
+
+    def wish(self) -> Wish:
+        return Wish(
+            product=self.product,
+            policy_slug=self.policy_slug or None,
+            offer=self.offer or None,
+            code=self.code or None,
+            buyer_email=self.buyer_email or None,
+            buyer_note=self.buyer_note or None,
+            redirect_url=self.redirect_url or None,
+            rail=self.rail or None,
+        )
+
+
+class Polled(Poll, frozen=True):
+    sandbox: bool | UnsetType = UNSET
+
+
+@post(
+    "/v1/purchase",
+    status_code=200,
+    operation_id="createPurchase",
+    opt=CREATES,
+    responses=refusals(400, 404, 409, 422, 429, 502),
+)
+async def create_purchase(
+    data: JSONBody[PurchaseRequest],
+    shop: WithShop,
+    visit: WithVisit,
+    now: WithNow,
+    actor: WithActor,
+) -> Purchase:
+    """Open an order. What costs nothing is answered with its key; for anything else there is a checkout page."""
+    visit.limit(Rate.PURCHASE)
+    order_id = await open_order(shop.desk, data.wish(), now, actor)
+    async with shop.read() as read:
+        return await purchased(read, shop.ring, order_id, shop.settings.public_url)
+
+
+@get("/v1/purchase/{invoice_id:str}", operation_id="getPurchase", responses=refusals(404, 429))
+async def get_purchase(
+    invoice_id: FromPath[str],
+    shop: WithShop,
+    visit: WithVisit,
+    now: WithNow,
+    actor: WithActor,
+) -> Polled:
+    """How far the order is. A client that polls also makes this server look at the payment."""
+    async with shop.read() as read:
+        order = await order_by_invoice(read, invoice_id)
+    visit.limit(Rate.POLL, order.id)
+    await look_if_stale(shop.desk, order, now, actor)
+    async with shop.read() as read:
+        seen = await poll(read, shop.ring, await order_by_invoice(read, invoice_id))
+    return Polled(**msgspec.structs.asdict(seen), sandbox=True if shop.mode == Mode.SANDBOX else UNSET)
+
+
+ROUTES = (create_purchase, get_purchase)

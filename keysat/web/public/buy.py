@@ -1,0 +1,259 @@
+"""The buy page of a product: choose a tier, and be sent to where it is paid. One plain form, no JavaScript needed."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote as quoted
+from weakref import WeakValueDictionary
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.datastructures import Cookie
+from litestar.params import FromPath, URLEncodedBody
+from sqlalchemy import select
+
+from keysat.catalog.read import policies, product_by_slug
+from keysat.catalog.views import PolicyView, ProductView
+from keysat.checkout.order import Wish, hash_of, purchase
+from keysat.checkout.read import payable_attempt
+from keysat.checkout.tables import Order, OrderId, OrderStatus
+from keysat.customers.accounts import normal_email
+from keysat.infra.work import Read
+from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable, UpstreamError
+from keysat.kit.ids import token
+from keysat.kit.money import BtcRate
+from keysat.payments.provider import Rail
+from keysat.payments.rates.pins import pin_of
+from keysat.upkeep.shop import Shop
+from keysat.web.html import page
+from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.web.public.cards import BETWEEN, Option, cards, preselected
+from keysat.web.public.words import RAILS
+from keysat.web.security import same_origin
+from keysat.web.throttle import Rate
+from keysat.web.visit import visit_of
+
+COOKIE = "keysat_buyer"
+COOKIE_SECONDS = 30 * 86_400
+COOKIE_BITS = 160
+FIELD_MAX = 255
+SAME_WISH_FOR = timedelta(minutes=10)
+"""A free order is shown again instead of made again for so long, when the same browser asks for the same."""
+
+_SAYABLE = (BadRequest, NotFound, Conflict, RateLimited, UpstreamError, Unavailable)
+_buying: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+"""A double click comes as two requests at once: the second one waits, and finds the order of the first."""
+
+
+class BuyForm(msgspec.Struct, frozen=True, kw_only=True):
+    choice: str = ""
+    buyer_email: str = ""
+    rail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What is on sale of one product right now."""
+
+    product: ProductView
+    tiers: list[PolicyView]
+    """Those that anyone may buy."""
+    sells_itself: bool
+    """It has no tiers at all, not even private ones."""
+    pin: BtcRate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    message: str
+    field: str = ""
+    """The form's field it belongs to; empty: the whole form."""
+    status: int = 400
+
+
+@get("/buy/{slug:str}", include_in_schema=False)
+async def show_counter(slug: FromPath[str], request: Request[Any, Any, Any], shop: WithShop) -> Response[str]:
+    async with shop.read() as read:
+        counter = await _counter(read, slug)
+    if counter is None:
+        return _nothing_here(request)
+    if not counter.tiers and not counter.sells_itself:
+        return _closed(request, counter)
+    wanted = (request.query_params.get("policy") or None, request.query_params.get("offer") or None)
+    option = preselected(counter.product, counter.tiers, *wanted)
+    asked_for_other = any(wanted) and (option.slugs != (wanted[0] or option.slugs[0], wanted[1] or ""))
+    form = BuyForm(choice=option.value)
+    return _with_cookie(request, _page(request, counter, form, asked_for_other=asked_for_other))
+
+
+@post("/buy/{slug:str}", status_code=200, include_in_schema=False, guards=[same_origin])
+async def buy(
+    slug: FromPath[str],
+    data: URLEncodedBody[BuyForm],
+    request: Request[Any, Any, Any],
+    visit: WithVisit,
+    shop: WithShop,
+    now: WithNow,
+    actor: WithActor,
+) -> Response[Any]:
+    async with shop.read() as read:
+        counter = await _counter(read, slug)
+    if counter is None:
+        return _nothing_here(request)
+    buyer = _buyer(request)
+    try:
+        visit.limit(Rate.PURCHASE)
+        _check_email(data.buyer_email)
+        async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
+            wish = _wish(counter, data, buyer)
+            order_id = await _given_lately(shop, counter, wish, now) or await purchase(shop.desk, wish, now, actor)
+        address = await _where_to_pay(shop, order_id)
+    except _SAYABLE as error:
+        if not counter.tiers and not counter.sells_itself:
+            return _closed(request, counter)
+        return _with_cookie(request, _page(request, counter, data, trouble=_trouble(error)), buyer)
+    return _with_cookie(request, Response(None, status_code=303, headers={"Location": address}), buyer)
+
+
+async def _counter(read: Read, slug: str) -> Counter | None:
+    """None for a product that is not there, or not shown."""
+    try:
+        product = await product_by_slug(read, slug)
+    except NotFound:
+        return None
+    if not product.active:
+        return None
+    tiers = await policies(read, product)
+    open_tiers = [tier for tier in tiers if tier.is_open]
+    return Counter(product, open_tiers, not tiers, await pin_of(read, product.price_currency))
+
+
+class _EmailTrouble(BadRequest):
+    """Says where it belongs."""
+
+
+def _check_email(typed: str) -> None:
+    if typed.strip():
+        try:
+            normal_email(typed)
+        except BadRequest as error:
+            raise _EmailTrouble(error.message) from error
+
+
+def _wish(counter: Counter, form: BuyForm, buyer: str) -> Wish:
+    if any(len(value) > FIELD_MAX for value in (form.choice, form.rail)) or (counter.tiers and not form.choice):
+        raise BadRequest("Choose one of the tiers.")
+    tier, _, offer = form.choice.partition(BETWEEN)
+    return Wish(
+        product=counter.product.slug,
+        policy_slug=tier or None,
+        offer=offer or None,
+        buyer_email=form.buyer_email.strip() or None,
+        rail=form.rail or None,
+        buyer_token=buyer,
+    )
+
+
+async def _given_lately(shop: Shop, counter: Counter, wish: Wish, now: datetime) -> OrderId | None:
+    """The free order that this browser has just been given. One that is to be paid is found by `purchase` itself."""
+    if not wish.buyer_token:
+        return None
+    tier = next((tier for tier in counter.tiers if tier.slug == wish.policy_slug), None)
+    offer = next((offer for offer in tier.offers if offer.slug == wish.offer), None) if tier else None
+    async with shop.read() as read:
+        return await read.session.scalar(
+            select(Order.id)
+            .where(
+                Order.buyer_hash == hash_of(wish.buyer_token),
+                Order.status == OrderStatus.FULFILLED,
+                Order.paid_how == "free",
+                Order.product_id == counter.product.id,
+                Order.policy_id == (tier.id if tier else None),
+                Order.offer_id == (offer.id if offer else None),
+                Order.created_at > now - SAME_WISH_FOR,
+            )
+            .order_by(Order.created_at.desc())
+            .limit(1)
+        )
+
+
+async def _where_to_pay(shop: Shop, order_id: OrderId) -> str:
+    async with shop.read() as read:
+        order = await read.get(Order, order_id)
+        attempt = await payable_attempt(read, order_id)
+    if attempt is not None and attempt.checkout_url and order.status == OrderStatus.AWAITING:
+        return attempt.checkout_url
+    return f"/thank-you?invoice_id={quoted(order.invoice_id)}"
+
+
+def _trouble(error: KeysatError) -> Trouble:
+    return Trouble(error.message, "buyer_email" if isinstance(error, _EmailTrouble) else "", error.code.status)
+
+
+def _page(
+    request: Request[Any, Any, Any],
+    counter: Counter,
+    form: BuyForm,
+    *,
+    trouble: Trouble | None = None,
+    asked_for_other: bool = False,
+) -> Response[str]:
+    shop = visit_of(request).shop
+    rails = [rail for rail in RAILS if rail in shop.tills.rails()]
+    rate = shop.board.peek(counter.product.price_currency, counter.pin)
+    shown = cards(counter.product, counter.tiers, rate, rails)
+    options: list[Option] = [option for card in shown for option in card.options]
+    values = {option.value for option in options}
+    chosen = form.choice if form.choice in values else preselected(counter.product, counter.tiers, None, None).value
+    response = page(
+        request,
+        "buy.html",
+        product=counter.product,
+        cards=shown,
+        options=options,
+        chosen=chosen,
+        form=form,
+        rails=[(rail.value, *RAILS[rail]) for rail in rails] if len(rails) > 1 else [],
+        rail=form.rail if form.rail in set(Rail) else "",
+        cannot_be_paid=not rails and any(not option.is_free for option in options),
+        trouble=trouble,
+        asked_for_other=asked_for_other,
+    )
+    response.status_code = trouble.status if trouble else 200
+    return response
+
+
+def _nothing_here(request: Request[Any, Any, Any]) -> Response[str]:
+    response = page(request, "lost.html", what="product")
+    response.status_code = 404
+    return response
+
+
+def _closed(request: Request[Any, Any, Any], counter: Counter) -> Response[str]:
+    return page(request, "closed.html", product=counter.product)
+
+
+def _buyer(request: Request[Any, Any, Any]) -> str:
+    """The browser's own random token: the one it sent, unless that is none of ours."""
+    sent = request.cookies.get(COOKIE, "")
+    sound = len(sent) == COOKIE_BITS // 5 and sent.isascii() and sent.isalnum()
+    return sent if sound else token(visit_of(request).shop.chance, COOKIE_BITS)
+
+
+def _with_cookie(request: Request[Any, Any, Any], response: Response[Any], buyer: str | None = None) -> Response[Any]:
+    response.set_cookie(
+        Cookie(
+            key=COOKIE,
+            value=buyer or _buyer(request),
+            max_age=COOKIE_SECONDS,
+            path="/buy",
+            httponly=True,
+            samesite="lax",
+            secure=visit_of(request).shop.settings.public_url.startswith("https:"),
+        )
+    )
+    return response
+
+
+ROUTES = (show_counter, buy)

@@ -1,0 +1,73 @@
+"""How far an order is, in the words of the page the buyer waits on. Pure: it never claims what is not so."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from keysat.checkout.gate import LATE_WINDOW
+from keysat.checkout.tables import OrderStatus
+from keysat.licenses.tables import LicenseStatus
+
+_REFRESH = ((timedelta(minutes=2), 5), (timedelta(minutes=10), 10), (timedelta(minutes=30), 30))
+_SLOWEST_SECONDS = 60
+
+
+class Progress(StrEnum):
+    OPENING = "opening"  # the provider has not made its invoice yet
+    WAITING = "waiting"
+    TIME_UP = "time_up"  # the offer has just ended, and the provider is being asked for the last time
+    SEEN = "seen"
+    FINISHING = "finishing"
+    READY = "ready"
+    WITHDRAWN = "withdrawn"  # the license was suspended or revoked: no key is shown
+    UNDERPAID = "underpaid"
+    EXPIRED = "expired"  # late money is still taken by itself
+    OVER = "over"  # late money goes to the seller
+    INVALID = "invalid"
+    NOT_OPENED = "not_opened"  # the provider made no invoice: nothing can have been paid
+    REVIEW = "review"
+
+
+MOVING = frozenset({Progress.OPENING, Progress.WAITING, Progress.TIME_UP, Progress.SEEN, Progress.FINISHING})
+"""The page looks again by itself."""
+
+_FIXED = {
+    OrderStatus.DRAFT: Progress.OPENING,
+    OrderStatus.PROCESSING: Progress.SEEN,
+    OrderStatus.PAID: Progress.FINISHING,
+    OrderStatus.UNDERPAID: Progress.UNDERPAID,
+    OrderStatus.REVIEW: Progress.REVIEW,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    status: OrderStatus
+    status_at: datetime
+    expires_at: datetime
+    was_opened: bool  # there is, or was, a page to pay on
+    license_status: LicenseStatus | None
+
+
+def progress(facts: Facts, now: datetime) -> Progress:
+    match facts.status:
+        case OrderStatus.AWAITING:
+            return Progress.WAITING if now < facts.expires_at else Progress.TIME_UP
+        case OrderStatus.FULFILLED:
+            if facts.license_status is None:
+                return Progress.FINISHING
+            return Progress.READY if facts.license_status == LicenseStatus.ACTIVE else Progress.WITHDRAWN
+        case OrderStatus.EXPIRED:
+            return Progress.EXPIRED if now < facts.expires_at + LATE_WINDOW else Progress.OVER
+        case OrderStatus.INVALID:
+            return Progress.INVALID if facts.was_opened else Progress.NOT_OPENED
+        case _:
+            return _FIXED[facts.status]
+
+
+def refresh_seconds(facts: Facts, now: datetime) -> int | None:
+    """How long a browser without JavaScript waits before it asks again. None: there is nothing to wait for."""
+    if progress(facts, now) not in MOVING:
+        return None
+    waited = now - facts.status_at
+    return next((seconds for until, seconds in _REFRESH if waited < until), _SLOWEST_SECONDS)

@@ -1,0 +1,167 @@
+"""The page a buyer comes back to: how far the order is, and in the end the key."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from litestar import Request, Response, get
+
+from keysat.catalog.read import policy, product
+from keysat.catalog.views import PolicyView, ProductView
+from keysat.checkout.collect import look_if_stale
+from keysat.checkout.read import order_by_invoice, payable_attempt, poll
+from keysat.checkout.tables import Order
+from keysat.infra.work import Read
+from keysat.kit.currencies import SAT
+from keysat.kit.errors import NotFound
+from keysat.kit.money import Money
+from keysat.licenses.ring import Ring
+from keysat.licenses.tables import License
+from keysat.payments.tables import Attempt
+from keysat.web.html import page
+from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.web.public import words
+from keysat.web.public.cards import Line, entitlement_lines
+from keysat.web.public.progress import MOVING, Facts, Progress, progress, refresh_seconds
+from keysat.web.security import SECRET_PAGE
+from keysat.web.throttle import Rate
+
+PARAMETER = "invoice_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """All that the page tells of one order."""
+
+    order: Order
+    product: ProductView
+    tier: PolicyView | None
+    attempt: Attempt | None
+    license: License | None
+    key: str | None
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(
+            status=self.order.status,
+            status_at=self.order.status_at,
+            expires_at=self.order.expires_at,
+            was_opened=self.attempt is not None,
+            license_status=self.license.status if self.license else None,
+        )
+
+    @property
+    def price(self) -> Money:
+        return Money(self.order.listed_currency, self.order.listed_value)
+
+    @property
+    def sats(self) -> Money | None:
+        """None where the price is in sats anyway, or nothing is to be paid."""
+        worth_saying = self.order.listed_currency != SAT and self.order.amount_sats > 0
+        return Money(SAT, self.order.amount_sats) if worth_saying else None
+
+    @property
+    def paid_in_part(self) -> Money | None:
+        attempt = self.attempt
+        if attempt is None or not attempt.seen_paid_minor:
+            return None
+        return Money(attempt.price_currency, attempt.seen_paid_minor)
+
+    @property
+    def again(self) -> str:
+        """Where to start anew."""
+        return f"/buy/{self.product.slug}" + (f"?policy={self.tier.slug}" if self.tier else "")
+
+    @property
+    def entitlements(self) -> list[Line]:
+        if self.license is None:
+            return []
+        hidden = self.tier.hidden_entitlements if self.tier else ()
+        return entitlement_lines(self.product, self.license.entitlements, hidden)
+
+    @property
+    def seats(self) -> str:
+        return words.seats(self.license.max_machines) if self.license else ""
+
+
+@get("/thank-you", include_in_schema=False)
+async def thank_you(
+    request: Request[Any, Any, Any],
+    visit: WithVisit,
+    shop: WithShop,
+    now: WithNow,
+    actor: WithActor,
+) -> Response[str]:
+    invoice_id = request.query_params.get(PARAMETER, "")
+    try:
+        async with shop.read() as read:
+            order = await order_by_invoice(read, invoice_id)
+    except NotFound:
+        return _unknown(request)
+    visit.limit(Rate.POLL, order.id)
+    await look_if_stale(shop.desk, order, now, actor)
+    async with shop.read() as read:
+        sale = await _sale(read, shop.ring, invoice_id)
+    return _page(request, sale, now)
+
+
+@get("/thank-you/key", include_in_schema=False)
+async def download(request: Request[Any, Any, Any], visit: WithVisit, shop: WithShop) -> Response[str]:
+    """The key alone, so that a program can read the file as it is."""
+    try:
+        async with shop.read() as read:
+            sale = await _sale(read, shop.ring, request.query_params.get(PARAMETER, ""))
+    except NotFound:
+        return _unknown(request)
+    visit.limit(Rate.POLL, sale.order.id)
+    if sale.key is None:
+        return _page(request, sale, visit.now)
+    return Response(
+        sale.key + "\n",
+        media_type="text/plain; charset=utf-8",
+        headers=SECRET_PAGE | {"Content-Disposition": f'attachment; filename="{sale.product.slug}-license.txt"'},
+    )
+
+
+async def _sale(read: Read, ring: Ring, invoice_id: str) -> Sale:
+    """Raises NotFound."""
+    order = await order_by_invoice(read, invoice_id)
+    license = await read.session.get(License, order.license_id) if order.license_id else None
+    return Sale(
+        order=order,
+        product=await product(read, order.product_id),
+        tier=await policy(read, order.policy_id) if order.policy_id else None,
+        attempt=await payable_attempt(read, order.id),
+        license=license,
+        key=(await poll(read, ring, order)).license_key,
+    )
+
+
+def _page(request: Request[Any, Any, Any], sale: Sale, now: datetime) -> Response[str]:
+    state = progress(sale.facts, now)
+    left = max(sale.order.expires_at - now, timedelta(0))
+    response = page(
+        request,
+        "thanks.html",
+        sale=sale,
+        order=sale.order,
+        state=state,
+        is_moving=state in MOVING,
+        has_key=state == Progress.READY and sale.key is not None,
+        refresh_seconds=refresh_seconds(sale.facts, now),
+        left_seconds=int(left.total_seconds()),
+        left=words.about(left),
+        download=f"/thank-you/key?{PARAMETER}={sale.order.invoice_id}",
+    )
+    response.headers.update(SECRET_PAGE)
+    return response
+
+
+def _unknown(request: Request[Any, Any, Any]) -> Response[str]:
+    response = page(request, "lost.html", what="order")
+    response.status_code = 404
+    response.headers.update(SECRET_PAGE)
+    return response
+
+
+ROUTES = (thank_you, download)

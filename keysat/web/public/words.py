@@ -1,0 +1,70 @@
+"""How time, seats and ways to pay are said to a buyer. Pure."""
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from keysat.kit.money import Money
+from keysat.kit.periods import Period, Unit
+from keysat.payments.provider import Rail
+from keysat.web.html import money
+
+_SPANS = ((365 * 86_400, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+RAILS = {  # in the order in which they are offered: name, and what to expect of it
+    Rail.LIGHTNING: ("Lightning", "Bitcoin, in seconds"),
+    Rail.ONCHAIN: ("On-chain", "Bitcoin, 10 to 60 minutes"),
+    Rail.CARD: ("Card", "Credit or debit card"),
+}
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 day`, `3 days`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def cadence(period: Period) -> str:
+    """What follows a price: `/ month`, `every 3 months`. Whole weeks of days are said in weeks."""
+    count, noun = _weeks(period)
+    return f"/ {noun}" if count == 1 else f"every {counted(count, noun)}"
+
+
+def span(period: Period) -> str:
+    """`1 month`, `2 weeks`, `30 days`."""
+    return counted(*_weeks(period))
+
+
+def duration(seconds: int) -> str:
+    """In the largest unit that fits without a rest: `1 year`, `30 days`, `36 hours`. 0 is for ever."""
+    if seconds == 0:
+        return "for ever"
+    size, noun = next((size, noun) for size, noun in _SPANS if seconds % size == 0)
+    return counted(seconds // size, noun)
+
+
+def about(left: timedelta) -> str:
+    """Rounded up to what a person wants to know: `14 minutes`, `1 hour`, `2 days`."""
+    seconds = max(0, int(left.total_seconds()))
+    for size, noun in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds > size:
+            return counted(-(-seconds // size), noun)
+    return "1 minute" if seconds else "0 minutes"
+
+
+def seats(count: int) -> str:
+    """Machines the key works on at the same time; 0 is any number."""
+    return counted(count, "device") if count else "any number of devices"
+
+
+def act(price: Money, rails: Collection[Rail]) -> str:
+    """The button's words."""
+    if price.minor == 0:
+        return "Get it free"
+    if not rails or Rail.CARD not in rails:
+        return f"Pay {money(price)} with Bitcoin"
+    return f"Pay {money(price)} by card" if set(rails) == {Rail.CARD} else f"Pay {money(price)}"
+
+
+def _weeks(period: Period) -> tuple[int, str]:
+    if period.unit == Unit.DAY and period.count % 7 == 0:
+        return period.count // 7, "week"
+    return period.count, period.unit.value
