@@ -6,7 +6,7 @@ a name, a note, an address or a key (`architecture.md` 1.2).
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -50,7 +50,7 @@ def seal_hash(
     previous: str, position: int, event_id: int, at: datetime, name: str, actor: str, body: str, origin: str | None
 ) -> str:
     """SHA-256 over the length-prefixed fields (`architecture.md` 1.2); `at` as RFC 3339 with microseconds in UTC."""
-    moment = at.isoformat(timespec="microseconds")
+    moment = at.astimezone(UTC).isoformat(timespec="microseconds")
     return digest(previous, str(position), str(event_id), moment, name, actor, body, origin or "")
 
 
