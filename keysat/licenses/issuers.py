@@ -4,6 +4,7 @@ Call `Ring.refresh` after the commit.
 """
 
 import hashlib
+from uuid import UUID
 
 from mnemonic import Mnemonic
 from nacl.signing import SigningKey
@@ -20,14 +21,14 @@ SEED_BYTES = 32  # RFC 8032, 5.1.5; as BIP-39 entropy these are 24 words
 
 
 class IssuerKeyAdded(Happening, frozen=True, tag="issuer_key.added"):
-    issuer_key_id: str
+    issuer_key_id: UUID
     key_id: str
     status: str
     source: str  # created, restored
 
 
 class IssuerKeyMoved(Happening, frozen=True, tag="issuer_key.moved"):
-    issuer_key_id: str
+    issuer_key_id: UUID
     key_id: str
     status: str
 
@@ -141,7 +142,7 @@ async def _add(work: Work, vault: Vault, seed: bytes, status: IssuerStatus, sour
     )
     work.session.add(key)
     await work.session.flush()
-    work.record(IssuerKeyAdded(str(key.id), key.key_id, status.value, source))
+    work.record(IssuerKeyAdded(key.id, key.key_id, status.value, source))
     return key
 
 
@@ -163,7 +164,7 @@ async def _has_licenses(read: Read, key: IssuerKey) -> bool:
 
 
 def _record_move(work: Work, key: IssuerKey) -> None:
-    work.record(IssuerKeyMoved(str(key.id), key.key_id, key.status.value))
+    work.record(IssuerKeyMoved(key.id, key.key_id, key.status.value))
 
 
 def _chosen(work: Work) -> bytes:
