@@ -3,13 +3,9 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from importlib.metadata import version
 
-from litestar import Litestar, MediaType, Router
+from litestar import Litestar, Router
 from litestar.datastructures import CacheControlHeader, State
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router  # pyright: ignore[reportUnknownVariableType]
 from litestar.types import ASGIApp
 
@@ -19,6 +15,7 @@ from keysat.web.auth import admin_only
 from keysat.web.entry import entry
 from keysat.web.html import STATIC_PATH, static_folder
 from keysat.web.idempotency import Idempotency
+from keysat.web.openapi import ADMIN_KEY_SCHEME, openapi_config
 from keysat.web.problems import HANDLERS
 from keysat.web.provide import DEPENDENCIES
 from keysat.web.routes import ADMIN_API, API, PAGES
@@ -28,7 +25,6 @@ from keysat.web.wire import WireRequest
 PUBLIC_BODY_MAX = 64 * 1024
 ADMIN_BODY_MAX = 1024 * 1024
 STATIC_SECONDS = 86_400  # an address changes with the file's content
-ADMIN_KEY_SCHEME = "adminKey"
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 Stalled = Callable[[datetime], Sequence[str]]
@@ -61,15 +57,9 @@ def litestar(lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stall
         request_max_body_size=PUBLIC_BODY_MAX,
         lifespan=list(lifespan),
         state=State({"stalled": stalled}),
-        openapi_config=_openapi(),
+        openapi_config=openapi_config(),
         logging_config=None,
     )
-
-
-class _Document(JsonRenderPlugin):
-    def has_path(self, path: str) -> bool:
-        """Whatever path the framework would add one for, this is it: no pages beside the document."""
-        return bool(path)
 
 
 def _static_files() -> Router:
@@ -77,21 +67,4 @@ def _static_files() -> Router:
         path=STATIC_PATH,
         directories=[static_folder()],
         cache_control=CacheControlHeader(max_age=STATIC_SECONDS, public=True),
-    )
-
-
-def _openapi() -> OpenAPIConfig:
-    """The document alone: the pages that show it would be loaded from someone else's server."""
-    return OpenAPIConfig(
-        title="Keysat",
-        version=version("keysat"),
-        path="/v1/openapi.json",
-        render_plugins=[_Document(path="/", media_type=MediaType.JSON)],
-        use_handler_docstrings=True,
-        security=[{}],
-        components=Components(
-            security_schemes={
-                ADMIN_KEY_SCHEME: SecurityScheme(type="http", scheme="bearer", description="the admin key")
-            }
-        ),
     )

@@ -23,6 +23,7 @@ LOCALE = "en"
 STATIC_PATH = "/static"
 _PACKAGE = Path(__file__).parents[1]
 _DECIMALS = re.compile(r"0\.0+")
+_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z])(?=\d)")
 
 
 def page(request: Request[Any, Any, Any], template: str, /, **context: object) -> Response[str]:
@@ -53,9 +54,10 @@ def money(amount: Money, locale: str = LOCALE) -> str:
     digits = exponent(amount.currency)
     pattern = Locale.parse(locale).currency_formats["standard"].pattern
     with_our_digits = _DECIMALS.sub("0." + "0" * digits if digits else "0", pattern)
-    return parse_pattern(with_our_digits).apply(
+    written = parse_pattern(with_our_digits).apply(
         Decimal(amount.decimal_text()), locale, currency=amount.currency, currency_digits=False
     )
+    return _LETTER_BEFORE_DIGIT.sub("\u00a0", written)  # "KWD 19.900": CLDR's pattern alphaNextToNumber
 
 
 def date(moment: datetime, locale: str = LOCALE) -> str:

@@ -4,12 +4,19 @@ from collections.abc import Sequence
 
 from litestar.types import ControllerRouterHandler
 
-from keysat.web.api import admin_catalog, issuer, licenses, products
+from keysat.web.api import admin_catalog, hooks, issuer, licenses, products, purchase
+from keysat.web.public import buy, thanks
 
-API: Sequence[ControllerRouterHandler] = (*issuer.ROUTES, *licenses.ROUTES, *products.ROUTES)
+API: Sequence[ControllerRouterHandler] = (
+    *issuer.ROUTES,
+    *licenses.ROUTES,
+    *products.ROUTES,
+    *purchase.ROUTES,
+    *hooks.ROUTES,
+)
 """For SDKs and integrators: JSON at addresses that the contract fixes."""
 
-PAGES: Sequence[ControllerRouterHandler] = ()
+PAGES: Sequence[ControllerRouterHandler] = (*buy.ROUTES, *thanks.ROUTES)
 """For people: HTML, left out of the OpenAPI document."""
 
 ADMIN_API: Sequence[ControllerRouterHandler] = (*admin_catalog.ROUTES,)

@@ -9,7 +9,7 @@ from litestar.types import HTTPScope, Scope
 
 from keysat.infra.settings import Settings
 from keysat.kit.errors import Forbidden
-from keysat.payments.tills import Tills
+from keysat.payments.provider import Connection as PaymentConnection
 from keysat.web.visit import Connection, Visit, visit_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -35,7 +35,7 @@ def content_policy(visit: Visit, content_type: str) -> str:
         return JSON_POLICY
     nonce = f"'nonce-{visit.csp_nonce()}'"
     # Chromium applies form-action to redirects too, and the buy form redirects to the provider's checkout.
-    checkouts = " ".join(checkout_origins(visit.shop.tills))
+    selling = (till.connection for till in visit.shop.tills.all() if till.sells)
     return "; ".join(
         (
             "default-src 'none'",
@@ -45,22 +45,17 @@ def content_policy(visit: Visit, content_type: str) -> str:
             "font-src 'self'",
             "connect-src 'self'",
             "manifest-src 'self'",
-            f"form-action 'self' {checkouts}".rstrip(),
+            " ".join(("form-action 'self'", *checkout_origins(selling))),
             "frame-ancestors 'none'",
             "base-uri 'none'",
         )
     )
 
 
-def checkout_origins(tills: Tills) -> list[str]:
-    """Where the open connections send buyers to pay."""
-    origins: set[str] = set()
-    for till in tills.all():
-        for url in (till.connection.public_url, till.connection.base_url):
-            parts = urlsplit(url or "")
-            if till.sells and parts.scheme in ("http", "https") and parts.netloc:
-                origins.add(f"{parts.scheme}://{parts.netloc}")
-    return sorted(origins)
+def checkout_origins(connections: Iterable[PaymentConnection]) -> list[str]:
+    """Where these connections send buyers to pay."""
+    urls = [urlsplit(connection.public_url or connection.base_url) for connection in connections]
+    return sorted({f"{url.scheme}://{url.netloc}" for url in urls if url.scheme in ("http", "https") and url.netloc})
 
 
 def same_origin(connection: Connection, _handler: BaseRouteHandler) -> None:
