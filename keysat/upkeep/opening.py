@@ -1,7 +1,7 @@
 """Opening a shop: from the settings to everything a process of it shares, or one line that says why not."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -72,19 +72,26 @@ async def open_shop(
     `transport` stands in for the network. Raises CannotOpen.
     """
     async with AsyncExitStack() as stack:
-        try:
+        with explained():
             shop = await _open(stack, settings, clock, chance, transport, founding)
-        except (NewerDatabase, VaultError) as error:
-            raise CannotOpen(str(error)) from error
-        except KeysatError as error:
-            raise CannotOpen(error.message) from error
-        except ModuleNotFoundError as error:
-            raise CannotOpen(f"PostgreSQL needs the module {error.name}: pip install 'keysat[postgres]'.") from error
-        except DBAPIError as error:
-            raise CannotOpen(f"The database cannot be opened: {_first_line(error.orig)}.") from error
-        except OSError as error:
-            raise CannotOpen(f"The shop cannot be opened: {_first_line(error)}.") from error
         yield shop
+
+
+@contextmanager
+def explained() -> Generator[None, None, None]:
+    """What a person can mend comes out as CannotOpen."""
+    try:
+        yield
+    except (NewerDatabase, VaultError) as error:
+        raise CannotOpen(str(error)) from error
+    except KeysatError as error:
+        raise CannotOpen(error.message) from error
+    except ModuleNotFoundError as error:
+        raise CannotOpen(f"PostgreSQL needs the module {error.name}: pip install 'keysat[postgres]'.") from error
+    except DBAPIError as error:
+        raise CannotOpen(f"The database cannot be opened: {_first_line(error.orig)}.") from error
+    except OSError as error:
+        raise CannotOpen(f"The shop cannot be opened: {_first_line(error)}.") from error
 
 
 async def _open(

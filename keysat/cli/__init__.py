@@ -1,0 +1,59 @@
+"""`keysat`: the operator's command line. One file a noun; a command imports what it needs when it runs."""
+
+import sys
+from collections.abc import Sequence
+
+import rich_click as click
+from click import version_option
+
+from keysat.cli.attention import attention
+from keysat.cli.audit import audit
+from keysat.cli.house import demo, doctor, init, job, migrate, serve
+from keysat.cli.key import key
+from keysat.cli.license import license_group
+from keysat.cli.order import order
+from keysat.cli.provider import provider
+from keysat.cli.rate import rate
+from keysat.cli.verify import verify
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@version_option(package_name="keysat", message="%(version)s")
+def cli() -> None:
+    """Sell signed license keys for Bitcoin and Lightning."""
+
+
+COMMANDS = (
+    *(serve, init, demo, migrate, doctor, job),
+    *(key, verify, provider, rate, order, attention, license_group, audit),
+)
+for _command in COMMANDS:
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 and one line on stderr for what a person can mend."""
+    try:
+        cli.main(args=list(arguments) if arguments is not None else None, prog_name="keysat")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    except Exception as error:
+        line = _told(error)
+        if line is None:
+            raise
+        sys.stderr.write(f"keysat: {line}\n")
+        return 1
+    return 0
+
+
+def _told(error: Exception) -> str | None:
+    """None: nobody expected this, so it is shown whole."""
+    from keysat.infra.settings import SettingsErrors
+    from keysat.infra.vault import VaultError
+    from keysat.kit.errors import KeysatError
+    from keysat.kit.states import IllegalStep
+    from keysat.upkeep.opening import CannotOpen
+
+    if isinstance(error, KeysatError):
+        return error.message
+    return str(error) if isinstance(error, SettingsErrors | VaultError | CannotOpen | IllegalStep) else None

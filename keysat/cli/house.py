@@ -1,0 +1,150 @@
+"""Running the house: serve, init, demo, migrate, doctor, job."""
+
+import sys
+from pathlib import Path
+
+import rich_click as click
+from click import argument, option
+
+from keysat.cli.options import as_json, data_dir
+from keysat.cli.output import print_json
+
+PORT = click.IntRange(0, 65535)
+
+
+def show_admin_key(key: str) -> None:
+    click.echo(f"Admin key: {key}")
+    click.echo("It is shown only now: keep it in your password manager.")
+    sys.stdout.flush()
+
+
+@click.command()
+@data_dir
+@option("--port", type=PORT, help="Instead of the port in KEYSAT_BIND (8080).")
+def serve(data_dir: Path | None, port: int | None) -> None:
+    """Serve the shop until SIGTERM or Ctrl-C. A first start sets up a live shop."""
+    from keysat import daemon
+    from keysat.infra.settings import load
+
+    daemon.serve(load(data_dir=data_dir, port=port), show_admin_key)
+
+
+@click.command()
+@data_dir
+@option("--sandbox", is_flag=True, help="For play money only; cannot be changed later.")
+def init(data_dir: Path | None, sandbox: bool) -> None:
+    """Set up a shop in the data directory: database, vault key, issuer key, admin key."""
+    from keysat.cli.opened import inside
+    from keysat.infra.house import Mode
+    from keysat.kit.errors import Conflict
+    from keysat.upkeep.opening import Founding
+    from keysat.upkeep.shop import Shop
+
+    wanted = Mode.SANDBOX if sandbox else Mode.LIVE
+
+    async def act(shop: Shop) -> None:
+        if shop.mode != wanted:
+            raise Conflict(f"There is a {shop.mode} shop in {shop.settings.data_dir} already: choose another folder.")
+        click.echo(f"A {shop.mode} shop is set up in {shop.settings.data_dir}. Start it with `keysat serve`.")
+
+    inside(data_dir, act, founding=Founding(wanted, show_admin_key))
+
+
+@click.command()
+@option("--port", type=PORT, help="Of the shop (8080); the wallet takes the next one, or any that is free.")
+@option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("keysat-demo"),
+    show_default=True,
+    help="An empty folder, or that of an earlier demo.",
+)
+def demo(port: int | None, data_dir: Path) -> None:
+    """Show a shop that sells for play money: from an empty folder to a page you can click."""
+    from keysat import demo as demonstration
+    from keysat.infra.settings import surroundings
+
+    settings, ignored = demonstration.settings_of(surroundings(), data_dir, port)
+    if ignored:
+        click.echo(f"The demo keeps to its own folder and leaves these settings aside: {', '.join(ignored)}.", err=True)
+
+    def say(line: str) -> None:
+        click.echo(line)
+        sys.stdout.flush()
+
+    demonstration.run(settings, say)
+
+
+@click.command()
+@data_dir
+def migrate(data_dir: Path | None) -> None:
+    """Bring the database to this release's schema. `serve` does so by itself."""
+    import asyncio
+
+    from keysat.infra import migrate as migration
+    from keysat.infra.settings import load
+    from keysat.infra.store import Store
+    from keysat.upkeep.opening import explained
+
+    settings = load(data_dir=data_dir)
+
+    async def run() -> migration.Migrated:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store = Store(settings.database_url)
+        try:
+            return await migration.migrate(store)
+        finally:
+            await store.close()
+
+    with explained():
+        done = asyncio.run(run())
+    if done.is_ahead:
+        click.echo(f"The database is at {done.after}, which is newer than this release and can be used with it.")
+    elif done.before == done.after:
+        click.echo(f"The database is at {done.after}: there is nothing to do.")
+    else:
+        click.echo(f"The database went from {done.before or 'nothing'} to {done.after}.")
+
+
+@click.command()
+@data_dir
+@as_json
+def doctor(data_dir: Path | None, as_json: bool) -> None:
+    """Check that what must always hold does hold. Exit code 1 when it does not."""
+    from keysat.cli.opened import inside
+    from keysat.upkeep.doctor import violations
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> list[str]:
+        async with shop.read() as read:
+            return await violations(read, shop.now())
+
+    found = inside(data_dir, act, seals=False)
+    if as_json:
+        print_json({"ok": not found, "violations": found})
+    else:
+        click.echo("\n".join(found) if found else "All is well.")
+    if found:
+        raise SystemExit(1)
+
+
+@click.command()
+@data_dir
+@argument("name")
+def job(data_dir: Path | None, name: str) -> None:
+    """Run one of the daemon's jobs once, now: look, sweep, health, seal, connect, forget ..."""
+    from keysat.cli.opened import inside
+    from keysat.daemon import KEPT
+    from keysat.jobs.schedule import jobs
+    from keysat.kit.errors import NotFound
+    from keysat.upkeep.shop import Shop
+
+    table = {one.name: one for one in jobs(KEPT)}
+    if name not in table:
+        raise NotFound(f"There is no job {name!r}; there are {', '.join(table)}.")
+
+    async def act(shop: Shop) -> None:
+        await table[name].act(shop, shop.now())
+
+    inside(data_dir, act)
+    click.echo(f"{name}: done.")

@@ -1,0 +1,184 @@
+"""Licenses: issue, show, list, revoke, suspend, unsuspend."""
+
+from pathlib import Path
+from uuid import UUID
+
+import rich_click as click
+from click import argument, option
+
+from keysat.cli.options import as_json, data_dir, paged
+from keysat.cli.output import show_list, show_one
+
+
+@click.group("license")
+def license_group() -> None:
+    """The licenses that were sold and given. ID is a license's id, or its key."""
+
+
+@license_group.command()
+@data_dir
+@as_json
+@argument("product")
+@argument("tier", required=False)
+@option("--email", help="Of the one who gets it.")
+@option("--note", help="For yourself.")
+def issue(
+    data_dir: Path | None, as_json: bool, product: str, tier: str | None, email: str | None, note: str | None
+) -> None:
+    """Give a license away: `keysat license issue aurora pro --email alice@example.org`."""
+    from keysat.catalog.read import policies, product_by_slug
+    from keysat.checkout.operate import Gift, give
+    from keysat.cli.opened import CLI, inside
+    from keysat.kit.errors import NotFound, Unavailable
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> dict[str, object]:
+        async with shop.work(CLI) as work:
+            view = await product_by_slug(work, product)
+            tiers = {policy.slug: policy for policy in await policies(work, view)}
+            if tier is not None and tier not in tiers:
+                raise NotFound(f"{product} has no tier {tier!r}; it has {', '.join(tiers) or 'none'}.")
+            if tier is None and tiers:
+                raise NotFound(f"Say which tier of {product}: {', '.join(tiers)}.")
+            order = await give(work, Gift(view, tiers[tier] if tier else None, email, note))
+            if order.license_id is None:
+                raise Unavailable(f"The license could not be made: {order.failure}.")
+        return await _shown(shop, str(order.license_id))
+
+    show_one(inside(data_dir, act), as_json=as_json)
+
+
+@license_group.command()
+@data_dir
+@as_json
+@argument("license_id", metavar="ID")
+def show(data_dir: Path | None, as_json: bool, license_id: str) -> None:
+    """One license, with its key."""
+    from keysat.cli.opened import inside
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> dict[str, object]:
+        return await _shown(shop, license_id)
+
+    show_one(inside(data_dir, act, seals=False), as_json=as_json)
+
+
+@license_group.command("list")
+@data_dir
+@as_json
+@paged
+@option("--status", type=click.Choice(["active", "suspended", "revoked"]))
+@option("--product", help="Only of the product with this slug.")
+def list_licenses(
+    data_dir: Path | None, as_json: bool, limit: int, cursor: str | None, status: str | None, product: str | None
+) -> None:
+    """The latest sale first."""
+    from keysat.catalog.read import product_by_slug
+    from keysat.cli.opened import inside
+    from keysat.kit.paging import Page
+    from keysat.licenses import read as licenses
+    from keysat.licenses.tables import License, LicenseStatus
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> Page[License]:
+        async with shop.read() as read:
+            of = (await product_by_slug(read, product)).id if product else None
+            wanted = licenses.LicenseFilter(status=LicenseStatus(status) if status else None, product_id=of)
+            return await licenses.list_licenses(read, wanted, limit, cursor)
+
+    page = inside(data_dir, act, seals=False)
+    rows = [
+        {
+            "id": row.id,
+            "status": row.status,
+            "issued_at": row.issued_at,
+            "expires_at": row.expires_at,
+            "seats": f"{row.seats_taken}/{row.max_machines or 'unlimited'}",
+            "entitlements": row.entitlements,
+        }
+        for row in page.items
+    ]
+    show_list(rows, as_json=as_json, nothing="There are no such licenses.", next_cursor=page.next_cursor)
+
+
+@license_group.command()
+@data_dir
+@argument("license_id", metavar="ID")
+@option("--reason", default="by the operator", show_default=True)
+@option("--yes", is_flag=True, help="Do not ask.")
+def revoke(data_dir: Path | None, license_id: str, reason: str, yes: bool) -> None:
+    """End a license for ever."""
+    if not yes:
+        click.confirm("A revoked license never comes back. Revoke it", abort=True)
+    _step(data_dir, license_id, "revoke", reason)
+
+
+@license_group.command()
+@data_dir
+@argument("license_id", metavar="ID")
+@option("--reason", default="by the operator", show_default=True)
+def suspend(data_dir: Path | None, license_id: str, reason: str) -> None:
+    """Let a license rest until it is unsuspended."""
+    _step(data_dir, license_id, "suspend", reason)
+
+
+@license_group.command()
+@data_dir
+@argument("license_id", metavar="ID")
+def unsuspend(data_dir: Path | None, license_id: str) -> None:
+    """Let a suspended license count again."""
+    _step(data_dir, license_id, "unsuspend", None)
+
+
+def _step(data_dir: Path | None, text: str, step: str, reason: str | None) -> None:
+    from keysat.cli.opened import CLI, inside
+    from keysat.licenses import issue as verbs
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> str:
+        license_id = _id_of(text)
+        async with shop.work(CLI) as work:
+            match step:
+                case "revoke":
+                    row = await verbs.revoke(work, license_id, reason or "")
+                case "suspend":
+                    row = await verbs.suspend(work, license_id, reason or "")
+                case _:
+                    row = await verbs.unsuspend(work, license_id)
+            return f"License {row.id} is {row.status}."
+
+    click.echo(inside(data_dir, act))
+
+
+async def _shown(shop: object, text: str) -> dict[str, object]:
+    from keysat.licenses.issue import key_text
+    from keysat.licenses.tables import License
+    from keysat.upkeep.shop import Shop
+
+    assert isinstance(shop, Shop)  # noqa: S101  the type cannot be imported above
+    async with shop.read() as read:
+        row = await read.get(License, _id_of(text))
+    return {
+        "id": row.id,
+        "status": row.status,
+        "product_id": row.product_id,
+        "policy_id": row.policy_id,
+        "order_id": row.order_id,
+        "issued_at": row.issued_at,
+        "expires_at": row.expires_at,
+        "seats": f"{row.seats_taken}/{row.max_machines or 'unlimited'}",
+        "entitlements": row.entitlements,
+        "trial": row.is_trial,
+        "reason": row.revocation_reason or row.suspension_reason,
+        "key": await key_text(row, shop.ring),
+    }
+
+
+def _id_of(text: str) -> UUID:
+    from keysat.kit.errors import BadRequest
+    from keysat.kit.licensekey import BadFormat, parse
+
+    try:
+        return parse(text).payload.license_id if text.strip().startswith("LIC1-") else UUID(text)
+    except (BadFormat, ValueError):
+        raise BadRequest("This is neither a license's id nor a license key.") from None

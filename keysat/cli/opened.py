@@ -1,0 +1,35 @@
+"""Running an errand in an opened shop. Imports the whole house: commands import it when they run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from keysat.infra import log
+from keysat.infra.events import Actor
+from keysat.infra.seals import seal
+from keysat.infra.settings import load
+from keysat.kit.clock import SystemClock
+from keysat.kit.ids import SystemChance
+from keysat.upkeep.opening import Founding, open_shop
+from keysat.upkeep.shop import Shop
+
+T = TypeVar("T")
+CLI = Actor("cli")
+
+
+def inside(
+    data_dir: Path | None, act: Callable[[Shop], Awaitable[T]], *, founding: Founding | None = None, seals: bool = True
+) -> T:
+    """Opens the shop that the settings name, acts, and seals what was recorded. Raises CannotOpen, SettingsErrors."""
+    settings = load(data_dir=data_dir)
+    log.configure("warning", "text")
+
+    async def run() -> T:
+        async with open_shop(settings, clock=SystemClock(), chance=SystemChance(), founding=founding) as shop:
+            result = await act(shop)
+            if seals:
+                await seal(shop.store, shop.now())
+            return result
+
+    return asyncio.run(run())

@@ -1,0 +1,115 @@
+"""Payment providers: connect, list, check, disconnect."""
+
+from pathlib import Path
+from uuid import UUID
+
+import rich_click as click
+from click import argument, option
+
+from keysat.cli.options import as_json, data_dir
+from keysat.cli.output import show_list, show_one
+
+
+@click.group()
+def provider() -> None:
+    """The payment providers this shop is connected to."""
+
+
+@provider.command()
+@data_dir
+@argument("name", metavar="NAME")
+@option("--url", required=True, help="Where this server reaches it.")
+@option("--api-key", prompt="API key", hide_input=True, help="Asked for when left out: so it is in no history.")
+@option("--store", help="The store's id (BTCPay).")
+@option("--public-url", help="Where buyers reach it, if elsewhere.")
+def connect(
+    data_dir: Path | None, name: str, url: str, api_key: str, store: str | None, public_url: str | None
+) -> None:
+    """Connect an account: `keysat provider connect btcpay --url ... --store ...`."""
+    from keysat.cli.opened import CLI, inside
+    from keysat.payments import connections
+    from keysat.upkeep.shop import Shop
+
+    given = {"url": url, "api_key": api_key, "store": store, "public_url": public_url}
+    fields = {field: value for field, value in given.items() if value}
+
+    async def act(shop: Shop) -> UUID:
+        return await connections.connect(
+            *(shop.store, shop.vault, shop.http, shop.mode, shop.now(), CLI, name, fields), shop.settings.public_url
+        )
+
+    click.echo(f"Connected: {inside(data_dir, act)}. A running daemon takes it up within half a minute.")
+
+
+@provider.command("list")
+@data_dir
+@as_json
+def list_connections(data_dir: Path | None, as_json: bool) -> None:
+    """All connections, the oldest first."""
+    from sqlalchemy import select
+
+    from keysat.cli.opened import inside
+    from keysat.payments.tables import ConnectionRow
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> list[dict[str, object]]:
+        async with shop.read() as read:
+            rows = await read.session.scalars(select(ConnectionRow).order_by(ConnectionRow.connected_at))
+            return [
+                {
+                    "id": row.id,
+                    "provider": row.provider,
+                    "status": row.status,
+                    "network": row.network,
+                    "url": row.base_url,
+                    "account": row.account_id,
+                    "connected_at": row.connected_at,
+                    "checked_at": row.checked_at,
+                    **({"health": row.health, "label": row.label, "public_url": row.public_url} if as_json else {}),
+                }
+                for row in rows
+            ]
+
+    show_list(inside(data_dir, act), as_json=as_json, nothing="No provider is connected yet.")
+
+
+@provider.command()
+@data_dir
+@as_json
+@argument("connection_id", type=click.UUID)
+def check(data_dir: Path | None, as_json: bool, connection_id: UUID) -> None:
+    """Look at the account now. Exit code 1 when it cannot take payments."""
+    import msgspec
+
+    from keysat.cli.opened import inside
+    from keysat.jobs import health
+    from keysat.payments.provider import Health
+    from keysat.payments.tables import ConnectionId
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> Health:
+        till = await shop.tills.get(ConnectionId(connection_id))
+        return await health.check(shop, till, shop.now())
+
+    found = inside(data_dir, act)
+    show_one(msgspec.to_builtins(found), as_json=as_json)
+    if not (found.reachable and found.authorized) or found.missing:
+        raise SystemExit(1)
+
+
+@provider.command()
+@data_dir
+@argument("connection_id", type=click.UUID)
+def disconnect(data_dir: Path | None, connection_id: UUID) -> None:
+    """Take no more orders through it. Its open invoices are still watched."""
+    from keysat.cli.opened import CLI, inside
+    from keysat.payments import connections
+    from keysat.payments.tables import ConnectionId
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> None:
+        async with shop.work(CLI) as work:
+            await connections.disconnect(work, ConnectionId(connection_id))
+
+    inside(data_dir, act)
+    click.echo("Disconnected.")
