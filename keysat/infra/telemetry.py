@@ -1,4 +1,4 @@
-"""Telemetry: counts of outcomes and exact last-seen times, grouped in memory and flushed every 50 ms.
+"""Telemetry: counts of outcomes and exact last-seen times, grouped in memory and flushed by a job every 50 ms.
 
 It has a database of its own (a SQLite file; on PostgreSQL the schema `telemetry`), because it is high in volume and low
 in worth: it may be lost, it is not backed up, and it never makes the main database's caches and writers wait.
@@ -35,8 +35,6 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from keysat.infra.tables import UtcDateTime
 from keysat.kit.errors import KeysatError
 
-FLUSH_SECONDS = 0.05
-COARSE_EVERY = 20  # flushes: coarse times go to the main database once a second
 COARSE_AGE = timedelta(hours=6)
 COARSE_MOST = 500  # rows in one transaction of the main database
 QUEUE_MOST = 50_000  # kept of each kind between two flushes; the oldest give way
@@ -71,10 +69,10 @@ _log = logging.getLogger(__name__)
 
 
 class Telemetry:
-    """`count` and `seen` cost a dictionary entry; `run` belongs into the daemon's task group, `close` after it.
+    """`count` and `seen` cost a dictionary entry; the daemon's jobs call `flush` and, less often, `flush_coarse`.
 
-    `on_coarse` is given machines whose time in the main database is older than six hours; it is called at most once a
-    second, and again later when it raised.
+    `on_coarse` writes into the main database when machines were seen whose time there is older than six hours. What it
+    could not write, because it raised, it is given again.
     """
 
     def __init__(self, url: str, on_coarse: Coarse | None = None) -> None:
@@ -97,20 +95,11 @@ class Telemetry:
     def seen(self, subject: UUID, now: datetime, coarse: datetime | None = None) -> None:
         """`coarse`: the time that stands in the main database, when the caller has just read it."""
         self._put(self._seen, subject, now)
-        if coarse is not None and now - coarse >= COARSE_AGE:
+        if coarse is not None and self.on_coarse is not None and now - coarse >= COARSE_AGE:
             self._put(self._coarse, subject, now)
 
-    async def run(self) -> None:
-        """Until cancelled. What a flush could not write is dropped and counted, never waited for."""
-        flushes = 0
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self.flush()
-            flushes += 1
-            if flushes % COARSE_EVERY == 0:
-                await self.flush_coarse()
-
     async def flush(self) -> None:
+        """What cannot be written is dropped and counted: nobody waits for telemetry."""
         async with self._flushing:
             if not self._counts and not self._seen:
                 return

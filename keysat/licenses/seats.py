@@ -4,7 +4,7 @@ Every change of a license's seats first locks the license's row, so they queue, 
 guard of one UPDATE all the same, and the unique index refuses a machine that is there already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -12,12 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import Table, bindparam, or_, select, update
 
-from keysat.infra.events import Happening
+from keysat.infra.events import Actor, Happening
+from keysat.infra.store import Store
 from keysat.infra.work import Work
 from keysat.licenses.tables import License, Machine
 
 COARSE = timedelta(hours=6)  # how exact `machines.last_seen_at` is
 TEXT_MAX = 255
+SEEN_JOB = Actor("job:last-seen")
 
 
 class MachineActivated(Happening, frozen=True, tag="machine.activated"):
@@ -130,7 +132,7 @@ async def shrink(work: Work, license_id: UUID, reason: str) -> int:
 
 
 async def touch_seen(work: Work, seen: Mapping[UUID, datetime]) -> None:
-    """Write when machines were last seen, where what stands is older than six hours. Telemetry's flush calls it."""
+    """Write when machines were last seen, where what stands is older than six hours."""
     if not seen:
         return
     table = cast("Table", Machine.__table__)
@@ -141,6 +143,16 @@ async def touch_seen(work: Work, seen: Mapping[UUID, datetime]) -> None:
         # Sorted, so that two daemons that write the same machines lock them in the same order.
         [{"machine": machine_id, "before": at - COARSE, "at": at} for machine_id, at in sorted(seen.items())],
     )
+
+
+def seen_writer(store: Store) -> Callable[[Mapping[UUID, datetime]], Awaitable[None]]:
+    """`touch_seen` in a transaction of its own: what telemetry is given as its `on_coarse`."""
+
+    async def write(seen: Mapping[UUID, datetime]) -> None:
+        async with store.work(max(seen.values()), SEEN_JOB) as work:
+            await touch_seen(work, seen)
+
+    return write
 
 
 async def _take(work: Work, license_id: UUID) -> bool:

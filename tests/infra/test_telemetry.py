@@ -1,9 +1,8 @@
 """Telemetry: grouped, flushed, bounded, and never in anybody's way."""
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -61,19 +60,6 @@ async def test_what_was_flushed_survives_and_an_empty_flush_writes_nothing(telem
     await second.flush()
     assert await second.last_seen([ONE]) == {ONE: NOON}
     await second.close()
-
-
-async def test_the_loop_flushes_by_itself(telemetry: Telemetry) -> None:
-    loop = asyncio.create_task(telemetry.run())
-    telemetry.count("ok", ONE, NOON)
-    for _ in range(100):
-        await asyncio.sleep(0.02)
-        if await telemetry.outcomes_of(ONE, TODAY) == {"ok": 1}:
-            break
-    loop.cancel()
-    with suppress(asyncio.CancelledError):
-        await loop
-    assert await telemetry.outcomes_of(ONE, TODAY) == {"ok": 1}
 
 
 async def test_coarse_times_go_on_when_they_are_six_hours_old_and_wait_for_a_busy_house(telemetry: Telemetry) -> None:

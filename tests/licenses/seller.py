@@ -17,7 +17,7 @@ from keysat.licenses.invariants import broken
 from keysat.licenses.issue import Terms, issue, key_text
 from keysat.licenses.issuers import create_first
 from keysat.licenses.ring import Ring, present
-from keysat.licenses.seats import touch_seen
+from keysat.licenses.seats import seen_writer
 from keysat.licenses.tables import License, Machine
 from keysat.licenses.validate import Answer, ValidateRequest, validate
 from tests.catalog.shelf import a_product
@@ -29,7 +29,7 @@ class Seller:
         self.store = store
         self.vault = Vault(bytes(32), SeededChance(2))
         self.ring = Ring(store, self.vault)
-        self.telemetry = Telemetry(telemetry_url, self._touch)
+        self.telemetry = Telemetry(telemetry_url, seen_writer(store))
         self.product_id = UUID(int=0)
 
     async def open(self) -> None:
@@ -100,7 +100,3 @@ class Seller:
 
     async def close(self) -> None:
         await self.telemetry.close()
-
-    async def _touch(self, seen: Any) -> None:
-        async with self.store.work(NOON, TESTER) as work:
-            await touch_seen(work, seen)
