@@ -22,13 +22,14 @@ class Progress(StrEnum):
     WITHDRAWN = "withdrawn"  # the license was suspended or revoked: no key is shown
     UNDERPAID = "underpaid"
     EXPIRED = "expired"  # late money is still taken by itself
+    LATE = "late"  # and it has been seen
     OVER = "over"  # late money goes to the seller
     INVALID = "invalid"
     NOT_OPENED = "not_opened"  # the provider made no invoice: nothing can have been paid
     REVIEW = "review"
 
 
-MOVING = frozenset({Progress.OPENING, Progress.WAITING, Progress.TIME_UP, Progress.SEEN, Progress.FINISHING})
+MOVING = frozenset({Progress.OPENING, Progress.WAITING, Progress.TIME_UP, Progress.SEEN, Progress.LATE, Progress.FINISHING})
 """The page looks again by itself."""
 
 _FIXED = {
@@ -46,6 +47,7 @@ class Facts:
     status_at: datetime
     expires_at: datetime
     was_opened: bool  # there is, or was, a page to pay on
+    money_seen: bool
     license_status: LicenseStatus | None
 
 
@@ -58,7 +60,9 @@ def progress(facts: Facts, now: datetime) -> Progress:
                 return Progress.FINISHING
             return Progress.READY if facts.license_status == LicenseStatus.ACTIVE else Progress.WITHDRAWN
         case OrderStatus.EXPIRED:
-            return Progress.EXPIRED if now < facts.expires_at + LATE_WINDOW else Progress.OVER
+            if now >= facts.expires_at + LATE_WINDOW:
+                return Progress.OVER
+            return Progress.LATE if facts.money_seen else Progress.EXPIRED
         case OrderStatus.INVALID:
             return Progress.INVALID if facts.was_opened else Progress.NOT_OPENED
         case _:

@@ -47,6 +47,7 @@ class Sale:
             status_at=self.order.status_at,
             expires_at=self.order.expires_at,
             was_opened=self.attempt is not None,
+            money_seen=self.paid_in_part is not None,
             license_status=self.license.status if self.license else None,
         )
 

@@ -12,7 +12,7 @@ _SPANS = ((365 * 86_400, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute
 
 RAILS = {  # in the order in which they are offered: name, and what to expect of it
     Rail.LIGHTNING: ("Lightning", "Bitcoin, in seconds"),
-    Rail.ONCHAIN: ("On-chain", "Bitcoin, 10 to 60 minutes"),
+    Rail.ONCHAIN: ("On-chain", "Bitcoin, in minutes"),
     Rail.CARD: ("Card", "Credit or debit card"),
 }
 
