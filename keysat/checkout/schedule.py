@@ -54,7 +54,7 @@ def next_look(times: Times, now: datetime) -> datetime | None:
             planned = _first_after(times.status_at, AFTER_THE_END, now) or now + DAY
             if times.money_is_near:
                 planned = min(planned, now + 5 * MINUTE)
-            return planned if planned <= times.watch_until else None
+            return min(planned, times.watch_until) if now < times.watch_until else None
 
 
 def after_failure(failures: int, now: datetime, chance: Fraction) -> datetime:
