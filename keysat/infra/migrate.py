@@ -32,17 +32,17 @@ class Migrated:
     is_ahead: bool = False
 
 
-async def migrate(store: Store) -> Migrated:
+async def migrate(store: Store, scripts: Path = SCRIPTS) -> Migrated:
     """Raises NewerDatabase."""
     async with store.engine.begin() as connection:
-        return await connection.run_sync(_upgrade)
+        return await connection.run_sync(_upgrade, scripts)
 
 
-def _upgrade(connection: Connection) -> Migrated:
+def _upgrade(connection: Connection, folder: Path) -> Migrated:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7234)")  # two daemons start at once
     config = Config()
-    config.set_main_option("script_location", str(SCRIPTS))
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))  # ConfigParser reads single ones
     config.attributes["connection"] = connection
     scripts = ScriptDirectory.from_config(config)
     head = scripts.get_current_head()
