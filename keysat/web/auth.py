@@ -1,6 +1,5 @@
 """Who asks: the bearer of the admin key, or anybody."""
 
-import hashlib
 import hmac
 
 from litestar.handlers.base import BaseRouteHandler
@@ -8,20 +7,10 @@ from litestar.handlers.base import BaseRouteHandler
 from keysat.infra.events import Actor
 from keysat.infra.house import fact
 from keysat.kit.errors import Forbidden, Unauthorized
+from keysat.upkeep.admin_key import ADMIN_KEY_HASH, admin_key_hash
 from keysat.upkeep.shop import Shop
 from keysat.web.throttle import Rate
 from keysat.web.visit import Connection, visit_of
-
-ADMIN_KEY_HASH = "admin_key_hash"  # the fact in `house`
-
-
-def admin_key_hash(key: str) -> str:
-    """What the house keeps of an admin key that Keysat made itself.
-
-    Plain SHA-256: such a key has 256 random bits, which no one can try out. A key that the operator chose stands in
-    the settings and is never stored, so nothing needs a slow hash.
-    """
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 async def admin_only(connection: Connection, _handler: BaseRouteHandler) -> None:
@@ -37,7 +26,10 @@ async def admin_only(connection: Connection, _handler: BaseRouteHandler) -> None
 
 
 async def _is_admin_key(shop: Shop, presented: str) -> bool:
-    """The key in the settings, where there is one, else the one Keysat made. Compared in constant time."""
+    """The key in the settings, where there is one, else the one Keysat made. Compared in constant time.
+
+    Only the latter is stored, and has so many random bits that its hash may be a fast one.
+    """
     own = shop.settings.admin_api_key
     if own is not None:
         expected = admin_key_hash(own.reveal())

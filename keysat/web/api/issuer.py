@@ -25,7 +25,7 @@ KEY_FORMAT_VERSION = 2  # the only one that is issued; 1 still verifies
 KEYS_FOR = {"Cache-Control": "public, max-age=300"}  # a new issuer key is announced long before it signs
 
 
-class Service(Outbound, frozen=True, kw_only=True):
+class About(Outbound, frozen=True, kw_only=True):
     service: Literal["keysat"] = "keysat"
     version: str
     operator: str | None
@@ -76,13 +76,13 @@ class Jwks(Outbound, frozen=True, kw_only=True):
     keys: list[Jwk]
 
 
-@get("/", operation_id="getService", responses=refusals(429))
-async def service(request: Request[Any, Any, Any], shop: WithShop) -> Response[Any]:
+@get("/", operation_id="getAbout", responses=refusals(429))
+async def about(request: Request[Any, Any, Any], shop: WithShop) -> Response[Any]:
     """What this server is, for a program. A browser gets the shop's front page."""
     if wants_page(request.scope):
         answer: Response[Any] = await index_page(request)
     else:
-        answer = Response(_service(shop))
+        answer = Response(_about(shop))
     answer.headers["Vary"] = "Accept"
     return answer
 
@@ -138,8 +138,8 @@ def _listed(key: OpenKey) -> ListedKey:
     )
 
 
-def _service(shop: Shop) -> Service:
-    return Service(
+def _about(shop: Shop) -> About:
+    return About(
         version=version("keysat"),
         operator=shop.settings.operator_name,
         public_key_pem=public_pem(shop.ring.signing.public_key),
@@ -147,4 +147,4 @@ def _service(shop: Shop) -> Service:
     )
 
 
-ROUTES = (service, healthz, readyz, pubkey, issuer_public_key, issuer_keys, jwks)
+ROUTES = (about, healthz, readyz, pubkey, issuer_public_key, issuer_keys, jwks)
