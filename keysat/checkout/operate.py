@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import update
-
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
@@ -14,20 +12,23 @@ from keysat.checkout.order import locked
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
 from keysat.customers.accounts import remember
+from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
-from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
 from keysat.kit.ids import support_reference
 
 
 async def accept(work: Work, order_id: OrderId) -> Order:
-    """Take the order for paid: cash, a late payment, a review that ended well. Raises Conflict when it is fulfilled."""
+    """Take the order for paid: cash, a late payment, a review that ended well.
+
+    Raises Conflict for a draft, and for what is paid already: a paid order that has no license yet wants `retry`.
+    """
     order = await locked(work, order_id)
-    if order.status in (OrderStatus.FULFILLED, OrderStatus.DRAFT):
+    if order.status in (OrderStatus.DRAFT, OrderStatus.PAID, OrderStatus.FULFILLED):
         raise Conflict(f"Order {order.support_reference} is {order.status}: there is nothing to accept.")
     await settle(work, order, how="by_operator")
-    await _settle_attention(work, order)
+    await settle_about(work, order.id)
     return order
 
 
@@ -36,22 +37,13 @@ async def refuse(work: Work, order_id: OrderId) -> Order:
     order = await locked(work, order_id)
     await work.advance(ORDER, order, Step.FAIL, status_at=work.now, next_look_at=work.now)
     work.record(OrderClosed(order.id, order.status))
-    await _settle_attention(work, order)
+    await settle_about(work, order.id)
     return order
 
 
 async def retry(desk: Desk, order_id: OrderId, now: datetime, actor: Actor) -> None:
     """Look at the provider now, and fulfil what is paid and was not fulfilled."""
     await collect(desk, order_id, now, actor)
-
-
-async def _settle_attention(work: Work, order: Order) -> None:
-    await work.session.execute(
-        update(AttentionRow)
-        .where(AttentionRow.subject == str(order.id), AttentionRow.settled_at.is_(None))
-        .values(settled_at=work.now)
-        .execution_options(synchronize_session=False)
-    )
 
 
 @dataclass(frozen=True, slots=True)
