@@ -8,7 +8,7 @@ from uuid import UUID
 
 from mnemonic import Mnemonic
 from nacl.signing import SigningKey
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, update
 
 from keysat.infra.events import Happening
 from keysat.infra.vault import Vault
@@ -31,6 +31,12 @@ class IssuerKeyMoved(Happening, frozen=True, tag="issuer_key.moved"):
     issuer_key_id: UUID
     key_id: str
     status: str
+
+
+class IssuerLicensesMoved(Happening, frozen=True, tag="issuer_key.licenses_moved"):
+    issuer_key_id: UUID
+    to_issuer_key_id: UUID
+    licenses: int
 
 
 async def create_first(work: Work, vault: Vault) -> IssuerKey:
@@ -64,14 +70,32 @@ async def mark_compromised(work: Work, key_id: str) -> IssuerKey:
 
     Raises BadRequest when there is no such key, Conflict while it is the one that signs: rotate first.
     """
-    key = await work.session.scalar(select(IssuerKey).where(IssuerKey.key_id == key_id))
-    if key is None:
-        raise BadRequest(f"There is no issuer key {key_id}.")
+    key = await _named(work, key_id)
     if key.status is IssuerStatus.SIGNING:
         raise Conflict("This issuer key signs new licenses: rotate first, then mark it as compromised.")
     await work.advance(ISSUER, key, IssuerStep.COMPROMISE, compromised_at=work.now)
     _record_move(work, key)
     return key
+
+
+async def move_licenses(work: Work, key_id: str) -> int:
+    """Let the signing key sign all licenses of a compromised one; their keys so far become `bad_signature` online.
+
+    Returns how many. Raises BadRequest when there is no such key, Conflict when it is not compromised.
+    """
+    key, signing = await _named(work, key_id), await signing_key(work)
+    if key.status is not IssuerStatus.COMPROMISED or signing is None:
+        raise Conflict("Only the licenses of a compromised issuer key are signed again: mark it as compromised first.")
+    moved = await work.session.scalars(
+        update(License)
+        .where(License.issuer_key_id == key.id)
+        .values(issuer_key_id=signing.id)
+        .returning(License.id)
+        .execution_options(synchronize_session=False)
+    )
+    count = len(moved.all())
+    work.record(IssuerLicensesMoved(key.id, signing.id, count))
+    return count
 
 
 async def restore(work: Work, vault: Vault, words: str) -> IssuerKey:
@@ -84,8 +108,8 @@ async def restore(work: Work, vault: Vault, words: str) -> IssuerKey:
     there = await work.session.scalar(select(IssuerKey).where(IssuerKey.public_key == _public(seed)))
     signing = await signing_key(work)
     takes_over = signing is None or not await _has_licenses(work, signing)
-    if there is not None and (there.status is IssuerStatus.SIGNING or not takes_over):
-        return there
+    if there is not None and ((there.status, IssuerStep.PROMOTE) not in ISSUER or not takes_over):
+        return there  # it signs already, or its secret is known to others
     if takes_over:
         await _retire_signing(work)
     if there is None:
@@ -98,10 +122,7 @@ async def restore(work: Work, vault: Vault, words: str) -> IssuerKey:
 
 async def words_of_key(read: Read, vault: Vault, key_id: str) -> str:
     """Raises BadRequest when there is no such key."""
-    sealed = await read.session.scalar(select(IssuerKey.sealed_seed).where(IssuerKey.key_id == key_id))
-    if sealed is None:
-        raise BadRequest(f"There is no issuer key {key_id}.")
-    return words_of(vault.open(sealed, VAULT_PURPOSE))
+    return words_of(vault.open((await _named(read, key_id)).sealed_seed, VAULT_PURPOSE))
 
 
 async def signing_key(read: Read) -> IssuerKey | None:
@@ -151,6 +172,13 @@ async def _retire_signing(work: Work) -> None:
     if signing is not None:
         await work.advance(ISSUER, signing, IssuerStep.RETIRE, verifying_from=work.now)
         _record_move(work, signing)
+
+
+async def _named(read: Read, key_id: str) -> IssuerKey:
+    key = await read.session.scalar(select(IssuerKey).where(IssuerKey.key_id == key_id))
+    if key is None:
+        raise BadRequest(f"There is no issuer key {key_id}.")
+    return key
 
 
 async def _one(read: Read, status: IssuerStatus) -> IssuerKey | None:

@@ -17,6 +17,7 @@ from keysat.licenses.issuers import (
     announce,
     create_first,
     mark_compromised,
+    move_licenses,
     restore,
     rotate,
     seed_of,
@@ -70,7 +71,11 @@ async def test_a_compromised_key_counts_until_the_license_is_signed_by_another(s
         await mark_compromised(work, first.key_id)
     await seller.ring.refresh()
     assert (await seller.validate(key)).ok  # nobody is locked out by our misfortune
-    await seller.change(license.id, issuer_key_id=seller.ring.signing.id)
+    async with seller.store.work(NOON, TESTER) as work:
+        assert await move_licenses(work, first.key_id) == 1
+        assert await move_licenses(work, first.key_id) == 0
+        with pytest.raises(Conflict):
+            await move_licenses(work, seller.ring.signing.key_id)
     assert (await seller.validate(key)).reason == "bad_signature"
     assert (await seller.validate(await seller.key(license.id))).ok
 
@@ -132,6 +137,16 @@ async def test_words_of_a_key_that_is_here_make_it_sign_again_only_while_the_oth
     await seller.sell()
     async with seller.store.work(NOON, TESTER) as work:
         assert (await restore(work, seller.vault, words)).status is IssuerStatus.VERIFYING
+
+
+async def test_a_compromised_key_stays_so_when_its_words_come_back(seller: Seller) -> None:
+    old = seller.ring.signing
+    async with seller.store.work(NOON, TESTER) as work:
+        words = await words_of_key(work, seller.vault, old.key_id)
+        new = await rotate(work, seller.vault)
+        await mark_compromised(work, old.key_id)
+        assert (await restore(work, seller.vault, words)).status is IssuerStatus.COMPROMISED
+        assert (await signing_key(work)) is new
 
 
 async def test_a_key_from_elsewhere_verifies_once_something_was_sold_here(seller: Seller) -> None:
