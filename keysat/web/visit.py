@@ -1,10 +1,12 @@
 """One request, from its first moment on: what every part of the door wants to know of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
 from litestar.types import Scope
 
 from keysat.infra.events import Actor
@@ -65,3 +67,12 @@ def visit_of(connection: Connection | Scope) -> Visit:
 def actor_of(connection: Connection) -> Actor:
     """Who acts: kind `buyer` or `admin_key`, with the address."""
     return visit_of(connection).actor
+
+
+def limited(rate: Rate) -> Callable[[Connection, BaseRouteHandler], None]:
+    """Guard: `guards=[limited(Rate.PURCHASE)]` counts by address before a transaction is begun."""
+
+    def refuse_too_many(connection: Connection, _handler: BaseRouteHandler) -> None:
+        visit_of(connection).limit(rate)
+
+    return refuse_too_many

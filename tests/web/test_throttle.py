@@ -1,10 +1,14 @@
 from datetime import timedelta
 
 import pytest
+from litestar import get
 
 from keysat.kit.errors import RateLimited
+from keysat.upkeep.shop import Shop
 from keysat.web.throttle import LIMITS, Rate, Throttle, headers
+from keysat.web.visit import limited
 from tests.conftest import NOON
+from tests.web.conftest import browse, doors_of
 
 SECOND = timedelta(seconds=1)
 
@@ -45,6 +49,16 @@ def test_switched_off_it_lets_everything_through() -> None:
     throttle = Throttle(off=True)
     for _ in range(1000):
         throttle.check(Rate.PURCHASE, "a", NOON)
+
+
+@get("/v1/dear", guards=[limited(Rate.PURCHASE)])
+async def dear() -> None: ...
+
+
+async def test_a_guarded_handler_is_not_reached_too_often(shop: Shop) -> None:
+    async with browse(doors_of(shop, dear)) as client:
+        statuses = [(await client.get("/v1/dear")).status_code for _ in range(21)]
+    assert statuses == [200] * 20 + [429]
 
 
 def test_the_headers_name_policy_and_rest() -> None:
