@@ -108,7 +108,8 @@ def test_talkative_libraries_are_quiet_and_the_access_log_is_off(stream: io.Stri
     logging.getLogger("httpcore.http11").debug("send_request_headers")
     logging.getLogger("uvicorn.access").error("GET /license/1")
     logging.getLogger("uvicorn.error").info("Started %s", "server")
-    assert [line["event"] for line in lines(stream)] == ["Started server"]
+    logging.getLogger("uvicorn.error").warning("Invalid %s received", "request")
+    assert [line["event"] for line in lines(stream)] == ["Invalid request received"]
 
 
 @pytest.mark.parametrize("style", ["json", "text"])
