@@ -1,0 +1,66 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from keysat.checkout.tables import OrderStatus
+from keysat.licenses.tables import LicenseStatus
+from keysat.web.public.progress import MOVING, Facts, Progress, progress, refresh_seconds
+from tests.conftest import NOON
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+AWAITING = Facts(
+    status=OrderStatus.AWAITING,
+    status_at=NOON,
+    expires_at=NOON + 15 * MINUTE,
+    was_opened=True,
+    money_seen=False,
+    license_status=None,
+)
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_every_state_of_an_order_has_a_page(status: OrderStatus):
+    assert progress(replace(AWAITING, status=status), NOON) in Progress
+
+
+def test_paid_is_only_said_of_what_is_paid():
+    claims = {
+        status
+        for status in OrderStatus
+        if progress(replace(AWAITING, status=status, license_status=LicenseStatus.ACTIVE), NOON)
+        in (Progress.READY, Progress.FINISHING)
+    }
+    assert claims == {OrderStatus.PAID, OrderStatus.FULFILLED}
+
+
+def test_a_payment_that_ran_out_is_not_called_final_while_late_money_counts():
+    expired = replace(AWAITING, status=OrderStatus.EXPIRED)
+    assert progress(expired, NOON + DAY) == Progress.EXPIRED
+    assert progress(replace(expired, money_seen=True), NOON + DAY) == Progress.LATE
+    assert progress(expired, NOON + DAY + 15 * MINUTE) == Progress.OVER
+
+
+def test_when_the_time_is_up_but_nobody_has_looked_the_page_says_just_that():
+    assert progress(AWAITING, NOON + 14 * MINUTE) == Progress.WAITING
+    assert progress(AWAITING, NOON + 15 * MINUTE) == Progress.TIME_UP
+
+
+def test_a_license_that_was_taken_back_shows_no_key():
+    sold = replace(AWAITING, status=OrderStatus.FULFILLED)
+    for status in (LicenseStatus.SUSPENDED, LicenseStatus.REVOKED):
+        assert progress(replace(sold, license_status=status), NOON) == Progress.WITHDRAWN
+
+
+def test_a_refused_invoice_is_told_from_an_invalid_payment():
+    invalid = replace(AWAITING, status=OrderStatus.INVALID)
+    assert progress(invalid, NOON) == Progress.INVALID
+    assert progress(replace(invalid, was_opened=False), NOON) == Progress.NOT_OPENED
+
+
+def test_a_browser_without_javascript_asks_less_and_less_often_and_only_while_waiting():
+    seen = replace(AWAITING, status=OrderStatus.PROCESSING)
+    assert [refresh_seconds(seen, NOON + minutes * MINUTE) for minutes in (0, 2, 10, 30)] == [5, 10, 30, 60]
+    for status in OrderStatus:
+        facts = replace(AWAITING, status=status, license_status=LicenseStatus.ACTIVE)
+        assert (refresh_seconds(facts, NOON) is not None) == (progress(facts, NOON) in MOVING)

@@ -1,0 +1,53 @@
+from datetime import timedelta
+
+import pytest
+
+from keysat.kit.money import Money
+from keysat.kit.periods import Period, Unit
+from keysat.payments.provider import Rail
+from keysat.web.public import words
+
+
+@pytest.mark.parametrize(
+    ("period", "cadence", "span"),
+    [
+        (Period(1, Unit.MONTH), "/ month", "1 month"),
+        (Period(3, Unit.MONTH), "every 3 months", "3 months"),
+        (Period(1, Unit.YEAR), "/ year", "1 year"),
+        (Period(7, Unit.DAY), "/ week", "1 week"),
+        (Period(30, Unit.DAY), "every 30 days", "30 days"),
+    ],
+)
+def test_a_period_is_said_in_plain_words(period: Period, cadence: str, span: str):
+    assert (words.cadence(period), words.span(period)) == (cadence, span)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "for ever"),
+        (365 * 86_400, "1 year"),
+        (14 * 86_400, "14 days"),
+        (36 * 3_600, "36 hours"),
+        (90, "90 seconds"),
+    ],
+)
+def test_a_duration_is_said_in_the_largest_unit_without_a_rest(seconds: int, said: str):
+    assert words.duration(seconds) == said
+
+
+def test_the_time_left_is_rounded_up():
+    said = [words.about(timedelta(seconds=seconds)) for seconds in (-5, 0, 1, 61, 841, 3_601, 90_000)]
+    assert said == ["0 minutes", "0 minutes", "1 minute", "2 minutes", "15 minutes", "2 hours", "2 days"]
+
+
+def test_no_seats_are_any_number_of_them():
+    assert [words.seats(count) for count in (0, 1, 3)] == ["any number of devices", "1 device", "3 devices"]
+
+
+def test_the_button_says_what_will_be_paid_and_with_what():
+    price = Money("USD", 7500)
+    assert words.act(Money("USD", 0), [Rail.CARD]) == "Get it free"
+    assert words.act(price, [Rail.LIGHTNING, Rail.ONCHAIN]) == "Pay $75.00 with Bitcoin"
+    assert words.act(price, [Rail.CARD]) == "Pay $75.00 by card"
+    assert words.act(price, [Rail.CARD, Rail.LIGHTNING]) == "Pay $75.00"
