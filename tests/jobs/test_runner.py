@@ -1,0 +1,124 @@
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from keysat.infra.seals import verify
+from keysat.jobs.runner import Runner
+from keysat.jobs.schedule import SECOND, Job, jobs
+from keysat.upkeep.shop import Shop
+from tests.checkout.counter import LOOKER, Counter
+
+pytestmark = pytest.mark.once
+HOUR = timedelta(hours=1)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110  the runner has no event for a test to wait on
+            await asyncio.sleep(0.005)
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.runs = 0
+        self.at_once = 0
+        self.most_at_once = 0
+
+    async def __call__(self, _shop: Shop, _now: datetime) -> None:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0.01)
+        self.runs += 1
+        self.at_once -= 1
+
+
+async def test_a_job_runs_at_the_start_and_then_by_time(shop: Shop):
+    often, rarely = Counting(), Counting()
+    runner = Runner(shop, [Job("often", timedelta(milliseconds=5), often), Job("rarely", HOUR, rarely)])
+    async with runner.running():
+        await until(lambda: often.runs >= 3)
+    assert rarely.runs == 1
+    assert often.most_at_once == 1
+
+
+async def test_a_commit_wakes_the_job_of_its_topic(shop: Shop):
+    woken = Counting()
+    async with Runner(shop, [Job("woken", HOUR, woken, topic="bell")]).running():
+        await until(lambda: woken.runs == 1)
+        async with shop.work(LOOKER) as work:
+            work.wake("bell")
+        await until(lambda: woken.runs == 2)
+
+
+async def test_what_was_woken_during_a_run_is_not_lost(shop: Shop):
+    woken = Counting()
+    async with Runner(shop, [Job("woken", HOUR, woken, topic="bell")]).running():
+        await until(lambda: woken.at_once == 1)
+        async with shop.work(LOOKER) as work:
+            work.wake("bell")
+        await until(lambda: woken.runs == 2)
+
+
+async def test_a_failing_job_is_shown_and_stops_no_other(shop: Shop, caplog: pytest.LogCaptureFixture):
+    async def fail(_shop: Shop, _now: datetime) -> None:
+        raise RuntimeError("broken")
+
+    sound = Counting()
+    runner = Runner(
+        shop, [Job("broken", timedelta(milliseconds=5), fail), Job("sound", timedelta(milliseconds=5), sound)]
+    )
+    with caplog.at_level(logging.CRITICAL):
+        async with runner.running():
+            await until(lambda: sound.runs >= 5)
+    health = {one.name: one for one in runner.health()}
+    assert (health["broken"].failures, health["broken"].error, health["broken"].succeeded_at) == (
+        1,
+        "RuntimeError",
+        None,
+    )
+    assert (health["sound"].failures, health["sound"].succeeded_at) == (0, shop.now())
+
+
+async def test_a_job_that_hangs_is_broken_off(shop: Shop):
+    async def hang(_shop: Shop, _now: datetime) -> None:
+        await asyncio.sleep(3600)
+
+    runner = Runner(shop, [Job("hanging", HOUR, hang, limit=timedelta(milliseconds=20))])
+    assert await runner.once(Job("hanging", HOUR, hang, limit=timedelta(milliseconds=20))) is False
+    assert runner.health()[0].error == "TimeoutError"
+
+
+async def test_the_present_run_is_finished_before_the_runner_stops(shop: Shop):
+    slow = Counting()
+    async with Runner(shop, [Job("slow", HOUR, slow)]).running():
+        await until(lambda: slow.at_once == 1)
+    assert slow.runs == 1
+
+
+async def test_a_job_without_a_good_run_is_stalled_after_a_while(shop: Shop, counter: Counter):
+    async def fail(_shop: Shop, _now: datetime) -> None:
+        raise RuntimeError("broken")
+
+    job = Job("broken", SECOND, fail)
+    runner = Runner(shop, [job])
+    await runner.once(job)
+    assert runner.stalled(counter.now + timedelta(minutes=1)) == []
+    assert runner.stalled(counter.now + timedelta(minutes=3)) == ["broken"]
+
+
+async def test_the_jobs_of_the_house_carry_a_sale_from_webhook_to_sealed_events(shop: Shop, counter: Counter):
+    order = await counter.buy()
+    runner = Runner(shop, jobs())
+    async with runner.running():
+        await counter.fake.pay(await counter.invoice_of(order))
+        async with asyncio.timeout(10):
+            while (await counter.poll(order)).status != "settled":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # one round of the sealer
+    assert {one.name: one.error for one in runner.health() if one.error} == {}
+    async with shop.read() as read:
+        chain = await verify(read)
+    assert (chain.checked > 5, chain.broken_at) == (True, None)
