@@ -17,7 +17,7 @@ from keysat.kit.errors import BadRequest, Conflict, KeysatError, UpstreamError
 from keysat.kit.ids import random_uuid
 from keysat.payments.provider import Connection, Forbidden, Network, ProviderError, Rejected, Till, Unauthorized
 from keysat.payments.registry import provider
-from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus
+from keysat.payments.tables import CONNECTION, ConnectionId, ConnectionRow, ConnectionStatus, ConnectionStep
 from keysat.payments.tills import SECRETS
 
 
@@ -99,12 +99,9 @@ async def register_webhook(
 
 
 async def disconnect(work: Work, connection_id: ConnectionId) -> None:
-    """Take no more orders through it. What was opened through it is still watched."""
+    """Take no more orders through it; what was opened through it is still watched. Raises IllegalStep if repeated."""
     row = await work.get(ConnectionRow, connection_id)
-    if row.status == ConnectionStatus.DISCONNECTED:
-        raise Conflict("This connection was disconnected before.")
-    row.status = ConnectionStatus.DISCONNECTED
-    row.disconnected_at = work.now
+    await work.advance(CONNECTION, row, ConnectionStep.DISCONNECT, disconnected_at=work.now)
     work.record(ProviderDisconnected(connection_id, row.provider))
 
 

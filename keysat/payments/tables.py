@@ -21,6 +21,13 @@ class ConnectionStatus(StrEnum):
     DISCONNECTED = "disconnected"  # the row stays: its orders go on being watched as long as the credential holds
 
 
+class ConnectionStep(StrEnum):
+    DISCONNECT = "disconnect"
+
+
+CONNECTION = {(ConnectionStatus.ACTIVE, ConnectionStep.DISCONNECT): ConnectionStatus.DISCONNECTED}
+
+
 class ConnectionRow(Base):
     """One account at one provider. `id` is random: it is the unguessable part of the webhook's path."""
 

@@ -24,6 +24,7 @@ from keysat.kit.errors import KeysatError
 from keysat.kit.ids import Chance
 from keysat.licenses.issuers import create_first
 from keysat.licenses.ring import Ring
+from keysat.licenses.seats import seen_writer
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.tables import ConnectionId
 from keysat.payments.tills import Tills
@@ -110,7 +111,7 @@ async def _open(
     stack.push_async_callback(http.aclose)
     board = RateBoard(http, clock, chance)
     stack.push_async_callback(board.aclose)
-    telemetry = Telemetry(_telemetry_url(settings, store))
+    telemetry = Telemetry(_telemetry_url(settings, store), seen_writer(store))
     stack.push_async_callback(telemetry.close)
     shop = Shop(
         settings=settings,
