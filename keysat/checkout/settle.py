@@ -20,7 +20,8 @@ async def settle(
     """The order is paid: record it and fulfil it, in this transaction.
 
     `how` is in_time, late, marked (by hand at the provider), by_operator or free. What fulfilling raises leaves the
-    order `paid`, on the "needs attention" list and due for another try. Raises IllegalStep for a fulfilled order.
+    order `paid`, on the "needs attention" list and due for another try; of a free order it goes through to the caller.
+    Raises IllegalStep for a fulfilled order.
     """
     order.paid_at, order.paid_how, order.paid_attempt_id = work.now, how, attempt_id
     await work.session.flush()
@@ -40,6 +41,8 @@ async def fulfil_now(work: Work, order: Order) -> None:
             await work.session.flush()
     except Exception as error:  # the money is here: whatever is wrong with the rest must not lose it
         if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        if order.status == OrderStatus.DRAFT:  # it is free: there is no money to lose, and the asker can be told
             raise
         await _remember_failure(work, order, error)
         return
