@@ -119,7 +119,7 @@ async def download(request: Request[Any, Any, Any], visit: WithVisit, shop: With
         return _page(request, sale, visit.now)
     return Response(
         sale.key + "\n",
-        media_type="text/plain; charset=utf-8",
+        media_type="text/plain",
         headers=SECRET_PAGE | {"Content-Disposition": f'attachment; filename="{sale.product.slug}-license.txt"'},
     )
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from keysat.catalog.read import product_by_slug, public_tiers
@@ -18,7 +20,7 @@ FEATURES = [
 RATE = RateEvidence(BtcRate("USD", 500_000_000), "pin", (), NOON)
 
 
-async def shown(store: Store, rate: RateEvidence | None = RATE, **tier: object) -> Card:
+async def shown(store: Store, rate: RateEvidence | None = RATE, **tier: Any) -> Card:
     await a_product(store, price_currency="USD", price_value=2500, entitlements_catalog=FEATURES)
     await a_tier(store, "pro", **tier)
     async with store.read() as read:
@@ -41,8 +43,8 @@ async def test_a_price_beyond_all_bitcoin_breaks_no_page(store: Store):
 
 
 async def test_entitlements_are_told_by_name_and_hidden_ones_are_not_told(store: Store):
-    fields = {"entitlements": ["raw", "internal"], "hidden_entitlements": ["internal"], "marketing_bullets": ["Fast"]}
-    card = await shown(store, **fields)
+    slugs = ["raw", "internal"]
+    card = await shown(store, entitlements=slugs, hidden_entitlements=["internal"], marketing_bullets=["Fast"])
     assert [(line.text, line.hint) for line in card.lines] == [("Fast", ""), ("Raw development", "All cameras")]
 
 

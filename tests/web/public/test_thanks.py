@@ -1,0 +1,139 @@
+import pytest
+
+from keysat.checkout.tables import Order, OrderStatus
+from keysat.licenses.issue import revoke
+from keysat.payments.provider import Rail
+from tests.conftest import TESTER
+from tests.web.selling import Front
+
+pytestmark = pytest.mark.once
+
+
+async def test_while_nothing_is_paid_the_page_claims_nothing_and_leads_back_to_the_checkout(front: Front):
+    checkout = (await front.buy()).headers["location"]
+    order = await front.order()
+    page = await front.thanks(order)
+    assert "Waiting for your payment" in page.text
+    assert f'href="{checkout}"' in page.text
+    assert '<meta http-equiv="refresh" content="5">' in page.text
+    assert "15 minutes" in page.text
+    assert order.support_reference in page.text
+    assert "LIC1-" not in page.text
+
+
+async def test_the_page_is_kept_by_nobody_and_tells_nobody_where_it_was(front: Front):
+    order = await front.bought()
+    for path in ("/thank-you", "/thank-you/key"):
+        answer = await front.http.get(path, params={"invoice_id": order.invoice_id})
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+    assert order.invoice_id not in answer.text
+
+
+async def test_the_buyers_own_page_makes_us_look(front: Front):
+    order = await front.bought()
+    await front.counter.fake.pay(
+        await front.counter.invoice_of(order), percent=100, rail=Rail.LIGHTNING, confirmed=True
+    )
+    await front.counter.travel(seconds=5)
+    page = await front.thanks(order)
+    assert "Your license key" in page.text
+
+
+async def test_a_payment_that_is_seen_is_not_called_paid(front: Front):
+    order = await front.bought()
+    await front.counter.pay(order, confirmed=False)
+    page = (await front.thanks(order)).text
+    assert "Payment seen" in page
+    assert "LIC1-" not in page
+
+
+async def test_the_key_can_be_copied_and_downloaded_once_it_is_paid(front: Front):
+    order = await front.bought()
+    await front.counter.pay(order)
+    page = (await front.thanks(order)).text
+    key = (await front.counter.poll(order)).license_key
+    assert key is not None
+    assert f">{key}</code>" in page
+    for words in ("App Pro", "for ever", "3 devices", order.support_reference, "Save it now"):
+        assert words in page
+    assert "http-equiv" not in page
+    file = await front.http.get("/thank-you/key", params={"invoice_id": order.invoice_id})
+    assert file.text == f"{key}\n"
+    assert file.headers["content-type"] == "text/plain; charset=utf-8"
+    assert file.headers["content-disposition"] == 'attachment; filename="app-license.txt"'
+
+
+async def test_a_key_that_is_not_there_yet_cannot_be_downloaded(front: Front):
+    order = await front.bought()
+    answer = await front.http.get("/thank-you/key", params={"invoice_id": order.invoice_id})
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Waiting for your payment" in answer.text
+
+
+async def test_an_expired_order_says_that_late_money_counts_and_offers_a_new_start(front: Front):
+    order = await front.bought()
+    await front.counter.travel(minutes=20)
+    page = (await front.thanks(order)).text
+    assert "This payment has expired" in page
+    assert "within 24 hours still counts" in page
+    assert 'href="/buy/app?policy=pro"' in page
+    await front.counter.travel(days=2)
+    assert "still counts" not in (await front.thanks(order)).text
+
+
+async def test_late_money_that_is_seen_is_told(front: Front):
+    order = await front.bought()
+    await front.counter.travel(minutes=20)
+    await front.counter.pay(order, confirmed=False)
+    await front.counter.work_off()
+    assert "A late payment was seen" in (await front.thanks(order)).text
+
+
+async def test_too_little_money_is_told_with_the_sum_that_came(front: Front):
+    order = await front.bought()
+    await front.counter.pay(order, percent=50)
+    await front.counter.travel(minutes=20)
+    page = (await front.thanks(order)).text
+    assert "Too little was paid" in page
+    assert "$37.50" in page
+    assert order.support_reference in page
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (OrderStatus.DRAFT, "Preparing your payment"),
+        (OrderStatus.PAID, "Paid. Your key is being made"),
+        (OrderStatus.INVALID, "The payment did not go through"),
+        (OrderStatus.REVIEW, "The seller is looking at your payment"),
+    ],
+)
+async def test_the_rarer_states_have_honest_words_too(front: Front, status: OrderStatus, words: str):
+    order = await front.bought()
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        (await work.get(Order, order.id)).status = status
+    page = (await front.thanks(order)).text
+    assert words in page
+    assert "LIC1-" not in page
+
+
+async def test_a_revoked_license_shows_no_key_and_says_so(front: Front):
+    order = await front.bought()
+    await front.counter.pay(order)
+    order = await front.order()
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        assert order.license_id is not None
+        await revoke(work, order.license_id, "refunded")
+    page = (await front.thanks(order)).text
+    assert "This license is not active" in page
+    assert "refunded" not in page
+    assert "LIC1-" not in page
+
+
+@pytest.mark.parametrize("path", ["/thank-you", "/thank-you/key"])
+async def test_an_order_nobody_knows_is_a_friendly_404(front: Front, path: str):
+    for query in ("", "?invoice_id=", "?invoice_id=unknown", "?invoice_id=" + "x" * 5000):
+        answer = await front.http.get(path + query)
+        assert answer.status_code == 404
+        assert "We cannot find this order" in answer.text
