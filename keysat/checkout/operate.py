@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
@@ -14,8 +15,8 @@ from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, 
 from keysat.customers.accounts import remember
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
-from keysat.infra.work import Work
-from keysat.kit.errors import Conflict
+from keysat.infra.work import Read, Work
+from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.ids import support_reference
 
 
@@ -54,6 +55,22 @@ class Gift:
     policy: PolicyView | None
     email: str | None = None
     note: str | None = None
+
+
+async def gift(
+    read: Read, product_slug: str, policy_slug: str | None, email: str | None = None, note: str | None = None
+) -> Gift:
+    """Which license is meant: a product that has tiers is given by one of them, which is to be said.
+
+    Raises NotFound for an unknown product or tier, BadRequest when the tier is left out.
+    """
+    product = await product_by_slug(read, product_slug)
+    tiers = {policy.slug: policy for policy in await policies(read, product)}
+    if not policy_slug and tiers:
+        raise BadRequest(f"Say which tier of {product.slug}: {', '.join(tiers)}.")
+    if policy_slug and policy_slug not in tiers:
+        raise NotFound(f"The product {product.slug} has no tier {policy_slug[:64]!r}.")
+    return Gift(product, tiers[policy_slug] if policy_slug else None, email, note)
 
 
 async def give(work: Work, gift: Gift) -> Order:

@@ -128,9 +128,15 @@ def _cursor_id(cursor: str) -> UUID:
         raise BadRequest("This cursor is not one of ours.") from error
 
 
+async def attempts_of(read: Read, order_id: OrderId) -> Sequence[Attempt]:
+    """The newest first."""
+    query = select(Attempt).where(Attempt.order_id == order_id).order_by(Attempt.created_at.desc(), Attempt.id.desc())
+    return (await read.session.scalars(query)).all()
+
+
 async def find_order(read: Read, reference: str) -> Order:
     """By invoice id, support reference or row id, as an operator may hold any of them. Raises NotFound."""
-    text = reference.strip()
+    text = reference.strip().replace("\0", "")  # which PostgreSQL cannot even be asked for
     found = await read.session.scalar(
         select(Order).where((Order.invoice_id == text.lower()) | (Order.support_reference == text.upper()))
     )

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
@@ -88,6 +89,13 @@ async def customer(read: Read, customer_id: UUID) -> CustomerView:
     if row is None:
         raise NotFound(f"There is no customer {customer_id}.")
     return msgspec.convert(row, CustomerView, from_attributes=True)
+
+
+async def emails(read: Read, customer_ids: Iterable[UUID | None]) -> dict[UUID | None, str]:
+    """Of a page's customers, where they gave one."""
+    wanted = {customer_id for customer_id in customer_ids if customer_id is not None}
+    rows = await read.session.execute(select(Customer.id, Customer.email).where(Customer.id.in_(wanted)))
+    return {customer_id: email for customer_id, email in rows if email is not None}
 
 
 def _text(given: str | None) -> str | None:

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 
 from litestar.types import ControllerRouterHandler
 
-from keysat.web.api import admin_catalog, hooks, issuer, licenses, products, purchase
+from keysat.web.api import (
+    admin_catalog,
+    admin_licenses,
+    admin_orders,
+    admin_rates,
+    hooks,
+    issuer,
+    licenses,
+    products,
+    purchase,
+)
 from keysat.web.public import buy, thanks
 
 API: Sequence[ControllerRouterHandler] = (
@@ -19,5 +29,10 @@ API: Sequence[ControllerRouterHandler] = (
 PAGES: Sequence[ControllerRouterHandler] = (*buy.ROUTES, *thanks.ROUTES)
 """For people: HTML, left out of the OpenAPI document."""
 
-ADMIN_API: Sequence[ControllerRouterHandler] = (*admin_catalog.ROUTES,)
+ADMIN_API: Sequence[ControllerRouterHandler] = (
+    *admin_catalog.ROUTES,
+    *admin_licenses.ROUTES,
+    *admin_orders.ROUTES,
+    *admin_rates.ROUTES,
+)
 """Under /v1/admin: behind the admin key, with larger bodies."""

@@ -1,9 +1,10 @@
-"""Products, tiers and offers, as their operator writes them. (What was sold is retired elsewhere.)"""
+"""Products, tiers and offers, as their operator writes and retires them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -11,6 +12,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from keysat.catalog import offers, policies, products, shapes
 from keysat.catalog import read as catalog
 from keysat.catalog.views import PolicyView
+from keysat.checkout import retire
 from keysat.infra.work import Read, Work
 from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
 from keysat.web.filters import only
@@ -20,6 +22,13 @@ from keysat.web.wire import Outbound, StrictInbound
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 NEW = refusals(400, 401, 403, 404, 409, 422)
+Force = Annotated[bool, QueryParameter(description="Ended orders that never sold go with it.")]
+TypedName = Annotated[str | None, QueryParameter(description="The slug once more, typed by a person: goes with force.")]
+DELETES: dict[str, Any] = {
+    "status_code": 200,
+    "guards": [only("force", "name")],
+    "responses": refusals(400, 401, 403, 404, 409),
+}
 ONE = refusals(400, 401, 403, 404)
 LIST = refusals(400, 401, 403)
 
@@ -38,6 +47,11 @@ class Archived(StrictInbound, frozen=True, kw_only=True):
 
 class Done(Outbound, frozen=True, kw_only=True):
     ok: bool = True
+
+
+class Deleted(retire.Removed, frozen=True, kw_only=True):
+    ok: bool = True
+    force: bool
 
 
 class ArchivedDone(Outbound, frozen=True, kw_only=True):
@@ -85,6 +99,15 @@ async def edit_product(
 async def set_product_active(work: NamedDependency[Work], product_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
     await products.set_active(work, product_id, data.active)
     return Done()
+
+
+@delete("/products/{product_id:uuid}", operation_id="deleteProduct", **DELETES)
+async def delete_product(
+    work: NamedDependency[Work], product_id: FromPath[UUID], force: Force = False, name: TypedName = None
+) -> Deleted:
+    """With its tiers, if nobody ordered it. What was sold, or can still be paid for, is refused and counted."""
+    removed = await retire.delete_product(work, product_id, force, name)
+    return Deleted(**msgspec.structs.asdict(removed), force=force)
 
 
 @post("/policies", operation_id="createPolicy", status_code=200, opt=CREATES, responses=NEW)
@@ -153,6 +176,15 @@ async def set_policy_archived(
     return ArchivedDone(archived=data.archived)
 
 
+@delete("/policies/{policy_id:uuid}", operation_id="deletePolicy", **DELETES)
+async def delete_policy(
+    work: NamedDependency[Work], policy_id: FromPath[UUID], force: Force = False, name: TypedName = None
+) -> Deleted:
+    """With its offers, if nobody ordered it. What was sold, or can still be paid for, is refused and counted."""
+    removed = await retire.delete_policy(work, policy_id, force, name)
+    return Deleted(**msgspec.structs.asdict(removed), force=force)
+
+
 @post("/policies/{policy_id:uuid}/offers", operation_id="createOffer", status_code=200, opt=CREATES, responses=NEW)
 async def create_offer(
     work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[offers.NewOffer]
@@ -190,6 +222,7 @@ ROUTES = (
     get_product,
     edit_product,
     set_product_active,
+    delete_product,
     create_policy,
     list_policies,
     get_policy,
@@ -197,6 +230,7 @@ ROUTES = (
     set_policy_active,
     set_policy_public,
     set_policy_archived,
+    delete_policy,
     create_offer,
     edit_offer,
     delete_offer,

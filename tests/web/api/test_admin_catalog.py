@@ -102,6 +102,46 @@ async def test_a_repeated_creation_creates_once(client: httpx.AsyncClient):
     assert (taken.status_code, taken.json()["error"]) == (409, "conflict")
 
 
+async def test_what_nobody_bought_is_deleted_and_what_was_given_is_not(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    product = (await client.post("/v1/admin/products", json=APP)).json()
+    body = {"product_slug": "app", "name": "A tier"}
+    tiers = [(await client.post("/v1/admin/policies", json={**body, "slug": slug})).json() for slug in ("a", "b", "c")]
+    gone = await client.delete(f"/v1/admin/policies/{tiers[0]['id']}")
+    assert (gone.status_code, gone.json()["ok"], gone.json()["deleted"]) == (200, True, "a")
+    given = await client.post("/v1/admin/licenses", json={"product_slug": "app", "policy_slug": "b"})
+    assert given.status_code == 200
+    for path in (f"/v1/admin/policies/{tiers[1]['id']}", f"/v1/admin/products/{product['id']}"):
+        for query in ("", "?force=true&name=b"):
+            refused = await client.delete(path + query)
+            assert (refused.status_code, refused.json()["error"]) == (409, "conflict")
+            assert "1 license, 1 settled order" in refused.json()["message"]
+    untyped = await client.delete(f"/v1/admin/policies/{tiers[2]['id']}?force=true")
+    assert (untyped.status_code, untyped.json()["error"]) == (400, "bad_request")
+    gone = await client.delete(f"/v1/admin/policies/{tiers[2]['id']}?force=true&name=c")
+    assert (gone.status_code, gone.json()["force"], gone.json()["cascaded_orders"]) == (200, True, 0)
+    assert (await client.delete(f"/v1/admin/policies/{tiers[2]['id']}")).status_code == 404
+    assert (await client.delete(f"/v1/admin/products/{product['id']}?sure=yes")).status_code == 400
+
+
+async def test_a_product_takes_its_tiers_along(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    product = (await client.post("/v1/admin/products", json=APP)).json()
+    await client.post("/v1/admin/policies", json={"product_slug": "app", "slug": "pro", "name": "Pro"})
+    gone = (await client.delete(f"/v1/admin/products/{product['id']}")).json()
+    assert gone == {
+        "ok": True,
+        "deleted": "app",
+        "force": False,
+        "cascaded_policies": 1,
+        "cascaded_offers": 0,
+        "cascaded_orders": 0,
+        "cascaded_attempts": 0,
+        "cascaded_nudges": 0,
+    }
+    assert (await client.get("/v1/admin/products")).json()["products"] == []
+
+
 async def test_nothing_of_it_is_open_to_the_world(client: httpx.AsyncClient):
     for method, path in (("GET", "/v1/admin/products"), ("POST", "/v1/admin/products"), ("POST", "/v1/admin/policies")):
         assert (await client.request(method, path, json={})).status_code == 401

@@ -1,0 +1,223 @@
+"""Orders, as their operator sees and decides them; and the list of what only a person can decide."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import get, post
+from litestar.openapi.spec import Example
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from keysat.checkout import operate
+from keysat.checkout.read import OrderFilter, attempts_of, find_order, orders
+from keysat.checkout.tables import Order as OrderRow
+from keysat.checkout.tables import OrderId, OrderStatus, Purpose
+from keysat.customers.accounts import CustomerView, customer, emails
+from keysat.infra import attention
+from keysat.infra.attention import AttentionView
+from keysat.infra.work import Read
+from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
+from keysat.kit.periods import Unit
+from keysat.payments.provider import PayState
+from keysat.payments.tables import Attempt as AttemptRow
+from keysat.web.filters import only
+from keysat.web.idempotency import CREATES
+from keysat.web.problems import refusals
+from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithWork
+from keysat.web.wire import Outbound
+
+Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
+Reference = Annotated[
+    str | None,
+    QueryParameter(max_length=64, pattern="^[^\\u0000]*$", examples=[Example(value="KS-7QZ3M5ALDY")]),
+]
+LIST = refusals(400, 401, 403)
+ONE = refusals(400, 401, 403, 404)
+ACT = refusals(400, 401, 403, 404, 409)
+MAKE = refusals(400, 401, 403, 404, 409, 422)
+
+
+class Attempt(Outbound, frozen=True, kw_only=True):
+    """One try to be paid. `seen_*`: what the provider showed last, in its own words where it says `status`."""
+
+    id: UUID
+    connection_id: UUID
+    provider_invoice_id: str | None
+    checkout_url: str | None
+    price_currency: str
+    price_minor: int
+    created_at: datetime
+    expires_at: datetime
+    monitor_until: datetime
+    failed: str | None
+    seen_state: PayState | None
+    seen_status: str | None
+    seen_paid_minor: int | None
+    seen_at: datetime | None
+
+
+class Order(Outbound, frozen=True, kw_only=True):
+    """Amounts are minor units of `listed_currency`, or sats. `buyer_email` is null for who did not give one."""
+
+    id: UUID
+    invoice_id: str
+    support_reference: str
+    purpose: Purpose
+    status: OrderStatus
+    product_id: UUID
+    policy_id: UUID | None
+    offer_id: UUID | None
+    customer_id: UUID | None
+    buyer_email: str | None = None
+    license_id: UUID | None
+    period_count: int | None
+    period_unit: Unit | None
+    listed_currency: str
+    listed_value: int
+    base_value: int
+    amount_sats: int
+    base_sats: int
+    exchange_rate_centibps: int | None
+    exchange_rate_source: str | None
+    rail: str | None
+    created_at: datetime
+    status_at: datetime
+    expires_at: datetime
+    watch_until: datetime
+    next_look_at: datetime | None
+    looked_at: datetime | None
+    paid_at: datetime | None
+    paid_how: str | None
+    failure: str | None
+
+
+class OrderDetail(Order, frozen=True, kw_only=True):
+    buyer_name: str | None = None
+    buyer_note: str | None = None
+    paid_attempt_id: UUID | None
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Orders(Outbound, frozen=True, kw_only=True):
+    orders: list[Order]
+    next_cursor: str | None
+
+
+class Calls(Outbound, frozen=True, kw_only=True):
+    attention: list[AttentionView]
+    next_cursor: str | None
+
+
+@get(
+    "/orders",
+    operation_id="listOrders",
+    guards=[only("limit", "cursor", "status", "product_id", "invoice_id", "support_reference")],
+    responses=LIST,
+)
+async def list_orders(
+    read: WithRead,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: FromQuery[str | None] = None,
+    status: FromQuery[OrderStatus | None] = None,
+    product_id: FromQuery[UUID | None] = None,
+    invoice_id: Reference = None,
+    support_reference: Reference = None,
+) -> Orders:
+    """The newest first. Of several filters all must hold."""
+    wanted = OrderFilter(status, product_id, _typed(invoice_id, str.lower), _typed(support_reference, str.upper))
+    page = await orders(read, wanted, limit, cursor)
+    known = await emails(read, (row.customer_id for row in page.items))
+    found = [msgspec.structs.replace(_order(row), buyer_email=known.get(row.customer_id)) for row in page.items]
+    return Orders(orders=found, next_cursor=page.next_cursor)
+
+
+@get("/orders/{reference:str}", operation_id="getOrder", responses=ONE)
+async def get_order(read: WithRead, reference: FromPath[str]) -> OrderDetail:
+    """By invoice id, support reference or id, with every attempt to be paid for it."""
+    return await _detail(read, await find_order(read, reference))
+
+
+@post("/orders/{reference:str}/settle", operation_id="settleOrder", status_code=200, opt=CREATES, responses=MAKE)
+async def settle_order(work: WithWork, reference: FromPath[str]) -> OrderDetail:
+    """Take it for paid: cash, a late payment, a review that ended well. Issues what was ordered, once."""
+    found = await find_order(work, reference)
+    return await _detail(work, await operate.accept(work, found.id))
+
+
+@post("/orders/{reference:str}/refuse", operation_id="refuseOrder", status_code=200, responses=ACT)
+async def refuse_order(work: WithWork, reference: FromPath[str]) -> OrderDetail:
+    """End a review, or an order that nobody will pay. Money that comes in later still calls attention."""
+    found = await find_order(work, reference)
+    return await _detail(work, await operate.refuse(work, found.id))
+
+
+@post("/orders/{reference:str}/retry", operation_id="retryOrder", status_code=200, responses=ACT)
+async def retry_order(
+    shop: WithShop,
+    now: WithNow,
+    actor: WithActor,
+    reference: FromPath[str],
+) -> OrderDetail:
+    """Look at the provider's invoices now, and fulfil what is paid and has no license yet."""
+    async with shop.read() as read:
+        found = await find_order(read, reference)
+    await operate.retry(shop.desk, found.id, now, actor)
+    async with shop.read() as read:
+        return await _detail(read, await read.get(OrderRow, found.id))
+
+
+@get(
+    "/attention",
+    operation_id="listAttention",
+    guards=[only("limit", "cursor", "include_settled")],
+    responses=LIST,
+)
+async def list_attention(
+    read: WithRead,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: FromQuery[str | None] = None,
+    include_settled: FromQuery[bool] = False,
+) -> Calls:
+    """What only a person can decide: what is open first, the latest call first."""
+    page = await attention.attention(read, include_settled=include_settled, limit=limit, cursor=cursor)
+    return Calls(attention=page.items, next_cursor=page.next_cursor)
+
+
+@post("/attention/{attention_id:int}/settle", operation_id="settleAttention", status_code=200, responses=ONE)
+async def settle_attention(work: WithWork, attention_id: FromPath[int]) -> AttentionView:
+    """It is dealt with: off the list, and not called again."""
+    return await attention.settle(work, attention_id)
+
+
+async def _detail(read: Read, row: OrderRow) -> OrderDetail:
+    attempts: Sequence[AttemptRow] = await attempts_of(read, OrderId(row.id))
+    buyer: CustomerView | None = await customer(read, row.customer_id) if row.customer_id else None
+    return msgspec.structs.replace(
+        msgspec.convert(row, OrderDetail, from_attributes=True),
+        buyer_email=buyer and buyer.email,
+        buyer_name=buyer and buyer.name,
+        buyer_note=buyer and buyer.note,
+        attempts=tuple(msgspec.convert(attempt, Attempt, from_attributes=True) for attempt in attempts),
+    )
+
+
+def _order(row: OrderRow) -> Order:
+    return msgspec.convert(row, Order, from_attributes=True)
+
+
+def _typed(reference: str | None, case: Callable[[str], str]) -> str | None:
+    """As it is stored, however it was typed; blank counts as absent."""
+    return case(reference.strip()) or None if reference is not None else None
+
+
+ROUTES = (
+    list_orders,
+    get_order,
+    settle_order,
+    refuse_order,
+    retry_order,
+    list_attention,
+    settle_attention,
+)
