@@ -1,0 +1,3 @@
+from tests.empty import empty_database_url
+
+__all__ = ["empty_database_url"]
