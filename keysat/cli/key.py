@@ -1,5 +1,6 @@
 """Issuer keys: list, rotate, export, restore, compromise."""
 
+import sys
 from pathlib import Path
 
 import rich_click as click
@@ -84,7 +85,7 @@ def restore(data_dir: Path | None) -> None:
     from keysat.licenses import issuers
     from keysat.upkeep.shop import Shop
 
-    words = click.prompt("The 24 words", hide_input=True, prompt_suffix=": ", type=str, err=True)
+    words = click.prompt("The 24 words", hide_input=True) if sys.stdin.isatty() else sys.stdin.read()
 
     async def act(shop: Shop) -> str:
         async with shop.work(CLI) as work:

@@ -1,0 +1,95 @@
+"""Orders, licenses, rates, providers, attention, audit: as an operator types them."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+def test_a_license_is_given_shown_and_listed(stocked: Run):
+    given = stocked("license", "issue", "aurora", "pro", "--email", "alice@example.org", "--json").json
+    assert stocked("license", "show", given["id"], "--json").json == given
+    assert stocked("license", "show", given["key"], "--json").json == given
+    listed = stocked("license", "list", "--product", "aurora", "--json").json["items"]
+    assert [one["id"] for one in listed] == [given["id"]]
+    [order] = stocked("order", "list", "--json").json["items"]
+    assert (order["status"], order["purpose"], order["license_id"]) == ("fulfilled", "manual", given["id"])
+    assert stocked("order", "show", order["reference"], "--json").json["paid_how"] == "free"
+    assert order["reference"] in stocked("order", "list").out
+
+
+def test_a_license_is_suspended_unsuspended_and_revoked_for_ever(stocked: Run):
+    license_id = stocked("license", "issue", "aurora", "pro", "--json").json["id"]
+    assert stocked("license", "suspend", license_id, "--reason", "a chargeback").out.endswith("is suspended.\n")
+    assert stocked("license", "unsuspend", license_id).out.endswith("is active.\n")
+    assert stocked("license", "revoke", license_id, "--yes").out.endswith("is revoked.\n")
+    told = stocked("license", "unsuspend", license_id)
+    assert (told.code, told.err.count("\n")) == (1, 1)
+    assert stocked("license", "list", "--status", "active").out == "There are no such licenses.\n"
+
+
+def test_a_license_is_asked_for_by_a_tier_that_is_there(stocked: Run):
+    assert "it has free, standard, pro" in stocked("license", "issue", "aurora", "gold").err
+    assert "Say which tier" in stocked("license", "issue", "aurora").err
+    assert "There is no product 'borealis'" in stocked("license", "issue", "borealis").err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("license", "show", "hello"),
+        ("license", "show", "00000000-0000-0000-0000-000000000000"),
+        ("order", "show", "KS-NOTHING"),
+        ("order", "settle", "KS-NOTHING", "--yes"),
+        ("order", "list", "--status", "lost"),
+        ("attention", "done", "7"),
+        ("rate", "pin", "USD", "fifty"),
+        ("rate", "pin", "USD", "1"),
+        ("rate", "pin", "QQQ", "50000"),
+        ("provider", "disconnect", "00000000-0000-0000-0000-000000000000"),
+        ("provider", "connect", "nobody", "--url", "http://127.0.0.1:1", "--api-key", "k"),
+        ("provider", "connect", "btcpay", "--url", "http://127.0.0.1:1", "--api-key", "k", "--store", "s"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(stocked: Run, words: tuple[str, ...]):
+    told = stocked(*words)
+    assert (told.code, told.out, told.err.count("\n")) == (1, "", 1)
+    assert told.err.startswith("keysat: ")
+
+
+def test_a_rate_is_pinned_and_unpinned(house: Run):
+    assert house("rate", "list").out == "Nothing is priced in a currency yet.\n"
+    assert house("rate", "pin", "usd", "50000.50").code == 0
+    [pinned] = house("rate", "list", "--json").json["items"]
+    assert (pinned["currency"], pinned["price_of_one_btc"], pinned["source"]) == ("USD", "50000.5", "pin")
+    assert house("rate", "unpin", "USD").out == "USD follows the sources.\n"
+    assert house("rate", "unpin", "USD").out == "USD was not pinned.\n"
+
+
+def test_attention_is_listed_and_done(stocked: Run, nowhere: Path):
+    assert stocked("attention", "list").out == "Nothing needs your attention.\n"
+    with sqlite3.connect(nowhere / "data" / "keysat.db") as database:
+        database.execute(
+            "INSERT INTO attention (kind, subject, reason, called_at) VALUES ('test', 'x', 'Look!', '2026-01-01')"
+        )
+    database.close()
+    [call] = stocked("attention", "list", "--json").json["items"]
+    assert stocked("attention", "done", str(call["id"])).code == 0
+    assert stocked("attention", "list").out == "Nothing needs your attention.\n"
+    assert len(stocked("attention", "list", "--all", "--json").json["items"]) == 1
+
+
+def test_the_audit_walks_the_whole_chain(stocked: Run, nowhere: Path):
+    stocked("license", "issue", "aurora", "pro")
+    assert "nothing was altered" in stocked("audit", "verify").out
+    with sqlite3.connect(nowhere / "data" / "keysat.db") as database:
+        database.execute("UPDATE events SET body = '{}' WHERE id = 2")
+    database.close()
+    told = stocked("audit", "verify")
+    assert (told.code, told.out) == (1, "The chain is broken at position 2: event 2 was altered.\n")
+
+
+def test_without_a_provider_the_list_says_so(house: Run):
+    assert house("provider", "list").out == "No provider is connected yet.\n"

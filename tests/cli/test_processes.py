@@ -1,0 +1,124 @@
+"""`keysat serve` and `keysat demo` as a stranger would start them: real processes, real ports, real signals."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.running import ROOT, free_port, surroundings
+
+SECONDS = 30
+
+
+@contextmanager
+def keysat(*words: str, **settings: str) -> Generator[subprocess.Popen[str], None, None]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keysat", *words],
+        cwd=ROOT,
+        env=surroundings(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def answered(url: str) -> httpx.Response:
+    """The first answer, however long the start takes."""
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            return httpx.get(url, timeout=5, trust_env=False)
+        except httpx.TransportError:
+            assert time.monotonic() < until, f"{url} does not answer"
+            time.sleep(0.02)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_serve_answers_and_drains_on_sigterm(tmp_path: Path):
+    port = free_port()
+    with keysat("serve", "--data-dir", str(tmp_path), "--port", str(port)) as process:
+        assert answered(f"http://127.0.0.1:{port}/").json()["service"] == "keysat"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+    assert out.startswith("Admin key: ks_")
+    assert "Traceback" not in err
+
+
+def test_serve_ends_cleanly_on_ctrl_c(tmp_path: Path):
+    port = free_port()
+    with keysat("serve", "--data-dir", str(tmp_path), "--port", str(port)) as process:
+        answered(f"http://127.0.0.1:{port}/")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+    assert "Traceback" not in err
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with keysat("serve", "--data-dir", str(tmp_path / "d"), KEYSAT_BIND=f"127.0.0.1:{port}") as process:
+            out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"keysat: Port {port} on 127.0.0.1 cannot be used")
+    assert not (tmp_path / "d").exists()
+
+
+def test_the_demo_tells_where_to_click_once_it_answers(tmp_path: Path):
+    port = str(free_port())
+    with keysat(
+        "demo", "--data-dir", str(tmp_path / "demo"), "--port", port, KEYSAT_DATABASE_URL="nonsense"
+    ) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in range(8)]
+        assert told[0].startswith(f"Open http://127.0.0.1:{port}/buy/aurora ")
+        assert any(line.strip().startswith("Admin key   ks_") for line in told)
+        product = httpx.get(f"http://127.0.0.1:{port}/v1/products/aurora", timeout=5, trust_env=False)
+        assert product.json()["price_value"] == 2500
+        wallets = children(process.pid)
+        assert len(wallets) == 1
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0
+        assert not is_running(wallets[0])
+    assert "KEYSAT_DATABASE_URL" in err
+    assert "Traceback" not in err
+
+
+def test_the_demo_goes_on_with_what_is_there_and_takes_its_wallet_along_however_it_ends(tmp_path: Path):
+    for admin_key in ("ks_", "as shown at the first start"):
+        with keysat("demo", "--data-dir", str(tmp_path), "--port", str(free_port())) as process:
+            assert process.stdout is not None
+            told = [process.stdout.readline() for _ in range(8)]
+            assert any(line.strip().startswith(f"Admin key   {admin_key}") for line in told), told
+            [wallet] = children(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        until = time.monotonic() + SECONDS
+        while is_running(wallet):
+            assert time.monotonic() < until, "the wallet outlives its demo"
+            time.sleep(0.02)
