@@ -137,8 +137,8 @@ async def _move(work: Work, order: Order, ruled: Ruled) -> None:
             await work.advance(ORDER, order, Step.UNSEE, **at)
             work.record(OrderPaymentLost(order.id))
         case Ruling.REVIEW:
-            await work.advance(ORDER, order, Step.QUESTION, **at)
-            await call_attention(work, order, ruled.reason)
+            if await call_attention(work, order, ruled.reason):  # what the operator refused is not asked again
+                await work.advance(ORDER, order, Step.QUESTION, **at)
         case Ruling.UNDERPAID:
             if status == OrderStatus.PROCESSING:
                 await work.advance(ORDER, order, Step.UNSEE, **at)
@@ -156,10 +156,12 @@ async def _move(work: Work, order: Order, ruled: Ruled) -> None:
             pass
 
 
-async def call_attention(work: Work, order: Order, reason: str) -> None:
-    """Once for each order and reason, also when every later look finds the same."""
-    if await work.attend(f"order_{reason}"[:64], order.id, REASONS.get(reason, reason)):
+async def call_attention(work: Work, order: Order, reason: str) -> bool:
+    """Once for each order and reason, also when every later look finds the same. True: this was the time."""
+    is_new = await work.attend(f"order_{reason}"[:64], order.id, REASONS.get(reason, reason))
+    if is_new:
         work.record(OrderNeedsAttention(order.id, reason))
+    return is_new
 
 
 REASONS = {

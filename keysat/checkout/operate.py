@@ -34,7 +34,10 @@ async def accept(work: Work, order_id: OrderId) -> Order:
 
 
 async def refuse(work: Work, order_id: OrderId) -> Order:
-    """End a review, or an order nobody will pay. Money that comes in later still calls attention."""
+    """End a review for good, or an order nobody will pay: if it is then paid in full, it is still a sale.
+
+    Raises IllegalStep for what has ended or is paid.
+    """
     order = await locked(work, order_id)
     await work.advance(ORDER, order, Step.FAIL, status_at=work.now, next_look_at=work.now)
     work.record(OrderClosed(order.id, order.status))

@@ -136,7 +136,7 @@ async def attempts_of(read: Read, order_id: OrderId) -> Sequence[Attempt]:
 
 async def find_order(read: Read, reference: str) -> Order:
     """By invoice id, support reference or row id, as an operator may hold any of them. Raises NotFound."""
-    text = reference.strip().replace("\0", "")  # which PostgreSQL cannot even be asked for
+    text = reference.strip()
     found = await read.session.scalar(
         select(Order).where((Order.invoice_id == text.lower()) | (Order.support_reference == text.upper()))
     )

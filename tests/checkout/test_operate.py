@@ -83,6 +83,17 @@ async def test_a_decision_answers_what_was_asked_about_the_order(counter: Counte
     assert (await by_hand(counter, accept, order)).status == S.FULFILLED
 
 
+async def test_a_review_that_was_refused_is_not_opened_again_by_the_same_finding(counter: Counter) -> None:
+    order = await counter.buy()
+    await counter.travel(hours=30)
+    await counter.pay(order)
+    assert (await counter.order(order.id)).status == S.REVIEW
+    await by_hand(counter, refuse, order)
+    await counter.travel(days=3)
+    assert (await counter.order(order.id)).status == S.INVALID
+    assert await open_calls(counter) == []
+
+
 async def test_a_gift_goes_the_road_of_a_sale(counter: Counter) -> None:
     await a_tier(counter.store, "inner", public=False, is_recurring=True, renewal_period_days=30)
     async with counter.store.work(counter.now, TESTER) as work:

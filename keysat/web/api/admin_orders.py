@@ -148,7 +148,7 @@ async def settle_order(work: WithWork, reference: FromPath[str]) -> OrderDetail:
 
 @post("/orders/{reference:str}/refuse", operation_id="refuseOrder", status_code=200, responses=ACT)
 async def refuse_order(work: WithWork, reference: FromPath[str]) -> OrderDetail:
-    """End a review, or an order that nobody will pay. Money that comes in later still calls attention."""
+    """End a review for good, or an order that nobody will pay: if it is then paid in full, it is still a sale."""
     found = await find_order(work, reference)
     return await _detail(work, await operate.refuse(work, found.id))
 

@@ -1,0 +1,157 @@
+"""The operator's view of orders, and his hand in them, over HTTP."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from keysat.checkout.tables import Order
+from keysat.infra.store import Store
+from keysat.payments.provider import Rail
+from tests.conftest import TESTER
+from tests.web.conftest import ADMIN
+from tests.web.selling import Front, open_front
+
+
+@pytest.fixture
+async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
+    async with open_front(store, tmp_path) as front:
+        front.http.headers.update(ADMIN | {"Accept": "application/json"})
+        yield front
+
+
+async def body(asked: httpx.Response) -> dict[str, Any]:
+    assert asked.status_code == 200, asked.text
+    return asked.json()
+
+
+async def listed(front: Front, query: str = "") -> list[str]:
+    page = await body(await front.http.get(f"/v1/admin/orders?{query}"))
+    return [one["id"] for one in page["orders"]]
+
+
+async def act(front: Front, order: Order, verb: str) -> httpx.Response:
+    return await front.http.post(f"/v1/admin/orders/{order.support_reference}/{verb}")
+
+
+async def test_orders_are_listed_newest_first_page_by_page(front: Front) -> None:
+    bought: list[str] = []
+    for email in ("ann@example.org", None, "bob@example.org"):
+        bought.insert(0, str((await front.counter.buy(buyer_email=email)).id))
+        await front.counter.travel(seconds=1)
+    first = await body(await front.http.get("/v1/admin/orders?limit=2"))
+    assert [one["buyer_email"] for one in first["orders"]] == ["bob@example.org", None]
+    second = await body(await front.http.get(f"/v1/admin/orders?limit=2&cursor={first['next_cursor']}"))
+    assert [one["buyer_email"] for one in second["orders"]] == ["ann@example.org"]
+    assert [one["id"] for one in (*first["orders"], *second["orders"])] == bought
+    assert second["next_cursor"] is None
+
+
+async def test_filters_narrow_the_list(front: Front) -> None:
+    paid, other = await front.counter.buy(), await front.counter.buy()
+    await front.counter.pay(paid)
+    assert await listed(front, "status=fulfilled") == [str(paid.id)]
+    assert await listed(front, f"support_reference={other.support_reference.lower()}") == [str(other.id)]
+    assert await listed(front, f"invoice_id={other.invoice_id}&status=fulfilled") == []
+    assert len(await listed(front, f"product_id={paid.product_id}&invoice_id=")) == 2
+    assert await listed(front, f"product_id={paid.id}") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["state=paid", "status=settled", "limit=0", "limit=201", "cursor=mine", "product_id=app", "invoice_id=%00"],
+)
+async def test_what_cannot_be_filtered_by_is_told(front: Front, query: str) -> None:
+    refused = await front.http.get(f"/v1/admin/orders?{query}")
+    assert (refused.status_code, refused.json()["error"]) == (400, "bad_request")
+
+
+async def test_an_order_is_found_by_whatever_the_operator_holds(front: Front) -> None:
+    order = await front.counter.buy(buyer_email="ann@example.org", buyer_note="A gift")
+    await front.counter.pay(order)
+    for reference in (order.id, order.invoice_id, order.support_reference.lower()):
+        shown = await body(await front.http.get(f"/v1/admin/orders/{reference}"))
+        assert (shown["id"], shown["status"], shown["paid_how"]) == (str(order.id), "fulfilled", "in_time")
+        assert (shown["buyer_email"], shown["buyer_note"]) == ("ann@example.org", "A gift")
+        assert (shown["listed_currency"], shown["listed_value"], shown["amount_sats"]) == ("USD", 7500, 150_000)
+        [attempt] = shown["attempts"]
+        assert (attempt["seen_state"], attempt["price_minor"], attempt["id"]) == (
+            "settled",
+            7500,
+            shown["paid_attempt_id"],
+        )
+        assert shown["license_id"] is not None
+    for stranger in ("KS-AAAAAAAAAA", "x" * 300):
+        missing = await front.http.get(f"/v1/admin/orders/{stranger}")
+        assert (missing.status_code, missing.json()["error"]) == (404, "not_found"), stranger
+
+
+async def test_cash_is_settled_by_hand_once(front: Front) -> None:
+    order = await front.counter.buy()
+    key = {"Idempotency-Key": "cash-1"}
+    path = f"/v1/admin/orders/{order.support_reference}/settle"
+    settled = await body(await front.http.post(path, headers=key))
+    assert (settled["status"], settled["paid_how"]) == ("fulfilled", "by_operator")
+    assert await body(await front.http.post(path, headers=key)) == settled
+    again = await front.http.post(path)
+    assert (again.status_code, again.json()["error"]) == (409, "conflict")
+    assert await front.counter.licenses() == 1
+
+
+async def test_an_order_is_refused_and_money_that_comes_in_full_is_still_a_sale(front: Front) -> None:
+    order = await front.counter.buy()
+    assert (await body(await act(front, order, "refuse")))["status"] == "invalid"
+    assert (await act(front, order, "refuse")).status_code == 409
+    await front.counter.pay(order)
+    assert await front.counter.licenses() == 1
+
+
+async def test_a_retry_looks_at_the_provider_now(front: Front) -> None:
+    order = await front.counter.buy()
+    front.counter.deaf = True  # no webhook gets through
+    await front.counter.fake.pay(await front.counter.invoice_of(order), rail=Rail.LIGHTNING)
+    assert (await body(await act(front, order, "retry")))["status"] == "fulfilled"
+    assert (await front.http.post("/v1/admin/orders/KS-AAAAAAAAAA/retry")).status_code == 404
+
+
+async def test_a_provider_that_does_not_answer_leaves_the_order_as_it_is(front: Front) -> None:
+    order = await front.counter.buy()
+    front.counter.fake.fail_next("broken", method="GET", path="/invoices")
+    assert (await body(await act(front, order, "retry")))["status"] == "awaiting"
+
+
+async def test_what_needs_attention_is_listed_and_settled(front: Front) -> None:
+    async with front.shop.work(TESTER) as work:
+        for subject in ("a", "b", "c"):
+            await work.attend("order_review", subject, f"Look at {subject}.")
+    first = await body(await front.http.get("/v1/admin/attention?limit=2"))
+    assert [call["subject"] for call in first["attention"]] == ["c", "b"]
+    rest = await body(await front.http.get(f"/v1/admin/attention?cursor={first['next_cursor']}"))
+    assert ([call["subject"] for call in rest["attention"]], rest["next_cursor"]) == (["a"], None)
+    number = first["attention"][0]["id"]
+    settled = await body(await front.http.post(f"/v1/admin/attention/{number}/settle"))
+    assert (settled["subject"], settled["settled_at"]) == ("c", f"{front.counter.now:%Y-%m-%dT%H:%M:%SZ}")
+    everything = await body(await front.http.get("/v1/admin/attention?include_settled=true"))
+    assert [call["subject"] for call in everything["attention"]] == ["b", "a", "c"]
+    assert len((await body(await front.http.get("/v1/admin/attention")))["attention"]) == 2
+    for number, status in ((4711, 404), (2**70, 404), ("first", 404)):
+        assert (await front.http.post(f"/v1/admin/attention/{number}/settle")).status_code == status
+    assert (await front.http.get("/v1/admin/attention?kind=order_review")).status_code == 400
+
+
+async def test_strangers_learn_and_do_nothing(front: Front) -> None:
+    order = await front.counter.buy()
+    del front.http.headers["Authorization"]
+    for method, path in (
+        ("GET", "/v1/admin/orders"),
+        ("GET", f"/v1/admin/orders/{order.invoice_id}"),
+        ("POST", f"/v1/admin/orders/{order.invoice_id}/settle"),
+        ("POST", f"/v1/admin/orders/{order.invoice_id}/refuse"),
+        ("POST", f"/v1/admin/orders/{order.invoice_id}/retry"),
+        ("GET", "/v1/admin/attention"),
+        ("POST", "/v1/admin/attention/1/settle"),
+    ):
+        assert (await front.http.request(method, path)).status_code == 401, path
+    assert await front.counter.licenses() == 0

@@ -1,0 +1,73 @@
+from typing import Any
+
+import httpx
+import pytest
+
+from keysat.upkeep.shop import Shop
+from tests.web.conftest import ADMIN
+
+pytestmark = pytest.mark.once
+
+PINNED = {"currency": "USD", "price": "50000.0000", "centibps": 500_000_000}
+
+
+@pytest.mark.parametrize("price", ["50000.00", "50000", 50_000])
+async def test_a_price_is_pinned_and_unpinned(client: httpx.AsyncClient, price: str | int):
+    client.headers.update(ADMIN)
+    pinned = await client.put("/v1/admin/rates/usd/pin", json={"price": price})
+    assert (pinned.status_code, pinned.json()) == (200, PINNED)
+    rates = (await client.get("/v1/admin/rates")).json()
+    assert (rates["pins"], rates["rates"]) == ([PINNED], [])
+    assert {"name": "kraken", "failures": 0, "open_until": None, "openings": 0} in rates["sources"]
+    gone = await client.delete("/v1/admin/rates/USD/pin")
+    assert (gone.status_code, gone.json()) == (200, {"ok": True})
+    assert (await client.get("/v1/admin/rates")).json()["pins"] == []
+    assert (await client.delete("/v1/admin/rates/USD/pin")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"price": 50000.0}',
+        b'{"price": 5e4}',
+        b'{"price": "5e4"}',
+        b'{"price": "-50000"}',
+        b'{"price": "NaN"}',
+        b'{"price": "50,000"}',
+        b'{"price": ""}',
+        b'{"price": 0}',
+        b'{"price": true}',
+        b'{"price": null}',
+        b'{"price": "0.01"}',
+        b'{"price": "50000", "until": "tomorrow"}',
+        b"{}",
+        b"50000",
+    ],
+)
+async def test_what_is_no_exact_and_likely_price_is_refused(client: httpx.AsyncClient, body: bytes):
+    headers = ADMIN | {"Content-Type": "application/json"}
+    refused = await client.put("/v1/admin/rates/USD/pin", content=body, headers=headers)
+    assert (refused.status_code, refused.json()["error"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("currency", ["SAT", "BTC", "XXX", "dollar", "%00", "U%C5%9F"])
+async def test_only_currencies_have_a_price_of_bitcoin(client: httpx.AsyncClient, currency: str):
+    client.headers.update(ADMIN)
+    path = f"/v1/admin/rates/{currency}/pin"
+    assert (await client.put(path, json={"price": 50_000})).status_code == 400
+    assert (await client.delete(path)).status_code in (400, 404)
+
+
+async def test_what_the_sources_agreed_on_is_shown(shop: Shop, client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    with pytest.raises(Exception, match="cannot be converted"):
+        await shop.board.rate("USD")  # no source answers here
+    rates: dict[str, Any] = (await client.get("/v1/admin/rates")).json()
+    assert rates["rates"] == []
+    assert any(source["failures"] for source in rates["sources"])
+
+
+async def test_strangers_neither_see_nor_set_rates(client: httpx.AsyncClient):
+    assert (await client.get("/v1/admin/rates")).status_code == 401
+    assert (await client.put("/v1/admin/rates/USD/pin", json={"price": 1})).status_code == 401
+    assert (await client.delete("/v1/admin/rates/USD/pin")).status_code == 401
