@@ -11,7 +11,9 @@ from tests.infra.errands import make_table
 
 @pytest.fixture
 async def other_store(database_url: str, store: Store) -> AsyncGenerator[Store, None]:
-    """Opened after `store`, as another process would; draws its own chance."""
+    """A second daemon, started when the first is up (a new SQLite file is switched to WAL by one at a time)."""
+    async with store.engine.connect():
+        pass
     other = Store(database_url, SeededChance(2))
     yield other
     await other.close()
