@@ -146,6 +146,12 @@ class RateBoard:
             return None
         return _evidence(post.accepted, stale=post.fresh_until is None or now >= post.fresh_until)
 
+    def warm(self, currency: str, pin: BtcRate | None = None) -> None:
+        """Begin a round when nothing fresh is known, without waiting for it: the next page can then `peek`."""
+        known = self.peek(currency, pin)
+        if known is None or known.stale:
+            self._start(currency)
+
     async def refresh(self, currency: str) -> RateEvidence:
         """The operator's button: ask the sources now, whatever is known or pinned. Raises as `rate` does."""
         exponent(currency)

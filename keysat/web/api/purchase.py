@@ -16,6 +16,7 @@ from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
 from keysat.web.throttle import Rate
+from keysat.web.visit import limited
 from keysat.web.wire import Inbound, Line, Paragraph
 
 REDIRECT_MAX = 2000
@@ -57,17 +58,11 @@ class Polled(Poll, frozen=True):
     status_code=200,
     operation_id="createPurchase",
     opt=CREATES,
+    guards=[limited(Rate.PURCHASE)],
     responses=refusals(400, 404, 409, 422, 429, 502),
 )
-async def create_purchase(
-    data: JSONBody[PurchaseRequest],
-    shop: WithShop,
-    visit: WithVisit,
-    now: WithNow,
-    actor: WithActor,
-) -> Purchase:
+async def create_purchase(data: JSONBody[PurchaseRequest], shop: WithShop, now: WithNow, actor: WithActor) -> Purchase:
     """Open an order. What costs nothing is answered with its key; for anything else there is a checkout page."""
-    visit.limit(Rate.PURCHASE)
     order_id = await open_order(shop.desk, data.wish(), now, actor)
     async with shop.read() as read:
         return await purchased(read, shop.ring, order_id, shop.settings.public_url)

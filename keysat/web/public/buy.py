@@ -202,6 +202,7 @@ def _page(
     shop = visit_of(request).shop
     rails = [rail for rail in RAILS if rail in shop.tills.rails()]
     rate = shop.board.peek(counter.product.price_currency, counter.pin)
+    shop.board.warm(counter.product.price_currency, counter.pin)
     shown = cards(counter.product, counter.tiers, rate, rails)
     options: list[Option] = [option for card in shown for option in card.options]
     values = {option.value for option in options}

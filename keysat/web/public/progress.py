@@ -29,7 +29,9 @@ class Progress(StrEnum):
     REVIEW = "review"
 
 
-MOVING = frozenset({Progress.OPENING, Progress.WAITING, Progress.TIME_UP, Progress.SEEN, Progress.LATE, Progress.FINISHING})
+MOVING = frozenset(
+    {Progress.OPENING, Progress.WAITING, Progress.TIME_UP, Progress.SEEN, Progress.LATE, Progress.FINISHING}
+)
 """The page looks again by itself."""
 
 _FIXED = {

@@ -109,6 +109,23 @@ async def test_peek_never_asks_and_knows_what_was_asked(board: RateBoard, market
     assert board.peek("EUR") is None
 
 
+async def test_a_page_warms_the_board_without_waiting_and_no_more_often_than_a_sale(
+    board: RateBoard, market: RateSources, clock: TravellingClock
+) -> None:
+    board.warm("SAT")
+    board.warm("USD", BtcRate.of("USD", Decimal(50_000)))
+    assert not market.asked
+    board.warm("USD")
+    assert board.peek("USD") is None
+    await until(lambda: board.peek("USD") is not None)
+    await asyncio.sleep(0)  # the round's task ends
+    board.warm("USD")
+    assert market.asked["kraken"] == 1
+    clock.travel(seconds=90)
+    board.warm("USD")
+    await until(lambda: market.asked["kraken"] == 2)
+
+
 async def test_callers_of_one_moment_share_one_round(board: RateBoard, market: RateSources) -> None:
     answers = await asyncio.gather(*(board.rate("USD") for _ in range(20)))
     assert len(set(answers)) == 1
