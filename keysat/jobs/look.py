@@ -3,6 +3,8 @@
 import asyncio
 from datetime import datetime
 
+from sqlalchemy import func, select
+
 from keysat.checkout.collect import collect
 from keysat.checkout.schedule import after_failure
 from keysat.checkout.tables import Order, OrderId
@@ -18,11 +20,16 @@ ERRANDS_AT_ONCE = 8
 LEASE_SECONDS = 180  # longer than any errand: a few requests of 35 s at most
 LOOKER = Actor("job:look")
 
+_first_due = select(func.min(Order.next_look_at)).where(Order.next_look_at.is_not(None))
+
 log = get(__name__)
 
 
 async def look(shop: Shop, now: datetime) -> int:
     """Look at all orders that are due now; returns how many looks it took."""
+    first = await shop.store.point(_first_due)
+    if first is None or first[0] is None or first[0] > now:
+        return 0
     looks = 0
     while True:
         async with shop.store.work(now, LOOKER) as work:
