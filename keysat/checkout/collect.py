@@ -112,18 +112,23 @@ async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:
         return await _end_lost_draft(work, order, seen)
     if order.status == OrderStatus.REVIEW:
         return None
-    ruled = strongest([_ruled(one) for one in seen])
+    rulings = [_ruled(one, order.status, work.now) for one in seen]
+    ruled = strongest(rulings)
     if ruled.ruling == Ruling.SETTLE:
-        payer = next(one for one in seen if _ruled(one).ruling == Ruling.SETTLE)
+        payer = seen[rulings.index(ruled)]
         await settle(work, order, how=ruled.how, attempt_id=payer.attempt.id, surplus_minor=max(ruled.surplus_minor, 0))
         return await _after_the_sale(work, order, seen)
     return await _move(work, order, ruled)
 
 
-def _ruled(seen: Seen) -> Ruled:
-    if seen.shown is None or seen.asked is None:
-        return Ruled(Ruling.HOLD)
-    return rule(seen.asked, seen.shown)
+def _ruled(seen: Seen, status: OrderStatus, now: datetime) -> Ruled:
+    """The gate's ruling; of an invoice that is not shown only so much is sure that nobody can pay it any more."""
+    if seen.shown is not None and seen.asked is not None:
+        return rule(seen.asked, seen.shown)
+    if isinstance(seen.error, NotFound) and now >= seen.attempt.expires_at:
+        was_seen = status == OrderStatus.PROCESSING
+        return Ruled(Ruling.REVIEW, reason="invoice_gone") if was_seen else Ruled(Ruling.EXPIRED)
+    return Ruled(Ruling.HOLD)
 
 
 async def _move(work: Work, order: Order, ruled: Ruled) -> None:
@@ -146,6 +151,9 @@ async def _move(work: Work, order: Order, ruled: Ruled) -> None:
                 await work.advance(ORDER, order, Step.FALL_SHORT, **at)
                 work.record(OrderClosed(order.id, order.status))
             await call_attention(work, order, "underpaid")
+        case Ruling.HOLD if status in OPEN and work.now >= order.watch_until:  # silent for two weeks
+            await work.advance(ORDER, order, Step.RUN_OUT, **at)
+            work.record(OrderClosed(order.id, order.status))
         case Ruling.EXPIRED if status in OPEN:
             await work.advance(ORDER, order, Step.RUN_OUT, **at)
             work.record(OrderClosed(order.id, order.status))
@@ -171,6 +179,7 @@ REASONS = {
     "settled_with_too_little": "The provider calls it settled, but less than the price was paid. Check the store's "
     "payment tolerance.",
     "confirmed_after_the_provider_gave_up": "The provider called the payment invalid; it was confirmed afterwards.",
+    "invoice_gone": "Money was seen, and now the provider knows nothing of the invoice.",
     "other_price": "The provider's invoice is not over the price that was asked.",
     "other_currency": "The provider's invoice is not in the currency that was asked.",
     "other_account": "The invoice belongs to another account.",
@@ -184,7 +193,7 @@ REASONS = {
 async def _after_the_sale(work: Work, order: Order, seen: Sequence[Seen]) -> None:
     """A fulfilled order is never taken back by itself; what the provider says later calls a person."""
     for one in seen:
-        ruling, attempt = _ruled(one).ruling, one.attempt
+        ruling, attempt = _ruled(one, order.status, work.now).ruling, one.attempt
         if attempt.id == order.paid_attempt_id:
             if ruling == Ruling.INVALID and await work.attend(
                 "payment_reversed",
@@ -214,7 +223,7 @@ async def _plan(work: Work, order: Order, seen: Sequence[Seen], *, nudged_meanwh
     if nudged_meanwhile:
         order.next_look_at = work.now
         work.wake("look")
-    elif silent and order.status not in (OrderStatus.REVIEW, OrderStatus.PAID):
+    elif silent and order.status in (OrderStatus.DRAFT, *OPEN):
         order.next_look_at = after_failure(order.look_failures, work.now, fraction(work.chance))
     elif order.status != OrderStatus.PAID:  # settle has planned the next try itself
         order.next_look_at = next_look(_times(order, seen), work.now)

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from keysat.catalog.read import policies, product_by_slug
+from keysat.catalog.tiers import list_price
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
@@ -77,8 +78,12 @@ async def gift(
 
 
 async def give(work: Work, gift: Gift) -> Order:
-    """An order of price 0 that is fulfilled at once: manual licenses go the same road as sold ones."""
+    """An order of price 0 that is fulfilled at once: manual licenses go the same road as sold ones.
+
+    The list price stays on it, since a subscription that was given renews at that (`published-server.md`, D-2).
+    """
     customer_id: UUID | None = await remember(work, gift.email, gift.note)
+    price = list_price(gift.product, gift.policy)
     period = gift.policy.period if gift.policy else None
     order = Order(
         id=OrderId(work.new_id()),
@@ -91,9 +96,9 @@ async def give(work: Work, gift: Gift) -> Order:
         customer_id=customer_id,
         period_count=period.count if period else None,
         period_unit=period.unit if period else None,
-        listed_currency=gift.product.price_currency,
+        listed_currency=price.currency,
         listed_value=0,
-        base_value=0,
+        base_value=price.minor,
         amount_sats=0,
         base_sats=0,
         created_at=work.now,
