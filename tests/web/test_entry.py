@@ -1,7 +1,10 @@
+from typing import cast
+
 import httpx
 import pytest
 from litestar import get
 from litestar.params import FromPath, FromQuery
+from litestar.types import ASGIApp, HTTPScope, Receive, Send
 
 from keysat.upkeep.shop import Shop
 from tests.web.conftest import BROWSER, browse, doors_of
@@ -41,6 +44,18 @@ async def test_head_is_get_without_the_body(client: httpx.AsyncClient) -> None:
     assert (headed.status_code, headed.content) == (200, b"")
     assert headed.headers["content-length"] == str(len(got.content))
     assert headed.headers["content-type"] == got.headers["content-type"]
+
+
+async def test_head_stays_head_for_the_server_which_then_takes_a_shorter_answer(shop: Shop) -> None:
+    app, methods = doors_of(shop), list[str]()
+
+    async def server(scope: HTTPScope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+        methods.append(scope["method"])
+
+    async with browse(cast("ASGIApp", server)) as client:
+        await client.head("/v1/pubkey")
+    assert methods == ["HEAD"]
 
 
 @pytest.mark.parametrize("path", ["/v1/pubkey/", "/v1//pubkey", "//", "/v1/nothing", "/nothing"])
