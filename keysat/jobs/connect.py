@@ -28,7 +28,7 @@ async def connect_from_settings(shop: Shop, now: datetime) -> None:
         if await has_connection(read, PROVIDER):
             return
     fields = {"url": wanted.url, "api_key": wanted.api_key.reveal(), "store": wanted.store_id}
-    public_url = shop.settings.btcpay_browser_url or shop.settings.btcpay_public_url
+    public_url = shop.settings.btcpay_public_url or shop.settings.btcpay_browser_url
     if public_url is not None:
         fields["public_url"] = public_url
     try:

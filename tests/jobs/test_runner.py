@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from keysat.infra.seals import verify
 from keysat.jobs.runner import Runner
-from keysat.jobs.schedule import SECOND, Job, jobs
+from keysat.jobs.schedule import SECOND, Job
 from keysat.upkeep.shop import Shop
 from tests.checkout.counter import LOOKER, Counter
 
@@ -107,18 +106,3 @@ async def test_a_job_without_a_good_run_is_stalled_after_a_while(shop: Shop, cou
     await runner.once(job)
     assert runner.stalled(counter.now + timedelta(minutes=1)) == []
     assert runner.stalled(counter.now + timedelta(minutes=3)) == ["broken"]
-
-
-async def test_the_jobs_of_the_house_carry_a_sale_from_webhook_to_sealed_events(shop: Shop, counter: Counter):
-    order = await counter.buy()
-    runner = Runner(shop, jobs())
-    async with runner.running():
-        await counter.fake.pay(await counter.invoice_of(order))
-        async with asyncio.timeout(10):
-            while (await counter.poll(order)).status != "settled":  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(0.3)  # one round of the sealer
-    assert {one.name: one.error for one in runner.health() if one.error} == {}
-    async with shop.read() as read:
-        chain = await verify(read)
-    assert (chain.checked > 5, chain.broken_at) == (True, None)
