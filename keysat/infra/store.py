@@ -6,15 +6,17 @@ the file, and readers are truly read-only. PostgreSQL stays at READ COMMITTED; c
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import datetime
+from sqlite3 import OperationalError as OperationalDriverError
 from typing import Any
 
 from sqlalchemy import Connection, Select, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -26,6 +28,7 @@ from keysat.kit.errors import Unavailable
 from keysat.kit.ids import Chance, SystemChance
 
 BUSY_SECONDS = 5
+WAL_TRIES = 50
 READERS = 4  # connections for reading sessions; SQLite answers most reads in well under a millisecond
 POSTGRES_WRITERS = 10
 
@@ -94,7 +97,7 @@ def _sqlite_engine(url: str, size: int, pragmas: tuple[str, ...], begin: str) ->
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
         for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
+            _set(cursor, pragma)
         cursor.close()
 
     def begin_as_told(connection: Connection) -> None:
@@ -105,9 +108,20 @@ def _sqlite_engine(url: str, size: int, pragmas: tuple[str, ...], begin: str) ->
     return engine
 
 
+def _set(cursor: DBAPICursor, pragma: str) -> None:
+    """Two processes may open a new file at once, and SQLite does not wait for the lock that the switch to WAL wants."""
+    for _ in range(WAL_TRIES):
+        try:
+            cursor.execute(f"PRAGMA {pragma}")
+            return
+        except OperationalDriverError:
+            time.sleep(BUSY_SECONDS / WAL_TRIES)
+    cursor.execute(f"PRAGMA {pragma}")
+
+
 _write_pragmas = (
-    "journal_mode=WAL",
     f"busy_timeout={BUSY_SECONDS * 1000}",
+    "journal_mode=WAL",
     "foreign_keys=ON",
     "synchronous=FULL",  # money and keys survive a power cut
 )
