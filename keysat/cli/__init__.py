@@ -11,7 +11,10 @@ from keysat.cli.audit import audit
 from keysat.cli.house import demo, doctor, init, job, migrate, serve
 from keysat.cli.key import key
 from keysat.cli.license import license_group
+from keysat.cli.offer import offer
 from keysat.cli.order import order
+from keysat.cli.policy import policy
+from keysat.cli.product import product
 from keysat.cli.provider import provider
 from keysat.cli.rate import rate
 from keysat.cli.verify import verify
@@ -25,6 +28,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(serve, init, demo, migrate, doctor, job),
+    *(product, policy, offer),
     *(key, verify, provider, rate, order, attention, license_group, audit),
 )
 for _command in COMMANDS:
