@@ -184,3 +184,27 @@ async def test_whoever_orders_too_often_is_told_on_the_page(front: Front):
     answer = await front.buy("gone")
     assert answer.status_code == 429
     assert "Too many requests" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("application/json", b'{"choice": "pro"}', 400),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="choice"; filename="f"\r\n\r\nx\r\n--b--',
+            400,
+        ),
+        ("application/x-www-form-urlencoded", b"choice=pro&choice=pro", 400),
+        ("application/x-www-form-urlencoded", b"choice=pro%00", 404),
+        ("application/x-www-form-urlencoded", b"choice=%ff%fe", 404),
+        ("application/x-www-form-urlencoded", b"choice=pro&buyer_email=a%00@b.c", 400),
+        ("application/x-www-form-urlencoded", b"choice=pro&buyer_email=" + b"x" * 5000, 400),
+        ("application/x-www-form-urlencoded", b"choice=" + b"x" * 70_000, 413),
+    ],
+)
+async def test_a_form_that_no_browser_sends_is_refused_with_a_page(front: Front, kind: str, body: bytes, status: int):
+    answer = await front.http.post("/buy/app", content=body, headers=FORM | {"Content-Type": kind})
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert await front.orders() == 0
