@@ -59,8 +59,11 @@ def init(data_dir: Path | None, sandbox: bool) -> None:
     show_default=True,
     help="An empty folder, or that of an earlier demo.",
 )
-def demo(port: int | None, data_dir: Path) -> None:
+@option("--fast-forward", metavar="SPAN", help="Put the clock of that demo forward by 31d, 12h, 90m or 45s, and end.")
+def demo(port: int | None, data_dir: Path, fast_forward: str | None) -> None:
     """Show a shop that sells for play money: from an empty folder to a page you can click."""
+    if fast_forward is not None:
+        return _fast_forward(data_dir, fast_forward)
     from keysat import demo as demonstration
     from keysat.infra.settings import surroundings
 
@@ -73,6 +76,25 @@ def demo(port: int | None, data_dir: Path) -> None:
         sys.stdout.flush()
 
     demonstration.run(settings, say)
+    return None
+
+
+def _fast_forward(data_dir: Path, text: str) -> None:
+    from keysat.cli.opened import inside
+    from keysat.infra.house import Mode
+    from keysat.kit.errors import Conflict
+    from keysat.upkeep.offset import parse_span, put_forward
+    from keysat.upkeep.shop import Shop
+
+    span = parse_span(text)
+
+    async def act(shop: Shop) -> str:
+        if shop.mode != Mode.SANDBOX:
+            raise Conflict("This is a live shop: its time is everybody's.")
+        put_forward(data_dir, span)
+        return f"It is {shop.now():%Y-%m-%d %H:%M:%S} UTC now in {data_dir}."
+
+    click.echo(inside(data_dir, act))
 
 
 @click.command()

@@ -29,6 +29,7 @@ from keysat.payments.rates.board import RateBoard
 from keysat.payments.tables import ConnectionId
 from keysat.payments.tills import Tills
 from keysat.upkeep.admin_key import make_admin_key
+from keysat.upkeep.offset import OffsetClock
 from keysat.upkeep.shop import Shop
 
 VAULT_CHECK = "vault_check"  # facts in `house`
@@ -105,6 +106,8 @@ async def _open(
 ) -> Shop:
     store = await open_store(stack, settings, chance, may_create=founding is not None)
     mode = await _mode(store, settings, founding)
+    if mode == Mode.SANDBOX:
+        clock = OffsetClock(clock, settings.data_dir)
     vault = await _vault(store, settings, chance)
     await _found(store, vault, mode, settings, clock, founding)
     http = HttpClient(transport=transport)

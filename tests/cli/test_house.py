@@ -95,3 +95,11 @@ def test_an_unknown_job_names_those_that_are_there(house: Run):
 def test_a_lost_vault_key_is_asked_for(house: Run, nowhere: Path):
     (nowhere / "data" / KEY_FILE).unlink()
     assert "from your backup" in house("key", "list").err
+
+
+def test_a_demo_is_put_forward_and_a_live_shop_is_not(house: Run):
+    assert house("init", "--sandbox", "--data-dir", "play").code == 0
+    assert house("demo", "--fast-forward", "31d", "--data-dir", "play").out.startswith("It is ")
+    told = house("demo", "--fast-forward", "31d", "--data-dir", "data")
+    assert (told.code, told.err) == (1, "keysat: This is a live shop: its time is everybody's.\n")
+    assert "is no span of time" in house("demo", "--fast-forward", "soon", "--data-dir", "play").err
