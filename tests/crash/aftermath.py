@@ -21,7 +21,7 @@ from tests.conftest import TESTER
 from tests.crash.stage import Stage
 from tests.crash.storm import Story
 
-UNAIDED_SECONDS = 15
+UNAIDED_SECONDS = 5
 SETTLE_SECONDS = 60
 SKIPPED = timedelta(minutes=10)
 SEALED_AFTER_SECONDS = 6

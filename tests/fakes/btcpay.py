@@ -104,6 +104,8 @@ class FakeBtcPay(Server):
         body = b""
         while (message := await receive()).get("more_body"):
             body += message["body"]
+        if message["type"] == "http.disconnect":  # the client died in the middle of its request
+            return
         body += message.get("body", b"")
         path = str(scope["path"])
         if path.startswith("/_control/"):

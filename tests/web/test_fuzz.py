@@ -1,0 +1,152 @@
+"""Schemathesis over the document that the app writes about itself: no server error, and answers as they are declared.
+
+Every operation is asked with what its schema allows and with what it does not, by the operator and by nobody. Half of
+the cases name things that exist, so that they come further than the first lookup. The seed is fixed.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from keysat.catalog.policies import NewPolicy
+from keysat.catalog.policies import create as create_policy
+from keysat.catalog.products import NewProduct
+from keysat.catalog.products import create as create_product
+from keysat.licenses.issue import Terms, issue, key_text
+from keysat.upkeep.shop import Shop
+from keysat.web.app import litestar
+from keysat.web.entry import entry
+from keysat.web.throttle import Throttle
+from tests.conftest import TESTER
+from tests.web.conftest import ADMIN, browse
+
+EXAMPLES = 12  # for each operation, on each kind of database
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+]
+
+Operation = APIOperation[Any, Any, Any, Any]
+Headers = Mapping[str, str]
+
+schema: Any = schemathesis.openapi.from_dict(litestar().openapi_schema.to_schema())
+schema.config.update(base_url="https://shop.test")
+OPERATIONS: list[Operation] = [found.ok() for found in schema.get_all_operations()]
+ADMINS = [operation for operation in OPERATIONS if operation.path.startswith("/v1/admin")]
+
+
+def fuzzed(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
+    )
+
+
+@pytest.fixture
+async def known(shop: Shop) -> dict[str, Any]:
+    """What exists in this shop, by the names that paths and bodies have for it."""
+    async with shop.work(TESTER) as work:
+        product = await create_product(
+            work, NewProduct(slug="aurora", name="Aurora", price_currency="USD", price_value=2500)
+        )
+        policy = await create_policy(work, NewPolicy(product_slug="aurora", slug="free", name="Free", price_value=0))
+        license = await issue(
+            work, Terms(product.id, policy.id, max_machines=2), order_id=None, customer_id=None, source="manual"
+        )
+    return {
+        "product_id": str(product.id),
+        "policy_id": str(policy.id),
+        "license_id": str(license.id),
+        "slug": "aurora",
+        "product": "aurora",
+        "product_slug": "aurora",
+        "policy_slug": "free",
+        "key": await key_text(license, shop.ring),
+        "fingerprint": "this machine",
+        "provider": "btcpay",
+    }
+
+
+@pytest.fixture
+async def door(shop: Shop) -> AsyncGenerator[httpx.AsyncClient, None]:
+    """Without limits, which would end each run after a few requests."""
+    async with browse(entry(litestar(), shop, Throttle(off=True))) as client:
+        yield client
+
+
+def cases(operations: Sequence[Operation]) -> st.SearchStrategy[Any]:
+    """Of any of the operations, as often allowed by its schema as not."""
+    modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    return st.sampled_from([(operation, mode) for operation in operations for mode in modes]).flatmap(_case)
+
+
+def _case(chosen: tuple[Operation, GenerationMode]) -> st.SearchStrategy[Any]:
+    operation, mode = chosen
+    return operation.as_strategy(generation_mode=mode)
+
+
+async def ask(door: httpx.AsyncClient, case: Any, known: Mapping[str, Any] | None, headers: Headers) -> httpx.Response:
+    """`known`: what the case shall name instead of what it made up."""
+    if known is not None:
+        _name_what_exists(case, known)
+    asking = case.as_transport_kwargs(base_url="https://shop.test", headers=headers)
+    body = {name: asking[name] for name in ("json", "content") if name in asking}
+    if isinstance(asking.get("data"), (bytes, str)):
+        body["content"] = asking["data"]
+    return await door.request(
+        asking["method"],
+        asking["url"],
+        params=asking.get("params") or None,
+        headers={name.encode(): _encoded(value) for name, value in asking["headers"].items()},
+        **body,
+    )
+
+
+def _name_what_exists(case: Any, known: Mapping[str, Any]) -> None:
+    for part in (case.path_parameters, case.query, case.body):
+        if isinstance(part, dict):
+            part.update({name: known[name] for name in part if name in known})  # pyright: ignore[reportUnknownVariableType]
+
+
+def _encoded(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("utf-8", "replace")
+
+
+@fuzzed(EXAMPLES * len(OPERATIONS))
+@given(case=cases(OPERATIONS), names_what_exists=st.booleans())
+async def test_every_answer_is_as_declared(
+    door: httpx.AsyncClient, known: dict[str, Any], case: Any, names_what_exists: bool
+) -> None:
+    headers = ADMIN if case.operation in ADMINS else {}
+    answer = await ask(door, case, known if names_what_exists else None, headers)
+    case.validate_response(answer, checks=CHECKS)
+
+
+@pytest.mark.once
+@fuzzed(EXAMPLES * len(ADMINS) // 2)
+@given(case=cases(ADMINS))
+async def test_nobody_gets_past_the_guard(door: httpx.AsyncClient, known: dict[str, Any], case: Any) -> None:
+    answer = await ask(door, case, known, {})
+    case.validate_response(answer, checks=CHECKS)
+    assert answer.status_code in (401, 403) or "NUL" in answer.text or case.method != case.operation.method.upper()
