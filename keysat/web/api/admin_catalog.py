@@ -84,6 +84,7 @@ async def list_products(
 
 @get("/products/{product_id:uuid}", operation_id="getAnyProduct", responses=ONE)
 async def get_product(read: NamedDependency[Read], product_id: FromPath[UUID]) -> shapes.Product:
+    """One product, with all its metadata."""
     return shapes.admin_product(await catalog.product(read, product_id))
 
 
@@ -97,6 +98,7 @@ async def edit_product(
 
 @patch("/products/{product_id:uuid}/active", operation_id="setProductActive", responses=ONE)
 async def set_product_active(work: NamedDependency[Work], product_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
+    """An inactive product is neither shown nor sold; what was sold goes on."""
     await products.set_active(work, product_id, data.active)
     return Done()
 
@@ -141,6 +143,7 @@ async def list_policies(
 async def get_policy(
     read: NamedDependency[Read], now: NamedDependency[datetime], policy_id: FromPath[UUID]
 ) -> shapes.Policy:
+    """One tier, with its offers."""
     return await _policy(read, await catalog.policy(read, policy_id), now)
 
 
@@ -157,12 +160,14 @@ async def edit_policy(
 
 @patch("/policies/{policy_id:uuid}/active", operation_id="setPolicyActive", responses=ONE)
 async def set_policy_active(work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
+    """An inactive tier is neither shown nor sold."""
     await policies.set_active(work, policy_id, data.active)
     return Done()
 
 
 @patch("/policies/{policy_id:uuid}/public", operation_id="setPolicyPublic", responses=ONE)
 async def set_policy_public(work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[Public]) -> Done:
+    """A private tier is given by the operator only."""
     await policies.set_public(work, policy_id, data.public)
     return Done()
 
@@ -197,6 +202,7 @@ async def create_offer(
 async def edit_offer(
     work: NamedDependency[Work], policy_id: FromPath[UUID], offer_id: FromPath[UUID], data: JSONBody[offers.OfferEdit]
 ) -> shapes.Offer:
+    """Its price, and whether it is sold: another period is another offer."""
     return shapes.admin_offer(await offers.edit(work, policy_id, offer_id, data))
 
 

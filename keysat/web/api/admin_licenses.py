@@ -1,11 +1,13 @@
 """Licenses, as their operator gives, finds, rests and ends them."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import get, post
+from litestar.openapi.spec import Operation, RequestBody
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
@@ -43,6 +45,15 @@ class Given(StrictInbound, frozen=True, kw_only=True):
 
 class Why(StrictInbound, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(max_length=500, pattern="^[^\\u0000]*$", examples=["Refunded."])] | None = None
+
+
+@dataclass
+class Bodiless(Operation):
+    """In the OpenAPI document: the body may be left out, which a default alone does not tell."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.request_body, RequestBody):
+            self.request_body.required = False
 
 
 class Issued(Outbound, frozen=True, kw_only=True):
@@ -90,6 +101,9 @@ class Licenses(Outbound, frozen=True, kw_only=True):
 class Key(Outbound, frozen=True, kw_only=True):
     license_id: UUID
     license_key: str
+
+
+JUDGES: dict[str, Any] = {"status_code": 200, "operation_class": Bodiless, "responses": ACT}
 
 
 @post("/licenses", operation_id="issueLicense", status_code=200, opt=CREATES, responses=MAKE)
@@ -151,13 +165,13 @@ async def show_key(read: WithRead, shop: WithShop, license_id: FromPath[UUID]) -
     return Key(license_id=row.id, license_key=await issue.key_text(row, shop.ring))
 
 
-@post("/licenses/{license_id:uuid}/revoke", operation_id="revokeLicense", status_code=200, responses=ACT)
+@post("/licenses/{license_id:uuid}/revoke", operation_id="revokeLicense", **JUDGES)
 async def revoke_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[Why | None] = None) -> License:
     """End it for ever. The body may be left out."""
     return await _joined(work, await issue.revoke(work, license_id, _reason(data)))
 
 
-@post("/licenses/{license_id:uuid}/suspend", operation_id="suspendLicense", status_code=200, responses=ACT)
+@post("/licenses/{license_id:uuid}/suspend", operation_id="suspendLicense", **JUDGES)
 async def suspend_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[Why | None] = None) -> License:
     """Let it rest until it is unsuspended. The body may be left out."""
     return await _joined(work, await issue.suspend(work, license_id, _reason(data)))

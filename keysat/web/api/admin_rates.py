@@ -19,14 +19,14 @@ from keysat.web.provide import WithShop, WithWork
 from keysat.web.wire import Outbound, StrictInbound
 
 Currency = Annotated[str, PathParameter(examples=[Example(value="USD")])]
-Typed = Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,8})?$", examples=["50000.00"])]
-Whole = Annotated[int, Meta(gt=0, le=10**15, examples=[50_000])]
+Typed = Annotated[str, Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,8})?$")]
+Whole = Annotated[int, Meta(gt=0, le=10**15)]
 
 
 class PinBody(StrictInbound, frozen=True, kw_only=True):
     """The price of one bitcoin in major units: text or a whole number. JSON's fractions are not exact."""
 
-    price: Typed | Whole
+    price: Annotated[Typed | Whole, Meta(examples=["50000.00", 50_000])]
 
 
 class Pin(Outbound, frozen=True, kw_only=True):

@@ -123,6 +123,12 @@ async def test_a_license_ends_for_ever_with_or_without_a_reason(front: Front, bo
     assert (await step(front, {"license_id": made["order_id"]}, "revoke")).status_code == 404
 
 
+async def test_the_document_tells_that_a_reason_may_be_left_out(front: Front) -> None:
+    paths = (await front.http.get("/v1/openapi.json")).json()["paths"]
+    for verb in ("revoke", "suspend"):
+        assert not paths[f"/v1/admin/licenses/{{license_id}}/{verb}"]["post"]["requestBody"].get("required")
+
+
 async def test_strangers_get_no_keys(front: Front) -> None:
     made = await issue(front)
     del front.http.headers["Authorization"]

@@ -1,10 +1,15 @@
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from keysat.infra.http import HttpClient
+from keysat.kit.ids import SeededChance
+from keysat.payments.rates.board import RateBoard, RateUnavailable
 from keysat.upkeep.shop import Shop
-from tests.web.conftest import ADMIN
+from tests.fakes.rate_sources import RateSources, TravellingClock
+from tests.web.conftest import ADMIN, Watch, browse, doors_of
 
 pytestmark = pytest.mark.once
 
@@ -58,13 +63,26 @@ async def test_only_currencies_have_a_price_of_bitcoin(client: httpx.AsyncClient
     assert (await client.delete(path)).status_code in (400, 404)
 
 
-async def test_what_the_sources_agreed_on_is_shown(shop: Shop, client: httpx.AsyncClient):
-    client.headers.update(ADMIN)
-    with pytest.raises(Exception, match="cannot be converted"):
-        await shop.board.rate("USD")  # no source answers here
-    rates: dict[str, Any] = (await client.get("/v1/admin/rates")).json()
-    assert rates["rates"] == []
-    assert any(source["failures"] for source in rates["sources"])
+async def test_what_the_sources_agreed_on_is_shown(shop: Shop, watch: Watch):
+    asked = HttpClient(transport=RateSources(TravellingClock(watch.now()), USD=97_000))
+    board = RateBoard(asked, watch, SeededChance(7))
+    await board.rate("USD")
+    async with browse(doors_of(replace(shop, board=board))) as client:
+        rates: dict[str, Any] = (await client.get("/v1/admin/rates", headers=ADMIN)).json()
+    [rate] = rates["rates"]
+    assert (rate["currency"], rate["price"], rate["centibps"]) == ("USD", "97000.0000", 970_000_000)
+    assert (rate["stale"], rate["at"]) == (False, "2026-01-15T12:00:00Z")
+    assert "kraken" in rate["source"].split("+")
+    assert {"source": "kraken", "price": "97000", "at": "2026-01-15T12:00:00Z"} in rate["sources"]
+    await board.aclose()
+    await asked.aclose()
+
+
+async def test_sources_that_do_not_answer_are_told(shop: Shop, client: httpx.AsyncClient):
+    with pytest.raises(RateUnavailable):
+        await shop.board.rate("USD")
+    rates: dict[str, Any] = (await client.get("/v1/admin/rates", headers=ADMIN)).json()
+    assert (rates["rates"], all(source["failures"] == 1 for source in rates["sources"])) == ([], True)
 
 
 async def test_strangers_neither_see_nor_set_rates(client: httpx.AsyncClient):
