@@ -128,7 +128,7 @@ class Order(Leased, Base):
     nudges: Mapped[int] = mapped_column(default=0)  # counted, so that a look can tell whether one came meanwhile
 
     paid_at: Mapped[datetime | None]
-    paid_attempt_id: Mapped[UUID | None] = mapped_column(ForeignKey("payment_attempts.id", use_alter=True))
+    paid_attempt_id: Mapped[UUID | None]
     paid_how: Mapped[str | None] = mapped_column(String(32))  # in_time, late, marked, by_operator, free
     failure: Mapped[str | None] = mapped_column(String(64))
     failures: Mapped[int] = mapped_column(default=0)  # of fulfilling
