@@ -201,16 +201,16 @@ FEATURES = (
 TIERS = (
     Tier(
         *("free", "Free", "Everything to get to know Aurora.", 0, 1, ("core",)),
-        bullets=("The whole editor", "One machine", "Free for ever"),
+        bullets=("Free for ever",),
     ),
     Tier(
         *("standard", "Standard", "For everyday writing.", 2500, 1, ("core", "export", "themes")),
-        bullets=("Export to PDF, EPUB and Markdown", "All themes", "Pay once, keep it"),
+        bullets=("Pay once, keep it",),
         highlighted=True,
     ),
     Tier(
         *("pro", "Pro", "For those who write for a living.", 7500, 3, tuple(one.slug for one in FEATURES)),
-        bullets=("Everything in Standard", "Sync between three machines", "An answer within a day"),
+        bullets=("Pay once, keep it",),
     ),
 )
 

@@ -81,7 +81,9 @@ def database_url(text: str) -> str:
         if text.startswith(short):
             text = full + text.removeprefix(short)
     if text.startswith(_POSTGRESQL):
-        if not _split(text).path.strip("/"):
+        if "?host=/" not in text:  # a Unix socket's folder stands in the query
+            _split(text)
+        if not urlsplit(text).path.strip("/"):
             raise Wrong("names no database", f"write {_POSTGRESQL}user:password@host/keysat")
     elif not text.startswith(SQLITE):
         raise Wrong("has an unknown scheme", f"write {SQLITE}/data/keysat.db or {_POSTGRESQL}user:password@host/keysat")

@@ -75,6 +75,7 @@ def test_the_old_names_still_count_and_the_new_ones_win():
         ("postgresql://u:p@db/keysat", "postgresql+asyncpg://u:p@db/keysat"),
         ("postgres://u:p@db/keysat", "postgresql+asyncpg://u:p@db/keysat"),
         ("postgresql+asyncpg://u:p@db:5433/keysat", "postgresql+asyncpg://u:p@db:5433/keysat"),
+        ("postgresql://u@/keysat?host=/run/postgresql", "postgresql+asyncpg://u@/keysat?host=/run/postgresql"),
     ],
 )
 def test_database_urls_get_the_right_driver(written: str, read: str):
