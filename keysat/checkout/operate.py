@@ -17,6 +17,7 @@ from keysat.customers.accounts import remember
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
+from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.ids import support_reference
 
@@ -100,7 +101,7 @@ async def give(work: Work, gift: Gift) -> Order:
         listed_value=0,
         base_value=price.minor,
         amount_sats=0,
-        base_sats=0,
+        base_sats=price.minor if price.currency == SAT else 0,
         created_at=work.now,
         status_at=work.now,
         expires_at=work.now,
