@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Dialect, Select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -45,12 +45,6 @@ class Point:
 
     def row(self, raw: Sequence[object]) -> tuple[object, ...]:
         return tuple(read(value) if read is not None else value for read, value in zip(self.columns, raw, strict=True))
-
-
-class Points(Protocol):
-    async def row(self, point: Point, key: tuple[object, ...]) -> tuple[object, ...] | None: ...
-
-    async def close(self) -> None: ...
 
 
 class SqlitePoints:

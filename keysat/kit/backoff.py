@@ -19,18 +19,6 @@ class Backoff:
         return self.delays[failures - 1] if failures <= len(self.delays) else self.then
 
 
-def doubling(first: timedelta, most: timedelta) -> Backoff:
-    """first, 2 x first, 4 x first ... and `most` for ever. Raises ValueError unless 0 < first."""
-    if first <= timedelta(0):
-        raise ValueError(f"a delay that doubles begins above zero, not at {first}")
-    delays: list[timedelta] = []
-    delay = first
-    while delay < most:
-        delays.append(delay)
-        delay *= 2
-    return Backoff(tuple(delays), most)
-
-
 def with_jitter(delay: timedelta, fraction: Fraction, percent: int) -> timedelta:
     """The delay and up to `percent` of it more, by a `fraction` in [0, 1): never sooner."""
     added = delay // timedelta(microseconds=1) * fraction * percent // 100

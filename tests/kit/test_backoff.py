@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keysat.kit.backoff import Backoff, doubling, with_jitter
+from keysat.kit.backoff import Backoff, with_jitter
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -30,27 +30,6 @@ def test_the_tries_can_be_used_up():
 def test_without_a_failure_there_is_nothing_to_wait_for():
     with pytest.raises(ValueError, match="0 failures"):
         Backoff((MINUTE,), None).after(0)
-
-
-def test_doubling_stops_at_the_most():
-    seconds = [30, 60, 120, 240, 480, 900, 900]
-    breaker = doubling(timedelta(seconds=30), timedelta(minutes=15))
-    assert [breaker.after(failures) for failures in range(1, 8)] == [timedelta(seconds=each) for each in seconds]
-
-
-@given(delays, delays, st.integers(1, 100))
-def test_doubling_never_shrinks_and_never_exceeds_the_most(first: timedelta, most: timedelta, failures: int):
-    breaker = doubling(first, most)
-    now, then = breaker.after(failures), breaker.after(failures + 1)
-    assert now is not None
-    assert then is not None
-    assert now <= then <= most
-    assert then == min(2 * now, most)
-
-
-def test_doubling_begins_above_zero():
-    with pytest.raises(ValueError, match="above zero"):
-        doubling(timedelta(0), HOUR)
 
 
 @given(delays, fractions, st.integers(0, 100))
