@@ -1,7 +1,6 @@
 """Connecting and disconnecting a provider: an errand, since the account is checked over the network first."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -123,17 +122,16 @@ async def has_connection(read: Read, name: str) -> bool:
 
 
 def _row(work: Work, vault: Vault, connection_id: ConnectionId, connection: Connection) -> ConnectionRow:
-    known = replace(connection, id=str(connection_id))
     return ConnectionRow(
         id=connection_id,
-        provider=known.provider,
-        label=known.label,
-        base_url=known.base_url,
-        public_url=known.public_url,
-        account_id=known.account_id,
-        secrets_sealed=vault.seal(msgspec.json.encode(dict(known.secrets)), SECRETS),
-        network=known.network,
-        webhook_id=known.webhook_id,
+        provider=connection.provider,
+        label=connection.label,
+        base_url=connection.base_url,
+        public_url=connection.public_url,
+        account_id=connection.account_id,
+        secrets_sealed=vault.seal(msgspec.json.encode(dict(connection.secrets)), SECRETS),
+        network=connection.network,
+        webhook_id=connection.webhook_id,
         status=ConnectionStatus.ACTIVE,
         connected_at=work.now,
     )
