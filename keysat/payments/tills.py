@@ -8,6 +8,7 @@ from sqlalchemy import select
 from keysat.infra.http import HttpClient
 from keysat.infra.store import Store
 from keysat.infra.vault import Vault
+from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
 from keysat.payments.provider import Capabilities, Connection, Rail, Till
@@ -29,11 +30,11 @@ class OpenTill:
 
     def asks_in(self, price: Money, sats: int | None) -> Money:
         """The amount to put on its invoice: the listed price where it prices fiat itself, else our sats."""
-        if price.currency == "SAT" or self.capabilities.prices_fiat_itself:
+        if price.currency == SAT or self.capabilities.prices_fiat_itself:
             return price
         if sats is None:
             raise BadRequest("This price cannot be converted to sats at the moment. Please try again in a minute.")
-        return Money("SAT", sats)
+        return Money(SAT, sats)
 
 
 class Tills:

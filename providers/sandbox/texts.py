@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from keysat.kit.currencies import SAT
 from keysat.kit.money import Money
 from providers.sandbox.invoice import Extra, Invoice, Status
 
@@ -84,4 +85,4 @@ def standing(invoice: Invoice) -> Standing:
 
 def _text(invoice: Invoice, minor: int) -> str:
     amount = Money(invoice.currency, max(0, minor))
-    return f"{amount.decimal_text()} {'sats' if amount.currency == 'SAT' else amount.currency}"
+    return f"{amount.decimal_text()} {'sats' if amount.currency == SAT else amount.currency}"
