@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from keysat.customers.tables import Customer, CustomerId
 from keysat.infra.work import Read, Work
-from keysat.kit.errors import BadRequest, NotFound
+from keysat.kit.errors import BadRequest
 
 EMAIL_MAX = 254
 """RFC 5321, 4.5.3.1.3, less the angle brackets."""
@@ -85,10 +85,7 @@ async def find(read: Read, email: str) -> CustomerView | None:
 
 async def customer(read: Read, customer_id: UUID) -> CustomerView:
     """Raises NotFound."""
-    row = await read.session.get(Customer, customer_id)
-    if row is None:
-        raise NotFound(f"There is no customer {customer_id}.")
-    return msgspec.convert(row, CustomerView, from_attributes=True)
+    return msgspec.convert(await read.get(Customer, customer_id), CustomerView, from_attributes=True)
 
 
 async def emails(read: Read, customer_ids: Iterable[UUID | None]) -> dict[UUID | None, str]:
