@@ -1,8 +1,6 @@
 """Telling the shop: signed, in order, again and again until it has heard."""
 
 import asyncio
-import hashlib
-import hmac
 from datetime import timedelta
 
 import httpx
@@ -11,7 +9,7 @@ import msgspec
 from keysat.kit.ids import Chance, token
 from providers.sandbox.book import Waiting
 from providers.sandbox.wallet import Wallet
-from providers.sandbox.wire import SIGNATURE_HEADER, Delivery
+from providers.sandbox.wire import SIGNATURE_HEADER, Delivery, signature
 
 BACKOFF_SECONDS = (1, 5, 30, 300)
 """The last one again and again, until TRIES_MAX."""
@@ -58,7 +56,3 @@ class Courier:
             invoice_id=waiting.invoice_id,
             detail=waiting.event.detail,
         )
-
-
-def signature(secret: str, body: bytes) -> str:
-    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

@@ -1,6 +1,5 @@
 """The provider `sandbox`: Keysat's side of the wire to the wallet."""
 
-import hashlib
 import hmac
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -45,6 +44,7 @@ from providers.sandbox.wire import (
     NewWebhook,
     WalletHealth,
     Webhook,
+    signature,
 )
 
 T = TypeVar("T")
@@ -121,8 +121,8 @@ class SandboxTill:
 
     def parse_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> Nudge | None:
         secret = self._connection.secrets.get("webhook_secret", "")
-        expected = "sha256=" + hmac.new(secret.encode(), raw_body, hashlib.sha256).hexdigest()
-        if not secret or not hmac.compare_digest(headers.get(SIGNATURE_HEADER, "").encode(), expected.encode()):
+        expected = signature(secret, raw_body).encode()
+        if not secret or not hmac.compare_digest(headers.get(SIGNATURE_HEADER, "").encode(), expected):
             raise BadSignature("the signature does not fit the webhook's secret")
         try:
             said = msgspec.json.decode(raw_body, type=Delivery)

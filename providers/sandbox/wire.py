@@ -1,5 +1,7 @@
 """What goes over the wire between wallet and provider: JSON in camel case, times in RFC 3339, whole minor units."""
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
@@ -7,7 +9,6 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 SIGNATURE_HEADER = "sandbox-signature"
-"""`sha256=<lower-case hex HMAC-SHA256(key = UTF-8 secret, message = raw body)>`, as BTCPay signs."""
 
 PAGE = 100
 """Most invoices in one answer; the caller asks on with `skip`."""
@@ -81,3 +82,8 @@ class Delivery(Struct, frozen=True, kw_only=True, rename="camel"):
     invoice_id: _Key
     detail: Mapping[str, bool] = field(default_factory=dict[str, bool])
     """BTCPay's flags of the event: `afterExpiration`, `overPaid`, `partiallyPaid`, `manuallyMarked`."""
+
+
+def signature(secret: str, body: bytes) -> str:
+    """`sha256=<lower-case hex HMAC-SHA256(key = UTF-8 secret, message = raw body)>`, as BTCPay signs."""
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
