@@ -20,9 +20,10 @@ MAX_MINOR = 2**53 - 1
 MAX_SATS = 21 * 10**14
 """All the bitcoin there will ever be."""
 
-_SATS_PER_BTC = 10**8
+SATS_PER_BTC = 10**8
 _CENTIBPS_PER_MAJOR = 10**4
 _UNIT_PRICE_PER_MAJOR = 10**5
+_DIGITS_MAX = 20
 _DECIMAL = re.compile(r"(-?)([0-9]{1,20})(?:\.([0-9]{1,20}))?")
 
 
@@ -40,6 +41,11 @@ def up(value: Fraction) -> int:
 def down(value: Fraction) -> int:
     """Towards zero."""
     return floor(value) if value >= 0 else ceil(value)
+
+
+def is_countable(number: Decimal) -> bool:
+    """Neither NaN nor infinite, nor with an exponent whose exact arithmetic would never end (1e999999999)."""
+    return number.is_finite() and abs(number.adjusted()) <= _DIGITS_MAX
 
 
 @total_ordering
@@ -73,7 +79,7 @@ class Money:
 
         Raises BadRequest when it is no whole number of minor units.
         """
-        if not major.is_finite() or not -20 <= major.adjusted() <= 20:
+        if not is_countable(major):
             raise BadRequest(f"{major} is not an amount of {currency}")
         minor = Fraction(major) * 10 ** exponent(currency)
         if minor.denominator != 1:
@@ -148,7 +154,7 @@ class BtcRate:
 
         Raises ValueError when that is not a positive number.
         """
-        if not price.is_finite() or not -20 <= price.adjusted() <= 20:
+        if not is_countable(price):
             raise ValueError(f"no price of bitcoin: {price} {currency}")
         return cls(currency, half_up(Fraction(price) * _CENTIBPS_PER_MAJOR))
 
@@ -173,7 +179,7 @@ def _exact_sats(price: Money, rate: BtcRate | None) -> Fraction:
         sats = Fraction(price.minor)
     elif rate is not None and rate.currency == price.currency:
         major = Fraction(price.minor, 10 ** exponent(price.currency))
-        sats = major * _SATS_PER_BTC * _CENTIBPS_PER_MAJOR / rate.centibps
+        sats = major * SATS_PER_BTC * _CENTIBPS_PER_MAJOR / rate.centibps
     else:
         raise ValueError(f"{price.currency} needs its own rate, not {rate}")
     if sats > MAX_SATS:

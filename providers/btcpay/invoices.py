@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from keysat.kit.currencies import SAT, exponent
 from keysat.kit.errors import BadRequest
-from keysat.kit.money import Money
+from keysat.kit.money import SATS_PER_BTC, Money, is_countable
 from keysat.payments.provider import Connection, InvoiceRequest, InvoiceSnapshot, Malformed, PayState, Rail, Rejected
 from providers.btcpay import wire
 from providers.btcpay.networks import network_of
@@ -148,7 +148,7 @@ def _paid(invoice: wire.Invoice, methods: Sequence[wire.PaymentMethod] | None, c
 
 
 def _floored(currency: str, amount: Decimal, rate: Decimal) -> Money | None:
-    if not all(number.is_finite() and abs(number.adjusted()) <= 20 for number in (amount, rate)):
+    if not (is_countable(amount) and is_countable(rate)):
         return None
     try:
         return Money(currency, floor(Fraction(amount) * Fraction(rate) * 10 ** exponent(currency)))
@@ -158,8 +158,8 @@ def _floored(currency: str, amount: Decimal, rate: Decimal) -> Money | None:
 
 def _due_sats(methods: Sequence[wire.PaymentMethod]) -> int | None:
     dues = [method.due for method in methods if method.coin == "BTC" and method.due is not None]
-    finite = [due for due in dues if due.is_finite() and abs(due.adjusted()) <= 20]
-    return max(0, ceil(Fraction(min(finite)) * 10**8)) if finite else None
+    countable = [due for due in dues if is_countable(due)]
+    return max(0, ceil(Fraction(min(countable)) * SATS_PER_BTC)) if countable else None
 
 
 def _destinations(methods: Sequence[wire.PaymentMethod]) -> list[str]:
