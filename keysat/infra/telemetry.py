@@ -5,7 +5,6 @@ in worth: it may be lost, it is not backed up, and it never makes the main datab
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
@@ -32,10 +31,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from keysat.infra.log import get
 from keysat.infra.tables import UtcDateTime
 from keysat.kit.errors import KeysatError
 
-COARSE_AGE = timedelta(hours=6)
+COARSE_AGE = timedelta(hours=6)  # how exact the times in the main database are
 COARSE_MOST = 500  # rows in one transaction of the main database
 QUEUE_MOST = 50_000  # kept of each kind between two flushes; the oldest give way
 DAYS_KEPT = 400
@@ -65,14 +65,14 @@ sightings = Table(
     Column("at", UtcDateTime(), nullable=False),
 )
 
-_log = logging.getLogger(__name__)
+_log = get(__name__)
 
 
 class Telemetry:
     """`count` and `seen` cost a dictionary entry; the daemon's jobs call `flush` and, less often, `flush_coarse`.
 
-    `on_coarse` writes into the main database when machines were seen whose time there is older than six hours. What it
-    could not write, because it raised, it is given again.
+    `on_coarse` writes into the main database when machines were seen whose time there is older than `COARSE_AGE`. What
+    it could not write, because it raised, it is given again.
     """
 
     def __init__(self, url: str, on_coarse: Coarse | None = None) -> None:
@@ -110,7 +110,7 @@ class Telemetry:
                     await _write(connection, counts, seen)
             except (SQLAlchemyError, OSError) as error:
                 self.dropped += sum(counts.values()) + len(seen)
-                _log.warning("telemetry lost a flush: %s", type(error).__name__)
+                _log.warning("telemetry.lost", reason=type(error).__name__)
 
     async def flush_coarse(self) -> None:
         while self._coarse and self.on_coarse is not None:
@@ -118,7 +118,7 @@ class Telemetry:
             try:
                 await self.on_coarse(batch)
             except (KeysatError, SQLAlchemyError) as error:
-                _log.warning("coarse last-seen times wait for the next round: %s", type(error).__name__)
+                _log.warning("telemetry.coarse_waits", reason=type(error).__name__)
                 return
             for subject, at in batch.items():
                 if self._coarse.get(subject) == at:

@@ -14,10 +14,10 @@ from sqlalchemy import Table, bindparam, or_, select, update
 
 from keysat.infra.events import Actor, Happening
 from keysat.infra.store import Store
+from keysat.infra.telemetry import COARSE_AGE
 from keysat.infra.work import Work
 from keysat.licenses.tables import License, Machine
 
-COARSE = timedelta(hours=6)  # how exact `machines.last_seen_at` is
 TEXT_MAX = 255
 SEEN_JOB = Actor("job:last-seen")
 
@@ -132,7 +132,7 @@ async def shrink(work: Work, license_id: UUID, reason: str) -> int:
 
 
 async def touch_seen(work: Work, seen: Mapping[UUID, datetime]) -> None:
-    """Write when machines were last seen, where what stands is older than six hours."""
+    """Write when machines were last seen, where what stands is older than `COARSE_AGE`."""
     if not seen:
         return
     table = cast("Table", Machine.__table__)
@@ -141,7 +141,7 @@ async def touch_seen(work: Work, seen: Mapping[UUID, datetime]) -> None:
         .where(table.c.id == bindparam("machine"), table.c.last_seen_at <= bindparam("before"))
         .values(last_seen_at=bindparam("at")),
         # Sorted, so that two daemons that write the same machines lock them in the same order.
-        [{"machine": machine_id, "before": at - COARSE, "at": at} for machine_id, at in sorted(seen.items())],
+        [{"machine": machine_id, "before": at - COARSE_AGE, "at": at} for machine_id, at in sorted(seen.items())],
     )
 
 
