@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from keysat.infra.events import Happening
 from keysat.infra.work import Work
@@ -13,6 +13,7 @@ from keysat.kit.errors import Conflict, NotFound, Unavailable
 from keysat.kit.licensekey import TRIAL, UNBOUND_HASH, VERSION, Payload, assemble, check_entitlements, encode
 from keysat.licenses.issuers import signing_key
 from keysat.licenses.ring import Ring
+from keysat.licenses.seats import locked
 from keysat.licenses.standing import signed_expiry
 from keysat.licenses.tables import LICENSE, License, LicenseStatus, LicenseStep
 
@@ -164,7 +165,7 @@ async def replace_key(work: Work, license_id: UUID) -> License:
 
     Raises NotFound; Conflict when the license is revoked.
     """
-    license = await work.session.scalar(select(License).where(License.id == license_id).with_for_update())
+    license = await locked(work, license_id)
     if license is None:
         raise NotFound(f"There is no license {license_id}.")
     if license.status is LicenseStatus.REVOKED:

@@ -73,7 +73,7 @@ class Ring:
         """Call after each act of `issuers`; the other processes follow by themselves."""
         async with self._store.read() as read:
             rows = await issuer_keys(read)
-        keys = {row.id: self._reopened(row) for row in rows}
+        keys: dict[UUID, OpenKey] = {row.id: self._reopened(row) for row in rows}
         if keys != self._keys:
             self._keys = keys
             self._verified.clear()

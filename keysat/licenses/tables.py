@@ -6,6 +6,7 @@ from typing import NewType
 from uuid import UUID
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.infra.tables import Base
@@ -64,7 +65,7 @@ class IssuerKey(Base):
 
     __tablename__ = "issuer_keys"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[IssuerKeyId] = mapped_column(UuidType(), primary_key=True)
     key_id: Mapped[str] = mapped_column(String(16), unique=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
     sealed_seed: Mapped[bytes] = mapped_column(LargeBinary)
@@ -94,7 +95,7 @@ class License(Base):
 
     __tablename__ = "licenses"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[LicenseId] = mapped_column(UuidType(), primary_key=True)
     product_id: Mapped[UUID] = mapped_column(ForeignKey("products.id"), index=True)
     policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("policies.id"), index=True)
     order_id: Mapped[UUID | None] = mapped_column(ForeignKey("orders.id"), unique=True)
@@ -135,7 +136,7 @@ class Machine(Base):
 
     __tablename__ = "machines"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[MachineId] = mapped_column(UuidType(), primary_key=True)
     license_id: Mapped[UUID] = mapped_column(ForeignKey("licenses.id"))
     fingerprint_hash: Mapped[str] = mapped_column(String(64))
     hostname: Mapped[str | None] = mapped_column(String(255))
