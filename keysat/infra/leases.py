@@ -1,8 +1,7 @@
 """Leases: how jobs of one or many daemons share work without doing it twice at the same time.
 
-One UPDATE takes due rows for a while, the errand runs outside any transaction, a compare-and-set on `leased_by` ends
-it.
-A lease that ran out is taken by another, so every errand must be safe to repeat (`architecture.md` 5).
+One UPDATE takes due rows for a while, the errand runs outside any transaction, and a compare-and-set on `leased_by`
+ends it. A lease that ran out is taken by another, so every errand must be safe to repeat (`architecture.md` 5).
 """
 
 from collections.abc import Sequence
