@@ -122,38 +122,49 @@ async def wallet(data_dir: Path, port: int, api_key: str) -> AsyncGenerator[str,
 
     Takes another port when this one is in use. Raises CannotOpen when it does not start.
     """
-    arguments = (
-        *("-m", "providers.sandbox", "--end-with-stdin", "--data-dir", str(data_dir)),
-        *("--port", str(port if _is_free(port) else 0), "--api-key", api_key),
-    )
-    process = await asyncio.create_subprocess_exec(
+    process = await _start(data_dir, port if _is_free(port) else 0, api_key)
+    address = await _address(process)
+    if address is None:  # somebody took the port between the look and the start
+        await _end(process)
+        process = await _start(data_dir, 0, api_key)
+        address = await _address(process)
+    try:
+        if address is None:
+            raise CannotOpen("The sandbox wallet did not start: its words stand above.")
+        yield address
+    finally:
+        await _end(process)
+
+
+async def _start(data_dir: Path, port: int, api_key: str) -> asyncio.subprocess.Process:
+    arguments = ("--end-with-stdin", "--data-dir", str(data_dir), "--port", str(port), "--api-key", api_key)
+    return await asyncio.create_subprocess_exec(
         sys.executable,
-        *arguments,
+        *("-m", "providers.sandbox", *arguments),
         stdin=asyncio.subprocess.PIPE,  # its end of our life line
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for us: the wallet is there until the last request is answered
     )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
     try:
-        yield await _address(process)
-    finally:
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), WALLET_ENDS_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await asyncio.wait_for(process.wait(), WALLET_ENDS_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
-async def _address(process: asyncio.subprocess.Process) -> str:
+async def _address(process: asyncio.subprocess.Process) -> str | None:
+    """Where the wallet listens; None when it ended without saying so."""
     line = b""
     if process.stdout is not None:
         with suppress(TimeoutError):
             line = await asyncio.wait_for(process.stdout.readline(), WALLET_STARTS_SECONDS)
     _, found, address = line.decode().strip().rpartition("ready at ")
-    if not found:
-        raise CannotOpen("The sandbox wallet did not start: its words stand above.")
-    return address
+    return address if found else None
 
 
 def _is_free(port: int) -> bool:

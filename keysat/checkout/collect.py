@@ -257,14 +257,17 @@ async def mark_due(work: Work, order_ids: Sequence[OrderId]) -> None:
 async def look_if_stale(desk: Desk, order: Order, now: datetime, actor: Actor) -> bool:
     """A buyer waits on the page: look, at most every 3 s an order however many tabs and daemons ask. True: looked.
 
+    An order that ended unpaid is looked at too, less often: late money is still money.
+
     The look is given a few seconds; a provider that is slow must not make the page slow.
     """
-    if order.status not in OPEN or (order.looked_at is not None and now - order.looked_at < PAGE_EVERY):
+    every = PAGE_EVERY.get(order.status)
+    if every is None or (order.looked_at is not None and now - order.looked_at < every) or now > order.watch_until:
         return False
     async with desk.store.work(now, actor) as work:
         mine = await work.session.execute(
             update(Order)
-            .where(Order.id == order.id, (Order.looked_at.is_(None)) | (Order.looked_at <= now - PAGE_EVERY))
+            .where(Order.id == order.id, (Order.looked_at.is_(None)) | (Order.looked_at <= now - every))
             .values(looked_at=now)
             .returning(Order.id)
             .execution_options(synchronize_session=False)

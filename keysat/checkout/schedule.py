@@ -12,7 +12,6 @@ SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelt
 OPEN_FOR = 15 * MINUTE  # how long a buyer has to pay
 MONITOR_FOR = 7 * DAY  # how long the provider watches the chain for what was seen
 WATCH_AFTER_MONITOR = 7 * DAY  # how long we look for late money after that
-PAGE_EVERY = 3 * SECOND  # a buyer who waits on the page makes us look this often
 DRAFT_FOR = 10 * MINUTE  # a draft whose invoice is not found by then was never opened
 
 AFTER_THE_END = (5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY)  # then daily
@@ -20,6 +19,14 @@ AFTER_THE_SALE = (HOUR, DAY)
 PROVIDER_DOWN = Backoff((5 * SECOND, 15 * SECOND, MINUTE, 3 * MINUTE), then=10 * MINUTE)
 FULFIL_AGAIN = Backoff((MINUTE, 10 * MINUTE, HOUR), then=DAY)
 JITTER_PERCENT = 20
+
+PAGE_EVERY = {  # a buyer who waits on the page makes us look this often
+    OrderStatus.AWAITING: 3 * SECOND,
+    OrderStatus.PROCESSING: 3 * SECOND,
+    OrderStatus.UNDERPAID: 15 * SECOND,
+    OrderStatus.EXPIRED: 15 * SECOND,
+    OrderStatus.INVALID: MINUTE,
+}
 
 
 @dataclass(frozen=True, slots=True)

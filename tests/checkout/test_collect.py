@@ -1,8 +1,11 @@
 """What the reconciler does when the provider forgets, falls silent, or says again what the operator has decided."""
 
+from datetime import timedelta
+
+from keysat.checkout.collect import look_if_stale
 from keysat.checkout.operate import refuse
 from keysat.checkout.tables import Order, OrderStatus
-from tests.checkout.counter import Counter
+from tests.checkout.counter import BUYER, Counter
 from tests.conftest import TESTER
 
 S = OrderStatus
@@ -55,3 +58,13 @@ async def test_a_credential_that_is_gone_for_good_does_not_keep_us_looking_for_e
     assert [(await counter.order(order.id)).next_look_at for order in (open_order, ended)] == [None, None]
     assert await status_of(counter, open_order) == S.EXPIRED
     assert "provider_refuses" in await counter.attention()
+
+
+async def test_late_money_is_seen_by_a_buyer_who_waits_on_the_page(counter: Counter) -> None:
+    order = await counter.buy()
+    await counter.travel(minutes=20)
+    counter.deaf = True
+    await counter.fake.pay(await counter.invoice_of(order))
+    counter.clock.move(counter.now + timedelta(seconds=20))
+    assert await look_if_stale(counter.desk, await counter.order(order.id), counter.now, BUYER)
+    assert (await counter.poll(order)).status == "settled"

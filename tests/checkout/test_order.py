@@ -10,6 +10,7 @@ from keysat.checkout.collect import collect, look_if_stale
 from keysat.checkout.read import purchased
 from keysat.checkout.tables import Order, OrderStatus
 from keysat.customers.tables import Customer
+from keysat.infra.tables import AttentionRow
 from keysat.kit.errors import BadRequest, NotFound, UpstreamError
 from keysat.licenses.tables import IssuerKey, IssuerStatus, License
 from keysat.payments.connections import disconnect
@@ -156,6 +157,18 @@ async def test_a_provider_that_refuses_calls_the_operator(counter: Counter) -> N
     with pytest.raises(UpstreamError):
         await counter.buy()
     assert "provider_refuses" in await counter.attention()
+
+
+async def test_the_providers_words_are_for_the_operator_and_not_for_the_buyer(counter: Counter) -> None:  # W-40
+    for store in counter.fake.stores.values():
+        store.methods = []
+    with pytest.raises(UpstreamError) as told:
+        await counter.buy()
+    async with counter.store.read() as read:
+        [reason] = await read.session.scalars(select(AttentionRow.reason))
+    said = reason.partition("opened no invoice: ")[2]
+    assert said
+    assert said not in told.value.message
 
 
 async def test_the_same_browser_is_shown_its_open_order_again(counter: Counter) -> None:

@@ -42,8 +42,11 @@ def looks(of: Times, start: timedelta = timedelta(0), most: int = 60) -> list[ti
     return seen
 
 
-def test_a_page_that_is_open_looks_every_three_seconds() -> None:
-    assert PAGE_EVERY == 3 * SECOND
+def test_a_page_makes_us_look_at_every_order_that_money_can_still_change_and_open_ones_soonest() -> None:
+    open_ones = {OrderStatus.AWAITING, OrderStatus.PROCESSING}
+    assert {status for status, every in PAGE_EVERY.items() if every == 3 * SECOND} == open_ones
+    decided = {OrderStatus.DRAFT, OrderStatus.PAID, OrderStatus.FULFILLED, OrderStatus.REVIEW}
+    assert set(PAGE_EVERY) == set(OrderStatus) - decided
 
 
 def test_an_open_order_is_looked_at_every_30_s_for_5_min_and_then_every_minute() -> None:
