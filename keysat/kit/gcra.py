@@ -3,7 +3,7 @@
 The theoretical arrival time (`tat`) is when the bucket will be full again. A refused request spends nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
 
@@ -19,14 +19,13 @@ class Limit:
 
     burst: int
     refill_seconds: Fraction | int
+    interval: timedelta = field(init=False)
 
     def __post_init__(self) -> None:
+        microseconds = half_up(Fraction(self.refill_seconds) * 1_000_000)
+        object.__setattr__(self, "interval", timedelta(microseconds=microseconds))
         if self.burst < 1 or self.interval < _MICROSECOND:
             raise ValueError(f"a limit lets something through, and counts in microseconds: {self}")
-
-    @property
-    def interval(self) -> timedelta:
-        return timedelta(microseconds=half_up(Fraction(self.refill_seconds) * 1_000_000))
 
 
 @dataclass(frozen=True, slots=True)

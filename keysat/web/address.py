@@ -1,6 +1,7 @@
 """Where a request comes from. Forwarding headers count only when the peer is a proxy the operator has named."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -57,6 +58,7 @@ def _for(element: str) -> str:
     return next((value for name, _, value in pairs if name.strip().lower() == "for"), "")
 
 
+@lru_cache(maxsize=1024)
 def _parsed(text: str) -> Address | None:
     """`1.2.3.4`, `1.2.3.4:567`, `::1`, `[::1]:567`, in quotes or not."""
     bare = text.strip().strip('"')

@@ -3,11 +3,10 @@
 It knows paths and headers, no routes. Its own refusals look like all others.
 """
 
-from collections.abc import MutableMapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from litestar import Litestar
-from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
@@ -28,6 +27,13 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "*",
     "Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
 }
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+_ALWAYS, _UNLESS_SAID = _raw(ALWAYS), _raw(UNLESS_SAID)
 
 
 def entry(app: Litestar, shop: Shop, counts: Throttle) -> ASGIApp:
@@ -88,20 +94,19 @@ def _malformed(scope: HTTPScope) -> KeysatError | None:
 
 
 def _dress(message: HTTPResponseStartEvent, visit: Visit) -> None:
-    headers = cast("MutableMapping[str, str]", MutableScopeHeaders.from_message(message))
-    headers["X-Request-Id"] = visit.request_id
-    for name, value in ALWAYS.items():
-        headers[name] = value
-    for name, value in UNLESS_SAID.items():
-        headers.setdefault(name, value)
-    headers.setdefault("Content-Security-Policy", content_policy(visit, headers.get("content-type", "")))
+    """On the raw list: Litestar's mapping looks through all of it for each name."""
+    said = dict(message["headers"])
+    added = [(b"x-request-id", visit.request_id.encode()), *_ALWAYS]
+    added += [header for header in _UNLESS_SAID if header[0] not in said]
+    if b"content-security-policy" not in said:
+        policy = content_policy(visit, said.get(b"content-type", b"").decode("latin-1"))
+        added.append((b"content-security-policy", policy.encode()))
     if visit.rate is not None:
-        for name, value in throttle.headers(*visit.rate).items():
-            headers[name] = value
+        added += _raw(throttle.headers(*visit.rate))
+    message["headers"] = [*message["headers"], *added]
 
 
 async def _preflight(send: Send) -> None:
-    headers = [(name.lower().encode(), value.encode()) for name, value in _PREFLIGHT.items()]
-    headers.append((b"content-length", b"0"))
+    headers = [*_raw(_PREFLIGHT), (b"content-length", b"0")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -57,9 +57,12 @@ class Idempotency(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        if not scope["route_handler"].opt.get("creates"):
+            await next_app(scope, receive, send)
+            return
         request: Request[Any, Any, Any] = Request(scope, receive, send)
         key = request.headers.get("idempotency-key")
-        if key is None or not scope["route_handler"].opt.get("creates"):
+        if key is None:
             await next_app(scope, receive, send)
             return
         if not (1 <= len(key) <= 255 and all("!" <= letter <= "~" for letter in key)):

@@ -36,6 +36,12 @@ LIMITS = {
 }
 
 
+_POLICIES = {
+    rate: f'"{rate}";q={limit.burst};w={max(1, round(limit.burst * Fraction(limit.refill_seconds)))}'
+    for rate, limit in LIMITS.items()
+}
+
+
 class Throttle:
     """The buckets of this process."""
 
@@ -68,9 +74,7 @@ def refuse_unless(decision: Decision) -> None:
 
 def headers(rate: Rate, decision: Decision) -> dict[str, str]:
     """As draft-ietf-httpapi-ratelimit-headers-10 has them: `q` and `r` count requests, `w` and `t` seconds."""
-    limit = LIMITS[rate]
-    window = max(1, round(limit.burst * Fraction(limit.refill_seconds)))
     return {
-        "RateLimit-Policy": f'"{rate}";q={limit.burst};w={window}',
+        "RateLimit-Policy": _POLICIES[rate],
         "RateLimit": f'"{rate}";r={decision.remaining};t={decision.reset_seconds}',
     }
