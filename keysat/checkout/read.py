@@ -58,7 +58,7 @@ async def poll(read: Read, ring: Ring, order: Order) -> Poll:
         status=PUBLIC_WORD[order.status],
         product_id=order.product_id,
         amount_sats=order.amount_sats,
-        license_key=await key_text(license, ring) if license is not None and shows_key else None,
+        license_key=await key_text(read, license, ring) if license is not None and shows_key else None,
         license_id=order.license_id,
     )
 

@@ -158,6 +158,7 @@ async def _shown(shop: object, text: str) -> dict[str, object]:
     assert isinstance(shop, Shop)  # noqa: S101  the type cannot be imported above
     async with shop.read() as read:
         row = await read.get(License, _id_of(text))
+        key = await key_text(read, row, shop.ring)
     return {
         "id": row.id,
         "status": row.status,
@@ -170,7 +171,7 @@ async def _shown(shop: object, text: str) -> dict[str, object]:
         "entitlements": row.entitlements,
         "trial": row.is_trial,
         "reason": row.revocation_reason or row.suspension_reason,
-        "key": await key_text(row, shop.ring),
+        "key": key,
     }
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from keysat.infra.events import Happening
-from keysat.infra.work import Work
+from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict, NotFound, Unavailable
 from keysat.kit.licensekey import TRIAL, UNBOUND_HASH, VERSION, Payload, assemble, check_entitlements, encode
 from keysat.licenses.issuers import signing_key
@@ -114,7 +114,7 @@ async def issue(work: Work, terms: Terms, *, order_id: UUID | None, customer_id:
     return license
 
 
-async def key_text(license: License, ring: Ring) -> str:
+async def key_text(read: Read, license: License, ring: Ring) -> str:
     """The key of the license as it stands, signed by the issuer key that it was first signed with.
 
     Keys are not stored: while the row is unchanged, the text is the same to the byte.
@@ -131,7 +131,7 @@ async def key_text(license: License, ring: Ring) -> str:
             entitlements=tuple(license.entitlements),
         )
     )
-    return assemble(payload, await ring.sign(license.issuer_key_id, payload))
+    return assemble(payload, await ring.sign(read, license.issuer_key_id, payload))
 
 
 async def suspend(work: Work, license_id: UUID, reason: str) -> License:

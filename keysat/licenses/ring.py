@@ -72,11 +72,7 @@ class Ring:
     async def refresh(self) -> None:
         """Call after each act of `issuers`; the other processes follow by themselves."""
         async with self._store.read() as read:
-            rows = await issuer_keys(read)
-        keys: dict[UUID, OpenKey] = {row.id: self._reopened(row) for row in rows}
-        if keys != self._keys:
-            self._keys = keys
-            self._verified.clear()
+            await self._learn(read)
 
     async def fresh(self, now: datetime, most: timedelta = REFRESH_EVERY) -> None:
         """Look again unless that was done a moment ago: for pages that publish the keys."""
@@ -119,11 +115,21 @@ class Ring:
             self._verified[digest] = signer
         return signer
 
-    async def sign(self, issuer_key_id: UUID, payload_bytes: bytes) -> bytes:
-        """64 bytes. Raises LookupError for an issuer key that is not there."""
+    async def sign(self, read: Read, issuer_key_id: UUID, payload_bytes: bytes) -> bytes:
+        """64 bytes. Raises LookupError for an issuer key that is not there.
+
+        A key that another process made is looked up through the caller's `read`: who already holds a connection
+        and waits for a second one may wait for ever.
+        """
         if issuer_key_id not in self._keys:
-            await self.refresh()
+            await self._learn(read)
         return self._keys[issuer_key_id].signer.sign(payload_bytes).signature
+
+    async def _learn(self, read: Read) -> None:
+        keys: dict[UUID, OpenKey] = {row.id: self._reopened(row) for row in await issuer_keys(read)}
+        if keys != self._keys:
+            self._keys = keys
+            self._verified.clear()
 
     def _reopened(self, row: IssuerKey) -> OpenKey:
         known = self._keys.get(row.id)

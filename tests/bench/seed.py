@@ -24,7 +24,7 @@ from keysat.kit.ids import SystemChance
 from keysat.kit.licensekey import fingerprint_hash
 from keysat.licenses.issue import Terms, issue, key_text
 from keysat.licenses.seats import Device, bind, locked
-from keysat.licenses.tables import License
+from keysat.licenses.tables import License, LicenseId
 from keysat.upkeep.opening import Founding, open_shop
 from tests.running import ADMIN_KEY
 
@@ -108,12 +108,9 @@ async def requests(data_dir: Path, count: int) -> list[bytes]:
     async with open_shop(settings_of(data_dir, 1), clock=SystemClock(), chance=SystemChance()) as shop:
         async with shop.read() as read:
             template = await read.session.get_one(License, drawn[0])
-        for license_id in drawn:
-            template.id = license_id
-            body = {
-                "key": await key_text(template, shop.ring),
-                "product_slug": PRODUCT,
-                "fingerprint": FINGERPRINT,
-            }
-            found.append(msgspec.json.encode(body))
+            read.session.expunge(template)
+            for license_id in drawn:
+                template.id = LicenseId(license_id)
+                key = await key_text(read, template, shop.ring)
+                found.append(msgspec.json.encode({"key": key, "product_slug": PRODUCT, "fingerprint": FINGERPRINT}))
     return found

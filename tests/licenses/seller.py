@@ -44,7 +44,8 @@ class Seller:
             return await issue(work, wanted, order_id=None, customer_id=None, source="manual")
 
     async def key(self, license_id: UUID) -> str:
-        return await key_text(await self.license(license_id), self.ring)
+        async with self.store.read() as read:
+            return await key_text(read, await read.get(License, license_id), self.ring)
 
     async def license(self, license_id: UUID) -> License:
         async with self.store.read() as read:

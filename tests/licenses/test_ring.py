@@ -43,7 +43,8 @@ async def test_keys_are_found_by_id_whatever_process_made_them(seller: Seller) -
     other = await Ring.open(seller.store, seller.vault)
     async with seller.store.work(NOON, TESTER) as work:
         new = await rotate(work, seller.vault)
-    signature = await other.sign(new.id, b"payload")
+    async with seller.store.read() as read:
+        signature = await other.sign(read, new.id, b"payload")
     VerifyKey(new.public_key).verify(b"payload", signature)
     assert other.signing.id == new.id
 

@@ -95,7 +95,8 @@ async def signed_by_us(seller: Seller, **fields: Any) -> str:
         "entitlements": (),
     }
     payload = encode(Payload(**{**values, **fields}))
-    return assemble(payload, await seller.ring.sign(license.issuer_key_id, payload))
+    async with seller.store.read() as read:
+        return assemble(payload, await seller.ring.sign(read, license.issuer_key_id, payload))
 
 
 async def test_a_license_that_is_not_there_is_not_found(seller: Seller) -> None:

@@ -119,7 +119,7 @@ async def issue_license(work: WithWork, shop: WithShop, data: JSONBody[Given]) -
         product_id=made.product_id,
         policy_id=made.policy_id,
         order_id=order.id,
-        license_key=await issue.key_text(made, shop.ring),
+        license_key=await issue.key_text(work, made, shop.ring),
         issued_at=made.issued_at,
         expires_at=made.expires_at,
         entitlements=list(made.entitlements),
@@ -162,7 +162,7 @@ async def get_license(read: WithRead, license_id: FromPath[UUID]) -> License:
 async def show_key(read: WithRead, shop: WithShop, license_id: FromPath[UUID]) -> Key:
     """Its key, signed as it stands: for a buyer who lost it. Of any status; validate tells what it counts."""
     row = await read.get(LicenseRow, license_id)
-    return Key(license_id=row.id, license_key=await issue.key_text(row, shop.ring))
+    return Key(license_id=row.id, license_key=await issue.key_text(read, row, shop.ring))
 
 
 @post("/licenses/{license_id:uuid}/revoke", operation_id="revokeLicense", **JUDGES)

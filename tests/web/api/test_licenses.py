@@ -22,7 +22,8 @@ async def license(shop: Shop) -> License:
 
 @pytest.fixture
 async def key(license: License, shop: Shop) -> str:
-    return await key_text(license, shop.ring)
+    async with shop.read() as read:
+        return await key_text(read, license, shop.ring)
 
 
 async def ask(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
