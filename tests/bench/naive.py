@@ -15,7 +15,7 @@ from datetime import datetime
 from uuid import UUID
 
 import uvicorn
-from litestar import Litestar, post
+from litestar import Litestar, get, post
 from litestar.params import JSONBody
 from msgspec import UNSET
 from nacl.signing import VerifyKey
@@ -90,6 +90,9 @@ def app_of(engine: AsyncEngine, key: VerifyKey) -> Litestar:
             max_machines=license.max_machines,
         )
 
+    @get("/healthz")
+    async def healthz() -> None: ...
+
     @asynccontextmanager
     async def opened(_app: Litestar) -> AsyncGenerator[None, None]:
         async with engine.begin() as connection:
@@ -97,7 +100,7 @@ def app_of(engine: AsyncEngine, key: VerifyKey) -> Litestar:
         yield
         await engine.dispose()
 
-    return Litestar([validate], lifespan=[opened], openapi_config=None, logging_config=None)
+    return Litestar([validate, healthz], lifespan=[opened], openapi_config=None, logging_config=None)
 
 
 def main() -> None:

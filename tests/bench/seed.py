@@ -105,12 +105,14 @@ async def requests(data_dir: Path, count: int) -> list[bytes]:
         ids = [UUID(row[0]) for row in database.execute("SELECT id FROM licenses")]
     drawn = random.Random(1).sample(ids, min(count, len(ids)))
     found: list[bytes] = []
-    async with open_shop(settings_of(data_dir, 1), clock=SystemClock(), chance=SystemChance()) as shop:
-        async with shop.read() as read:
-            template = await read.session.get_one(License, drawn[0])
-            read.session.expunge(template)
-            for license_id in drawn:
-                template.id = LicenseId(license_id)
-                key = await key_text(read, template, shop.ring)
-                found.append(msgspec.json.encode({"key": key, "product_slug": PRODUCT, "fingerprint": FINGERPRINT}))
+    async with (
+        open_shop(settings_of(data_dir, 1), clock=SystemClock(), chance=SystemChance()) as shop,
+        shop.read() as read,
+    ):
+        template = await read.session.get_one(License, drawn[0])
+        read.session.expunge(template)
+        for license_id in drawn:
+            template.id = LicenseId(license_id)
+            key = await key_text(read, template, shop.ring)
+            found.append(msgspec.json.encode({"key": key, "product_slug": PRODUCT, "fingerprint": FINGERPRINT}))
     return found
