@@ -153,8 +153,12 @@ class Work(Read):
             }
             for happening, salt in zip(self.happenings, salts, strict=True)
         ]
-        ids = await self.session.scalars(insert(EventRow).returning(EventRow.id, sort_by_parameter_order=True), rows)
-        if who.is_personal:
+        if not who.is_personal:
+            await self.session.execute(insert(EventRow), rows)  # asked for their ids, SQLite takes one row at a time
+        else:
+            ids = await self.session.scalars(
+                insert(EventRow).returning(EventRow.id, sort_by_parameter_order=True), rows
+            )
             origins = [
                 {"event_id": event_id, "salt": salt, "credential": who.credential, "address": who.address}
                 for event_id, salt in zip(ids, salts, strict=True)
