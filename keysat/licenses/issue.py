@@ -32,7 +32,6 @@ class LicenseIssued(Happening, frozen=True, tag="license.issued"):
 
 class LicenseSuspended(Happening, frozen=True, tag="license.suspended"):
     license_id: UUID
-    reason: str
 
 
 class LicenseUnsuspended(Happening, frozen=True, tag="license.unsuspended"):
@@ -41,7 +40,6 @@ class LicenseUnsuspended(Happening, frozen=True, tag="license.unsuspended"):
 
 class LicenseRevoked(Happening, frozen=True, tag="license.revoked"):
     license_id: UUID
-    reason: str
 
 
 class LicenseKeyReplaced(Happening, frozen=True, tag="license.key_replaced"):
@@ -135,11 +133,11 @@ async def key_text(read: Read, license: License, ring: Ring) -> str:
 
 
 async def suspend(work: Work, license_id: UUID, reason: str) -> License:
-    """Until `unsuspend`. Raises NotFound, IllegalStep."""
+    """Until `unsuspend`. The reason, in the operator's words, stays in the row. Raises NotFound, IllegalStep."""
     license = await work.get(License, license_id)
     values = {"suspended_at": work.now, "suspension_reason": reason}
     await work.advance(LICENSE, license, LicenseStep.SUSPEND, **values)
-    work.record(LicenseSuspended(license.id, reason))
+    work.record(LicenseSuspended(license.id))
     return license
 
 
@@ -152,11 +150,11 @@ async def unsuspend(work: Work, license_id: UUID) -> License:
 
 
 async def revoke(work: Work, license_id: UUID, reason: str) -> License:
-    """For ever. Raises NotFound, IllegalStep."""
+    """For ever. The reason, in the operator's words, stays in the row. Raises NotFound, IllegalStep."""
     license = await work.get(License, license_id)
     values = {"revoked_at": work.now, "revocation_reason": reason}
     await work.advance(LICENSE, license, LicenseStep.REVOKE, **values)
-    work.record(LicenseRevoked(license.id, reason))
+    work.record(LicenseRevoked(license.id))
     return license
 
 

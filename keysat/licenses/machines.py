@@ -14,12 +14,9 @@ from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.licensekey import Payload, fingerprint_hash
 from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
 from keysat.licenses.ring import Presented
-from keysat.licenses.seats import Device, active_machine, bind, locked, release
+from keysat.licenses.seats import Cause, Device, active_machine, bind, locked, release
 from keysat.licenses.tables import License, Machine
 from keysat.licenses.verdict import Reason, Signer, verdict
-
-CLIENT_REQUESTED = "client_requested"
-FORCED = "admin_forced"
 
 
 class ActivateRequest(msgspec.Struct, frozen=True):
@@ -120,15 +117,15 @@ async def deactivate(
     async with store.work(now, actor) as work:
         await locked(work, payload.license_id)
         machine = await active_machine(work, payload.license_id, hashed.hex())
-        done = machine is not None and await release(work, machine, request.reason or CLIENT_REQUESTED)
+        done = machine is not None and await release(work, machine, Cause.CLIENT_REQUESTED, request.reason)
     return Deactivation(True, None) if done else Deactivation(False, Reason.NOT_FOUND)
 
 
-async def force_release(work: Work, machine_id: UUID, reason: str = FORCED) -> Machine:
+async def force_release(work: Work, machine_id: UUID) -> Machine:
     """The operator takes a seat back, for another machine to take. Raises NotFound when it has none any more."""
     machine = await work.get(Machine, machine_id)
     await locked(work, machine.license_id)
-    if not await release(work, machine, reason):
+    if not await release(work, machine, Cause.ADMIN_FORCED):
         raise NotFound(f"Machine {machine_id} has no seat any more.")
     return machine
 

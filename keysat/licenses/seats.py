@@ -7,6 +7,7 @@ guard of one UPDATE all the same, and the unique index refuses a machine that is
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import cast
 from uuid import UUID
 
@@ -22,6 +23,15 @@ TEXT_MAX = 255
 SEEN_JOB = Actor("job:last-seen")
 
 
+class Cause(StrEnum):
+    """Why a seat was given back."""
+
+    CLIENT_REQUESTED = "client_requested"
+    ADMIN_FORCED = "admin_forced"
+    IDLE = "idle"
+    TIER_CHANGED = "tier_changed"
+
+
 class MachineActivated(Happening, frozen=True, tag="machine.activated"):
     license_id: UUID
     machine_id: UUID
@@ -32,7 +42,7 @@ class MachineDeactivated(Happening, frozen=True, tag="machine.deactivated"):
     license_id: UUID
     machine_id: UUID
     fingerprint_hash: str
-    reason: str
+    reason: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ async def bind(work: Work, license: License, device: Device) -> Machine | None:
         idle = await _longest_idle(work, license)
         if idle is None:
             return None
-        await release(work, idle, "idle")
+        await release(work, idle, Cause.IDLE)
         if not await _take(work, license.id):  # the cap was lowered below what is taken
             return None
     machine = Machine(
@@ -91,13 +101,15 @@ async def bind(work: Work, license: License, device: Device) -> Machine | None:
     return machine
 
 
-async def release(work: Work, machine: Machine, reason: str) -> bool:
-    """Give the seat back; False when it was given back already. The license is `locked` by the caller."""
-    reason = _tidy(reason) or "unknown"
+async def release(work: Work, machine: Machine, cause: Cause, words: str | None = None) -> bool:
+    """Give the seat back; False when it was given back already. The license is `locked` by the caller.
+
+    `words` are what the app says of it: kept in the row alone, since they may name a person.
+    """
     done = await work.session.execute(
         update(Machine)
         .where(Machine.id == machine.id, Machine.deactivated_at.is_(None))
-        .values(deactivated_at=work.now, deactivation_reason=reason)
+        .values(deactivated_at=work.now, deactivation_reason=_tidy(words) or cause)
         .returning(Machine.id)
         .execution_options(synchronize_session=False)
     )
@@ -109,11 +121,11 @@ async def release(work: Work, machine: Machine, reason: str) -> bool:
         .values(seats_taken=License.seats_taken - 1)
         .execution_options(synchronize_session=False)
     )
-    work.record(MachineDeactivated(machine.license_id, machine.id, machine.fingerprint_hash, reason))
+    work.record(MachineDeactivated(machine.license_id, machine.id, machine.fingerprint_hash, cause))
     return True
 
 
-async def shrink(work: Work, license_id: UUID, reason: str) -> int:
+async def shrink(work: Work, license_id: UUID, cause: Cause) -> int:
     """After the cap was lowered: the machines seen last stay, the others are released. Returns how many."""
     license = await locked(work, license_id)
     if license is None or license.max_machines == 0:
@@ -127,7 +139,7 @@ async def shrink(work: Work, license_id: UUID, reason: str) -> int:
         )
     ).all()
     for machine in sorted(surplus, key=lambda machine: machine.id):
-        await release(work, machine, reason)
+        await release(work, machine, cause)
     return len(surplus)
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from keysat.licenses.seats import shrink, touch_seen
+from keysat.licenses.seats import Cause, shrink, touch_seen
 from keysat.licenses.tables import License
 from tests.conftest import NOON, TESTER
 from tests.licenses.seller import Seller
@@ -18,8 +18,8 @@ async def test_a_lower_cap_keeps_the_machines_seen_last(seller: Seller) -> None:
         await seller.activate(key, name, NOON + hour * HOUR)
     async with seller.store.work(NOON + 9 * HOUR, TESTER) as work:
         (await work.get(License, license.id)).max_machines = 2
-        assert await shrink(work, license.id, "tier_changed") == 2
-        assert await shrink(work, license.id, "tier_changed") == 0
+        assert await shrink(work, license.id, Cause.TIER_CHANGED) == 2
+        assert await shrink(work, license.id, Cause.TIER_CHANGED) == 0
     assert [machine.activated_at for machine in await seller.machines(license.id)] == [NOON + 2 * HOUR, NOON + 3 * HOUR]
     assert [body["reason"] for _, body in await seller.events("machine.deactivated")] == ["tier_changed"] * 2
     assert await seller.broken() == []
@@ -29,7 +29,7 @@ async def test_a_license_without_a_cap_does_not_shrink(seller: Seller) -> None:
     license = await seller.sell(max_machines=0)
     await seller.activate(await seller.key(license.id), "f1")
     async with seller.store.work(NOON, TESTER) as work:
-        assert await shrink(work, license.id, "tier_changed") == 0
+        assert await shrink(work, license.id, Cause.TIER_CHANGED) == 0
 
 
 async def test_coarse_times_move_forward_and_only_when_six_hours_old(seller: Seller) -> None:
