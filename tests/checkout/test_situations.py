@@ -1,14 +1,20 @@
 """Every situation of `payment-rails.md` 2.2, played on BTCPay's specification-checked fake: one test a row."""
 
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 
+from keysat.checkout.collect import collect
 from keysat.checkout.operate import accept, refuse
 from keysat.checkout.tables import Order, OrderStatus
+from keysat.infra.http import HttpClient
 from keysat.kit.errors import Conflict
 from keysat.payments.provider import Rail
-from tests.checkout.counter import Counter
+from keysat.payments.tills import Tills
+from tests.checkout.counter import LOOKER, Counter
 from tests.conftest import TESTER
 
 S = OrderStatus
@@ -330,3 +336,29 @@ async def test_play_money_never_buys_a_live_license(counter: Counter) -> None:
     assert await status_of(counter, order) == S.REVIEW
     assert await counter.attention() == ["order_other_network"]
     assert await counter.licenses() == 0
+
+
+class NewWords(httpx.AsyncBaseTransport):
+    """A later BTCPay, which has another word for an invoice that is paid."""
+
+    def __init__(self, real: httpx.AsyncBaseTransport) -> None:
+        self._real = real
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._real.handle_async_request(request)
+        body = (await answer.aread()).replace(b'"Settled"', b'"Ascended"')
+        return httpx.Response(answer.status_code, content=body, headers={"content-type": "application/json"})
+
+
+async def test_a_word_nobody_knows_changes_nothing_and_calls_a_person(counter: Counter) -> None:  # D-27
+    order = await counter.buy()
+    counter.deaf = True
+    await counter.fake.pay(await counter.invoice_of(order))
+    async with aclosing(HttpClient(transport=NewWords(counter.fake.transport))) as http:
+        tills = Tills(counter.store, counter.vault, http)
+        for _ in range(2):
+            await collect(replace(counter.desk, tills=tills), order.id, counter.now, LOOKER)
+    assert await status_of(counter, order) == S.AWAITING
+    assert await counter.attention() == ["unknown_status"]
+    await counter.travel(minutes=2)
+    assert await status_of(counter, order) == S.FULFILLED

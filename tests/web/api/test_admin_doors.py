@@ -35,12 +35,6 @@ async def test_no_door_of_the_operator_opens_without_the_admin_key(client: httpx
         assert (await client.get("/v1/admin/products", headers=headers)).status_code in (401, 403)
 
 
-async def test_no_door_says_anything_of_a_license_of_the_shop_itself(client: httpx.AsyncClient) -> None:  # D-13
-    client.headers.update(ADMIN)
-    for method, path in (("GET", ""), ("POST", ""), ("POST", "/refresh")):
-        assert (await client.request(method, f"/v1/admin/self-license{path}", json={})).status_code == 404
-
-
 @pytest.mark.parametrize("expires_at", ["soon", "2026-13-01", "2030-01-01T00:00:00Z", 7])
 async def test_an_end_that_nobody_checks_is_not_taken(client: httpx.AsyncClient, expires_at: object) -> None:  # W-36
     client.headers.update(ADMIN)
