@@ -65,6 +65,12 @@ KEYSAT_NAMES = frozenset(ALIASES) | {
     "KEYSAT_LOG_FORMAT",
 }
 
+# Taken, so that an existing installation starts; what to know instead.
+EFFECTLESS = {
+    "KEYSAT_SANDBOX_MODE": "Whether a shop is a sandbox is decided once, by `keysat init` or `keysat demo`.",
+    "KEYSAT_LICENSE": "Every shop has all that there is.",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BtcPay:
@@ -144,6 +150,7 @@ def load(
     if public_url is None:
         reader.warn(f"KEYSAT_PUBLIC_URL is not set: buyers and webhooks are sent to {local_url}.")
     smtp, mail_from = _mail(reader)
+    _warn_of_what_does_nothing(reader)
     return Settings(
         data_dir=directory,
         database_url=database,
@@ -241,6 +248,14 @@ def _mail(reader: _Reader) -> tuple[Smtp | None, Address | None]:
     if not reader.text("KEYSAT_SMTP_URL") and mail_from:
         reader.warn("KEYSAT_MAIL_FROM is set, but no mail is sent without KEYSAT_SMTP_URL.")
     return smtp, mail_from
+
+
+def _warn_of_what_does_nothing(reader: _Reader) -> None:
+    for name, instead in EFFECTLESS.items():
+        if reader.text(name):
+            reader.warn(f"{name} has no effect yet. {instead}")
+    if reader.text("BTCPAY_WEBHOOK_SECRET") and not reader.text("BTCPAY_STORE_ID"):
+        reader.warn("BTCPAY_WEBHOOK_SECRET does nothing without BTCPAY_URL, BTCPAY_API_KEY and BTCPAY_STORE_ID.")
 
 
 def _btcpay(reader: _Reader) -> BtcPay | None:

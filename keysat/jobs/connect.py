@@ -31,6 +31,8 @@ async def connect_from_settings(shop: Shop, now: datetime) -> None:
     public_url = shop.settings.btcpay_public_url or shop.settings.btcpay_browser_url
     if public_url is not None:
         fields["public_url"] = public_url
+    if shop.settings.btcpay_webhook_secret is not None:
+        fields["webhook_secret"] = shop.settings.btcpay_webhook_secret.reveal()
     try:
         await connect(
             shop.store, shop.vault, shop.http, shop.mode, now, CONNECTOR, PROVIDER, fields, shop.settings.public_url

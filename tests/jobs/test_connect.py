@@ -31,6 +31,15 @@ async def test_the_store_in_the_settings_is_connected_once(unconnected: Shop, co
     assert len(unconnected.tills.all()) == 1
 
 
+async def test_the_webhook_secret_in_the_settings_is_the_one_that_signs(unconnected: Shop, counter: Counter):
+    secret = Secret("known outside")
+    await connect_from_settings(
+        replace(unconnected, settings=replace(unconnected.settings, btcpay_webhook_secret=secret)), counter.now
+    )
+    [till] = unconnected.tills.all()
+    assert till.connection.secrets["webhook_secret"] == secret.reveal()
+
+
 async def test_a_btcpay_that_is_down_is_tried_again(unconnected: Shop, counter: Counter):
     counter.fake.fail_next(Accident.LOST_BEFORE)
     await connect_from_settings(unconnected, counter.now)
