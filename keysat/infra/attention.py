@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, case, select, tuple_, update
+from sqlalchemy import ColumnElement, case, delete, select, tuple_, update
 
 from keysat.infra.events import Happening
 from keysat.infra.tables import AttentionRow
@@ -63,6 +63,13 @@ async def settle(work: Work, attention_id: int) -> AttentionView:
 async def settle_about(work: Work, subject: object) -> None:
     """What was decided about the subject answers every open call about it."""
     await _settle(work, AttentionRow.subject == str(subject))
+
+
+async def clear(work: Work, subject: object, *kinds: str) -> None:
+    """These conditions ended by themselves: they leave the list, and are called anew when they come back."""
+    await work.session.execute(
+        delete(AttentionRow).where(AttentionRow.subject == str(subject), AttentionRow.kind.in_(kinds))
+    )
 
 
 async def _settle(work: Work, which: ColumnElement[bool]) -> bool:

@@ -122,7 +122,7 @@ class EventSeal(Base):
 
 
 class AttentionRow(Base):
-    """Something only a person can decide. One row for each kind and subject: what was settled does not come again."""
+    """Something only a person can decide. One row for each kind and subject; `Work.attend` says what comes again."""
 
     __tablename__ = "attention"
 

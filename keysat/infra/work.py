@@ -87,14 +87,21 @@ class Work(Read):
         """Tell the job of this name, once the transaction is committed, that there is something to do."""
         self.topics.add(topic)
 
-    async def attend(self, kind: str, subject: object, reason: str) -> bool:
-        """Put something on the "needs attention" list. False: it was there before, and stays as it is."""
-        called = await self.session.execute(
-            self.insert(AttentionRow)
-            .values(kind=kind, subject=str(subject), reason=reason, called_at=self.now)
-            .on_conflict_do_nothing(index_elements=["kind", "subject"])
-            .returning(AttentionRow.id)
-        )
+    async def attend(self, kind: str, subject: object, reason: str, *, again: bool = False) -> bool:
+        """Put something on the "needs attention" list. False: it was there before, and stays as it is.
+
+        `again` is for conditions that can come back: what was settled is called anew. A fact is called once.
+        """
+        new = {"kind": kind, "subject": str(subject), "reason": reason, "called_at": self.now, "settled_at": None}
+        added = self.insert(AttentionRow).values(new)
+        key = ["kind", "subject"]
+        if again:
+            added = added.on_conflict_do_update(
+                index_elements=key, set_=new, where=AttentionRow.settled_at.is_not(None)
+            )
+        else:
+            added = added.on_conflict_do_nothing(index_elements=key)
+        called = await self.session.execute(added.returning(AttentionRow.id))
         return called.first() is not None
 
     async def advance(

@@ -2,11 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete
-
+from keysat.infra.attention import clear
 from keysat.infra.events import Actor
 from keysat.infra.log import get
-from keysat.infra.tables import AttentionRow
 from keysat.kit.errors import KeysatError
 from keysat.payments.connections import connect, has_connection
 from keysat.upkeep.opening import refresh_tills
@@ -40,9 +38,9 @@ async def connect_from_settings(shop: Shop, now: datetime) -> None:
     except KeysatError as error:
         log.warning("btcpay.not_connected", reason=error.message)
         async with shop.store.work(now, CONNECTOR) as work:
-            await work.attend(NOT_CONNECTED, wanted.store_id, error.message)
+            await work.attend(NOT_CONNECTED, PROVIDER, error.message, again=True)
         return
     async with shop.store.work(now, CONNECTOR) as work:
-        await work.session.execute(delete(AttentionRow).where(AttentionRow.kind == NOT_CONNECTED))
+        await clear(work, PROVIDER, NOT_CONNECTED)
     await refresh_tills(shop)
     log.info("btcpay.connected", url=wanted.url)

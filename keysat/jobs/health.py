@@ -3,12 +3,12 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
+from keysat.infra.attention import clear
 from keysat.infra.events import Actor
 from keysat.infra.log import get
-from keysat.infra.tables import AttentionRow
-from keysat.payments.connections import register_webhook
+from keysat.payments.connections import WEBHOOK_MISSING, register_webhook
 from keysat.payments.provider import Health, ProviderError, Unauthorized
 from keysat.payments.tables import ConnectionRow
 from keysat.payments.tills import OpenTill
@@ -16,12 +16,7 @@ from keysat.upkeep.opening import refresh_tills
 from keysat.upkeep.shop import Shop
 
 CHECKER = Actor("job:health")
-UNAUTHORIZED, MISSING, EXCESS, WEBHOOK = (
-    "provider_unauthorized",
-    "permissions_missing",
-    "permissions_excess",
-    "webhook_missing",
-)
+UNAUTHORIZED, MISSING, EXCESS = "provider_unauthorized", "permissions_missing", "permissions_excess"
 
 log = get(__name__)
 
@@ -36,20 +31,17 @@ async def check(shop: Shop, till: OpenTill, now: datetime) -> Health:
     """Look, keep what was found, call attention to what only the operator can change. Registers a lost webhook."""
     health = await _look(till)
     said = _wrong(health, till)
-    gone = {UNAUTHORIZED, MISSING, EXCESS, WEBHOOK} - said.keys() if health.reachable else set[str]()
+    gone = {UNAUTHORIZED, MISSING, EXCESS, WEBHOOK_MISSING} - said.keys() if health.reachable else set[str]()
     async with shop.store.work(now, CHECKER) as work:
         await work.session.execute(
             update(ConnectionRow)
             .where(ConnectionRow.id == till.id)
             .values(health=msgspec.to_builtins(health), checked_at=now)
         )
-        # What has mended itself leaves the list altogether, so that it is called again when it comes back.
-        await work.session.execute(
-            delete(AttentionRow).where(AttentionRow.subject == str(till.id), AttentionRow.kind.in_(gone))
-        )
-        for kind in said.keys() - {WEBHOOK}:
+        await clear(work, till.id, *gone)
+        for kind in said.keys() - {WEBHOOK_MISSING}:
             await work.attend(kind, till.id, said[kind])
-    if WEBHOOK in said:
+    if WEBHOOK_MISSING in said:
         log.warning("webhook.missing", connection=str(till.id))
         await register_webhook(shop.store, shop.vault, now, CHECKER, till.id, till.till, shop.settings.public_url)
         await refresh_tills(shop)
@@ -77,5 +69,5 @@ def _wrong(health: Health, till: OpenTill) -> dict[str, str]:
     if health.excess:
         said[EXCESS] = f"The {provider} API key may do more than it needs: {', '.join(sorted(health.excess))}."
     if health.webhook_ok is False:
-        said[WEBHOOK] = f"{provider} does not tell this shop about payments."
+        said[WEBHOOK_MISSING] = f"{provider} does not tell this shop about payments."
     return said

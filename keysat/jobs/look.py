@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from keysat.checkout.collect import collect
 from keysat.checkout.schedule import after_failure
 from keysat.checkout.tables import Order, OrderId
+from keysat.infra.attention import clear
 from keysat.infra.events import Actor
 from keysat.infra.leases import give_back, take
 from keysat.infra.log import get
@@ -19,6 +20,7 @@ TAKEN_AT_ONCE = 20
 ERRANDS_AT_ONCE = 8
 LEASE_SECONDS = 180  # longer than any errand: a few requests of 35 s at most
 LOOKER = Actor("job:look")
+LOOK_FAILED = "look_failed"
 
 _first_due = select(func.min(Order.next_look_at)).where(Order.next_look_at.is_not(None))
 
@@ -55,6 +57,8 @@ async def _look_at(shop: Shop, order: Order, holder: str, now: datetime, free: a
             return
         async with shop.store.work(now, LOOKER) as work:
             await give_back(work, Order, order.id, holder)
+            if order.look_failures:
+                await clear(work, order.id, LOOK_FAILED)
 
 
 async def _put_off(shop: Shop, order: Order, holder: str, now: datetime, error: Exception) -> None:
@@ -66,6 +70,7 @@ async def _put_off(shop: Shop, order: Order, holder: str, now: datetime, error: 
         async with shop.store.work(now, LOOKER) as work:
             await give_back(work, Order, order.id, holder, next_look_at=again_at, look_failures=failures)
             if not isinstance(error, Unavailable):  # a busy database mends itself
-                await work.attend("look_failed", order.id, f"The look at it broke off: {type(error).__name__}.")
+                words = f"The look at it broke off: {type(error).__name__}."
+                await work.attend(LOOK_FAILED, order.id, words, again=True)
     except Unavailable as busy:
         log.warning("look.not_put_off", busy, order=str(order.id))

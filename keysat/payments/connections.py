@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import select
 
+from keysat.infra.attention import clear
 from keysat.infra.events import Actor, Happening
 from keysat.infra.house import Mode
 from keysat.infra.http import HttpClient
@@ -18,6 +19,8 @@ from keysat.payments.provider import Connection, Forbidden, Network, ProviderErr
 from keysat.payments.registry import provider
 from keysat.payments.tables import CONNECTION, ConnectionId, ConnectionRow, ConnectionStatus, ConnectionStep
 from keysat.payments.tills import SECRETS
+
+WEBHOOK_MISSING = "webhook_missing"  # the kind of attention
 
 
 class ProviderConnected(Happening, frozen=True, tag="provider.connected"):
@@ -89,12 +92,14 @@ async def register_webhook(
         connection = await till.ensure_webhook(url)
     except ProviderError as error:
         async with store.work(now, actor) as work:
-            await work.attend("webhook_missing", connection_id, f"No webhook could be registered: {error}")
+            words = f"No webhook could be registered: {error}"
+            await work.attend(WEBHOOK_MISSING, connection_id, words, again=True)
         return
     async with store.work(now, actor) as work:
         row = await work.get(ConnectionRow, connection_id)
         row.webhook_id = connection.webhook_id
         row.secrets_sealed = vault.seal(msgspec.json.encode(dict(connection.secrets)), SECRETS)
+        await clear(work, connection_id, WEBHOOK_MISSING)
 
 
 async def disconnect(work: Work, connection_id: ConnectionId) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from keysat.infra.attention import attention, settle, settle_about
+from keysat.infra.attention import attention, clear, settle, settle_about
 from keysat.infra.store import Store
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.paging import encode_cursor
@@ -46,6 +46,31 @@ async def test_what_is_settled_is_told_once_and_stays_settled(store: Store):
     assert await events(store) == ["attention.settled"]
     await call(store, "a")
     assert await listed(store) == []
+
+
+async def test_a_condition_that_comes_back_is_called_anew_once_it_was_settled(store: Store):
+    async def refused(hour: int) -> bool:
+        async with store.work(NOON.replace(hour=hour), TESTER) as work:
+            return await work.attend("provider_refuses", "a", f"since {hour}", again=True)
+
+    assert await refused(12)
+    assert not await refused(13)
+    async with store.work(NOON.replace(hour=14), TESTER) as work:
+        await settle_about(work, "a")
+    assert await refused(15)
+    async with store.read() as read:
+        [found] = (await attention(read)).items
+    assert (found.reason, found.called_at.hour, found.settled_at) == ("since 15", 15, None)
+
+
+async def test_what_ended_by_itself_leaves_the_list_and_can_come_back(store: Store):
+    await call(store, "a", "b")
+    async with store.work(NOON, TESTER) as work:
+        await clear(work, "a", "order_review", "another")
+        await clear(work, "b", "another")
+    assert await listed(store, include_settled=True) == ["b"]
+    await call(store, "a")
+    assert await listed(store) == ["a", "b"]
 
 
 @pytest.mark.parametrize("number", [7, -1, 2**63, 2**80])

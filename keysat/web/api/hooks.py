@@ -84,6 +84,7 @@ async def _alarm(visit: Visit, till: OpenTill, recent: Recent) -> None:
                 till.id,
                 f"Webhooks from {till.connection.provider} come with a wrong signature. Connect it again to renew the "
                 "secret. Payments are still found, a little later, by asking.",
+                again=True,
             )
 
 
