@@ -177,16 +177,15 @@ def _is_free(port: int) -> bool:
 
 async def _connect(shop: Shop, known: OpenTill | None, url: str, api_key: str) -> None:
     """Make the connection, or tell it where the wallet and the shop are this time."""
-    now, public_url = shop.now(), shop.settings.public_url
+    now = shop.now()
     if known is None:
-        fields = {"url": url, "api_key": api_key}
-        await connect(shop.store, shop.vault, shop.http, shop.mode, now, DEMO, PROVIDER, fields, public_url)
+        await connect(shop.office, PROVIDER, {"url": url, "api_key": api_key}, now, DEMO)
     else:
         async with shop.store.work(now, DEMO) as work:
             await work.session.execute(update(ConnectionRow).where(ConnectionRow.id == known.id).values(base_url=url))
         await shop.tills.refresh()
         till = await shop.tills.get(known.id)
-        await register_webhook(shop.store, shop.vault, now, DEMO, till.id, till.till, public_url)
+        await register_webhook(shop.office, till.id, till.till, now, DEMO)
     await refresh_tills(shop)
 
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import delete, select
 
 from keysat.catalog import checks
-from keysat.catalog.rows import flushed
 from keysat.catalog.tables import Feature, FeatureId, Policy, Product
-from keysat.infra.work import Work
+from keysat.infra.work import Work, flushed
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.kit.licensekey import check_entitlements
 

@@ -7,10 +7,10 @@ from sqlalchemy import delete
 
 from keysat.catalog import checks, read
 from keysat.catalog.events import OfferCreated, OfferDeleted, OfferUpdated
-from keysat.catalog.rows import flushed, locked_policy
+from keysat.catalog.rows import locked_policy
 from keysat.catalog.tables import Offer, OfferId, Policy
 from keysat.catalog.views import OfferView
-from keysat.infra.work import Work
+from keysat.infra.work import Work, flushed
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.periods import Period
 

@@ -13,10 +13,10 @@ from sqlalchemy import delete, func, select
 from keysat.catalog import checks, read
 from keysat.catalog.events import PolicyArchived, PolicyCreated, PolicyDeleted, PolicyUnarchived, PolicyUpdated
 from keysat.catalog.policy_values import PolicyValues, lifted
-from keysat.catalog.rows import flushed, locked_policy, locked_product
+from keysat.catalog.rows import locked_policy, locked_product
 from keysat.catalog.tables import Offer, Policy, PolicyId, Product
 from keysat.catalog.views import PolicyView
-from keysat.infra.work import Work
+from keysat.infra.work import Work, flushed
 from keysat.kit.errors import BadRequest
 
 POLICIES_MAX = 100

@@ -10,10 +10,10 @@ from sqlalchemy.orm import selectinload
 from keysat.catalog import checks, read
 from keysat.catalog.events import OfferUpdated, PolicyUpdated, ProductCreated, ProductDeleted, ProductUpdated
 from keysat.catalog.features import FeatureInput, check_catalog, write_features
-from keysat.catalog.rows import flushed, locked_product
+from keysat.catalog.rows import locked_product
 from keysat.catalog.tables import Feature, Offer, Policy, Product, ProductId
 from keysat.catalog.views import ProductView
-from keysat.infra.work import Work
+from keysat.infra.work import Work, flushed
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.money import Money

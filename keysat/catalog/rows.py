@@ -1,16 +1,13 @@
 """Rows as the verbs need them: with the product locked, so that what is checked still holds when it is written."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
 from keysat.catalog.tables import Policy, Product
 from keysat.infra.work import Work
-from keysat.kit.errors import Conflict, NotFound
+from keysat.kit.errors import NotFound
 
 
 async def locked_product(work: Work, product: UUID | str) -> Product:
@@ -43,13 +40,3 @@ async def locked_policy(work: Work, policy_id: UUID) -> tuple[Product, Policy]:
     if row is None:
         raise NotFound(f"There is no policy {policy_id}.")
     return product, row
-
-
-@asynccontextmanager
-async def flushed(work: Work, conflict: str) -> AsyncGenerator[None, None]:
-    """Writes what the block did. A row that exists already, or is still referred to, raises Conflict with this text."""
-    try:
-        yield
-        await work.session.flush()
-    except IntegrityError as error:
-        raise Conflict(conflict) from error

@@ -11,13 +11,13 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
 
 from keysat.catalog import policies, products
-from keysat.catalog.rows import flushed, locked_policy, locked_product
+from keysat.catalog.rows import locked_policy, locked_product
 from keysat.catalog.tables import Offer, Policy
 from keysat.checkout.tables import Order, OrderId, OrderStatus
 from keysat.infra.attention import settle_about
 from keysat.infra.house import Mode, mode_of
 from keysat.infra.tables import Base
-from keysat.infra.work import Work
+from keysat.infra.work import Work, flushed
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.licenses.tables import License
 from keysat.payments.tables import Attempt, NudgeRow

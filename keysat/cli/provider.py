@@ -34,9 +34,7 @@ def connect(
     fields = {field: value for field, value in given.items() if value}
 
     async def act(shop: Shop) -> UUID:
-        return await connections.connect(
-            *(shop.store, shop.vault, shop.http, shop.mode, shop.now(), CLI, name, fields), shop.settings.public_url
-        )
+        return await connections.connect(shop.office, name, fields, shop.now(), CLI)
 
     click.echo(f"Connected: {inside(data_dir, act)}. A running daemon takes it up within half a minute.")
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 from sqlalchemy.orm.attributes import set_committed_value
@@ -171,3 +172,13 @@ class Work(Read):
                 for event_id, salt in zip(ids, salts, strict=True)
             ]
             await self.session.execute(insert(EventOrigin), origins)
+
+
+@asynccontextmanager
+async def flushed(work: Work, conflict: str) -> AsyncGenerator[None, None]:
+    """Writes what the block did. A row that exists already, or is still referred to, raises Conflict with this text."""
+    try:
+        yield
+        await work.session.flush()
+    except IntegrityError as error:
+        raise Conflict(conflict) from error

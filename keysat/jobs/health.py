@@ -43,7 +43,7 @@ async def check(shop: Shop, till: OpenTill, now: datetime) -> Health:
             await work.attend(kind, till.id, said[kind])
     if WEBHOOK_MISSING in said:
         log.warning("webhook.missing", connection=str(till.id))
-        await register_webhook(shop.store, shop.vault, now, CHECKER, till.id, till.till, shop.settings.public_url)
+        await register_webhook(shop.office, till.id, till.till, now, CHECKER)
         await refresh_tills(shop)
     return health
 

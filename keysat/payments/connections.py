@@ -1,6 +1,7 @@
 """Connecting and disconnecting a provider: an errand, since the account is checked over the network first."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -12,8 +13,8 @@ from keysat.infra.house import Mode
 from keysat.infra.http import HttpClient
 from keysat.infra.store import Store
 from keysat.infra.vault import Vault
-from keysat.infra.work import Read, Work
-from keysat.kit.errors import BadRequest, Conflict, KeysatError, UpstreamError
+from keysat.infra.work import Read, Work, flushed
+from keysat.kit.errors import BadRequest, KeysatError, UpstreamError
 from keysat.kit.ids import random_uuid
 from keysat.payments.provider import Connection, Forbidden, Network, ProviderError, Rejected, Till, Unauthorized
 from keysat.payments.registry import provider
@@ -41,64 +42,64 @@ def fits(network: Network, mode: Mode) -> bool:
     return (network == Network.MAINNET) == (mode == Mode.LIVE)
 
 
-async def connect(
-    store: Store,
-    vault: Vault,
-    http: HttpClient,
-    mode: Mode,
-    now: datetime,
-    actor: Actor,
-    name: str,
-    fields: Mapping[str, str],
-    public_url: str,
-) -> ConnectionId:
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What connecting needs besides a moment and an actor."""
+
+    store: Store
+    vault: Vault
+    http: HttpClient
+    mode: Mode
+    public_url: str
+
+
+async def connect(office: Office, name: str, fields: Mapping[str, str], now: datetime, actor: Actor) -> ConnectionId:
     """Check the account, keep the connection, register our webhook.
 
     `fields` as the provider wants them (`url`, `api_key`, `store`, `public_url`). Raises BadRequest with what to mend,
     Conflict when the account is connected already, UpstreamError when the provider cannot be reached.
     """
     maker = provider(name)
-    connection_id = ConnectionId(random_uuid(store.chance))
+    connection_id = ConnectionId(random_uuid(office.store.chance))
     try:
-        connection = await maker.connect_with(fields, str(connection_id), http)
+        connection = await maker.connect_with(fields, str(connection_id), office.http)
     except ProviderError as error:
         raise _told(error, name) from error
-    if not fits(connection.network, mode):
+    if not fits(connection.network, office.mode):
         raise BadRequest(
-            f"This is a {mode} shop, but the account's money is on {connection.network}. "
+            f"This is a {office.mode} shop, but the account's money is on {connection.network}. "
             + (
                 "Connect an account with a mainnet wallet."
-                if mode == Mode.LIVE
+                if office.mode == Mode.LIVE
                 else "A sandbox shop takes play money only."
             )
         )
-    async with store.work(now, actor) as work:
-        if await _active(work, name, connection.account_id):
-            raise Conflict(f"This {name} account is connected already. Disconnect it first to connect it anew.")
-        work.session.add(_row(work, vault, connection_id, connection))
+    async with office.store.work(now, actor) as work:
+        async with flushed(work, f"This {name} account is connected already. Disconnect it first to connect it anew."):
+            work.session.add(_row(work, office.vault, connection_id, connection))
         work.record(ProviderConnected(connection_id, name, connection.network))
-    await register_webhook(store, vault, now, actor, connection_id, maker.open(connection, http), public_url)
+    await register_webhook(office, connection_id, maker.open(connection, office.http), now, actor)
     return connection_id
 
 
 async def register_webhook(
-    store: Store, vault: Vault, now: datetime, actor: Actor, connection_id: ConnectionId, till: Till, public_url: str
+    office: Office, connection_id: ConnectionId, till: Till, now: datetime, actor: Actor
 ) -> None:
     """Register or mend our webhook. A provider that refuses costs only speed: the reconciler sees every payment."""
-    async with store.read() as read:
+    async with office.store.read() as read:
         row = await read.get(ConnectionRow, connection_id)
-        url = f"{public_url}/v1/{row.provider}/webhook/{connection_id}"
+        url = f"{office.public_url}/v1/{row.provider}/webhook/{connection_id}"
     try:
         connection = await till.ensure_webhook(url)
     except ProviderError as error:
-        async with store.work(now, actor) as work:
+        async with office.store.work(now, actor) as work:
             words = f"No webhook could be registered: {error}"
             await work.attend(WEBHOOK_MISSING, connection_id, words, again=True)
         return
-    async with store.work(now, actor) as work:
+    async with office.store.work(now, actor) as work:
         row = await work.get(ConnectionRow, connection_id)
         row.webhook_id = connection.webhook_id
-        row.secrets_sealed = vault.seal(msgspec.json.encode(dict(connection.secrets)), SECRETS)
+        row.secrets_sealed = office.vault.seal(msgspec.json.encode(dict(connection.secrets)), SECRETS)
         await clear(work, connection_id, WEBHOOK_MISSING)
 
 
@@ -107,17 +108,6 @@ async def disconnect(work: Work, connection_id: ConnectionId) -> None:
     row = await work.get(ConnectionRow, connection_id)
     await work.advance(CONNECTION, row, ConnectionStep.DISCONNECT, disconnected_at=work.now)
     work.record(ProviderDisconnected(connection_id, row.provider))
-
-
-async def _active(read: Read, name: str, account_id: str) -> bool:
-    found = await read.session.scalar(
-        select(ConnectionRow.id).where(
-            ConnectionRow.provider == name,
-            ConnectionRow.account_id == account_id,
-            ConnectionRow.status == ConnectionStatus.ACTIVE,
-        )
-    )
-    return found is not None
 
 
 async def has_connection(read: Read, name: str) -> bool:

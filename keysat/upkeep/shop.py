@@ -18,6 +18,7 @@ from keysat.infra.work import Read, Work
 from keysat.kit.clock import Clock
 from keysat.kit.ids import Chance
 from keysat.licenses.ring import Ring
+from keysat.payments.connections import Office
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.tills import Tills
 
@@ -40,6 +41,10 @@ class Shop:
     @property
     def desk(self) -> Desk:
         return Desk(self.store, self.tills, self.board, self.mode, self.settings.public_url)
+
+    @property
+    def office(self) -> Office:
+        return Office(self.store, self.vault, self.http, self.mode, self.settings.public_url)
 
     def now(self) -> datetime:
         return self.clock.now()

@@ -24,7 +24,7 @@ from keysat.kit.ids import SeededChance
 from keysat.licenses.issuers import create_first
 from keysat.licenses.ring import Ring
 from keysat.licenses.tables import License
-from keysat.payments.connections import connect
+from keysat.payments.connections import Office, connect
 from keysat.payments.nudges import keep
 from keysat.payments.provider import Rail
 from keysat.payments.rates.board import RateBoard
@@ -50,6 +50,7 @@ class Counter:
         self.tills = Tills(store, self.vault, self.http)
         self.board = RateBoard(self.http, self.clock, SeededChance(3), sources=())
         self.desk = Desk(store, self.tills, self.board, Mode.LIVE, PUBLIC_URL)
+        self.office = Office(store, self.vault, self.http, Mode.LIVE, PUBLIC_URL)
         self.deaf = False  # our door is closed: webhooks are answered 503
 
     async def open(self) -> None:
@@ -57,9 +58,7 @@ class Counter:
             await create_first(work, self.vault)
             await set_pin(work, "USD", Decimal(50_000))
         self.ring = await Ring.open(self.store, self.vault)
-        await connect(
-            self.store, self.vault, self.http, Mode.LIVE, self.now, TESTER, "btcpay", self.fake.fields, PUBLIC_URL
-        )
+        await connect(self.office, "btcpay", self.fake.fields, self.now, TESTER)
         await self.tills.refresh()
         await a_product(self.store, "app", price_currency="USD", price_value=2500)
         await a_tier(self.store, "pro", price_sats_override=7500, max_machines=3)
@@ -82,7 +81,7 @@ class Counter:
         return httpx.Response(200)
 
     async def buy(self, tier: str | None = "pro", **wish: Any) -> Order:
-        asked = {"product": "app", "policy_slug": tier, **wish}
+        asked: dict[str, Any] = {"product": "app", "policy_slug": tier, **wish}
         order_id = await purchase(self.desk, Wish(**asked), self.now, BUYER)
         return await self.order(order_id)
 

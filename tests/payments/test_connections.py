@@ -1,5 +1,8 @@
 """Connecting and disconnecting: nothing that a buyer may still pay is lost, and no secret can be read."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
@@ -10,15 +13,13 @@ from keysat.kit.states import IllegalStep
 from keysat.payments.connections import connect, disconnect
 from keysat.payments.tables import Attempt, ConnectionId, ConnectionRow
 from keysat.payments.tills import Tills
-from tests.checkout.counter import PUBLIC_URL, Counter
+from tests.checkout.counter import Counter
 from tests.conftest import TESTER
 from tests.fakes.btcpay import API_KEY
 
 
 async def connected(counter: Counter, mode: Mode = Mode.LIVE) -> ConnectionId:
-    return await connect(
-        counter.store, counter.vault, counter.http, mode, counter.now, TESTER, "btcpay", counter.fake.fields, PUBLIC_URL
-    )
+    return await connect(replace(counter.office, mode=mode), "btcpay", counter.fake.fields, counter.now, TESTER)
 
 
 async def disconnected(counter: Counter) -> ConnectionId:
@@ -61,6 +62,15 @@ async def test_an_account_is_connected_once_and_disconnected_once(counter: Count
     with pytest.raises(IllegalStep):
         async with counter.store.work(counter.now, TESTER) as work:
             await disconnect(work, old)
+
+
+async def test_of_two_who_connect_an_account_at_once_one_is_told_that_it_is_connected(counter: Counter) -> None:
+    await disconnected(counter)
+    made = await asyncio.gather(connected(counter), connected(counter), return_exceptions=True)
+    [refused] = [one for one in made if isinstance(one, BaseException)]
+    assert isinstance(refused, Conflict)
+    await counter.tills.refresh()
+    assert [till.sells for till in counter.tills.all()] == [False, True]
 
 
 async def test_real_money_does_not_connect_to_a_sandbox(counter: Counter) -> None:
