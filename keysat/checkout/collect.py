@@ -30,7 +30,14 @@ from keysat.infra.house import Mode
 from keysat.infra.work import Work
 from keysat.kit.ids import fraction
 from keysat.kit.money import Money
-from keysat.payments.provider import Forbidden, InvoiceSnapshot, NotFound, PayState, ProviderError, Unauthorized
+from keysat.payments.provider import (
+    CredentialGone,
+    InvoiceSnapshot,
+    NoSuchId,
+    PayState,
+    PermissionMissing,
+    ProviderError,
+)
 from keysat.payments.tables import Attempt
 
 PAGE_WAITS_SECONDS = 4  # SDK clients give up after 10
@@ -90,7 +97,7 @@ async def _look(desk: Desk, attempt: Attempt) -> Seen:
 async def _note(work: Work, seen: Seen) -> None:
     """Keep what was shown beside the attempt; adopt an invoice whose id a crash had lost."""
     if seen.shown is None:
-        if isinstance(seen.error, (Unauthorized, Forbidden)):
+        if isinstance(seen.error, (CredentialGone, PermissionMissing)):
             await work.attend("provider_refuses", seen.attempt.connection_id, f"Invoices cannot be read: {seen.error}")
         return
     if seen.attempt.provider_invoice_id is None:
@@ -125,7 +132,7 @@ def _ruled(seen: Seen, status: OrderStatus, now: datetime) -> Ruled:
     """The gate's ruling; of an invoice that is not shown only so much is sure that nobody can pay it any more."""
     if seen.shown is not None and seen.asked is not None:
         return rule(seen.asked, seen.shown)
-    if isinstance(seen.error, NotFound) and now >= seen.attempt.expires_at:
+    if isinstance(seen.error, NoSuchId) and now >= seen.attempt.expires_at:
         was_seen = status == OrderStatus.PROCESSING
         return Ruled(Ruling.REVIEW, reason="invoice_gone") if was_seen else Ruled(Ruling.EXPIRED)
     return Ruled(Ruling.HOLD)
@@ -218,7 +225,7 @@ async def _end_lost_draft(work: Work, order: Order, seen: Sequence[Seen]) -> Non
 async def _plan(work: Work, order: Order, seen: Sequence[Seen], *, nudged_meanwhile: bool) -> None:
     """Say when to look next. A nudge that came while we looked is not forgotten: look again at once."""
     order.looked_at = work.now
-    silent = any(one.error is not None and not isinstance(one.error, NotFound) for one in seen)
+    silent = any(one.error is not None and not isinstance(one.error, NoSuchId) for one in seen)
     order.look_failures = order.look_failures + 1 if silent else 0
     if nudged_meanwhile:
         order.next_look_at = work.now

@@ -9,7 +9,7 @@ from keysat.infra.attention import clear
 from keysat.infra.events import Actor
 from keysat.infra.log import get
 from keysat.payments.connections import WEBHOOK_MISSING, register_webhook
-from keysat.payments.provider import Health, ProviderError, Unauthorized
+from keysat.payments.provider import CredentialGone, Health, ProviderError
 from keysat.payments.tables import ConnectionRow
 from keysat.payments.tills import OpenTill
 from keysat.upkeep.opening import refresh_tills
@@ -53,7 +53,7 @@ async def _look(till: OpenTill) -> Health:
         return await till.till.health()
     except ProviderError as error:
         log.warning("connection.unwell", connection=str(till.id), reason=f"{type(error).__name__}: {error}")
-        return Health(reachable=isinstance(error, Unauthorized), authorized=False)
+        return Health(reachable=isinstance(error, CredentialGone), authorized=False)
 
 
 def _wrong(health: Health, till: OpenTill) -> dict[str, str]:

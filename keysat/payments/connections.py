@@ -16,7 +16,15 @@ from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work, flushed
 from keysat.kit.errors import BadRequest, KeysatError, UpstreamError
 from keysat.kit.ids import random_uuid
-from keysat.payments.provider import Connection, Forbidden, Network, ProviderError, Rejected, Till, Unauthorized
+from keysat.payments.provider import (
+    Connection,
+    CredentialGone,
+    Network,
+    PermissionMissing,
+    ProviderError,
+    Rejected,
+    Till,
+)
 from keysat.payments.registry import provider
 from keysat.payments.tables import CONNECTION, ConnectionId, ConnectionRow, ConnectionStatus, ConnectionStep
 from keysat.payments.tills import SECRETS
@@ -134,6 +142,6 @@ def _row(work: Work, vault: Vault, connection_id: ConnectionId, connection: Conn
 
 def _told(error: ProviderError, name: str) -> KeysatError:
     """The operator's own provider may speak to the operator: its words say which permission to tick."""
-    if isinstance(error, (Rejected, Unauthorized, Forbidden)):
+    if isinstance(error, (Rejected, CredentialGone, PermissionMissing)):
         return BadRequest(f"{name} refused the connection: {error}")
     return UpstreamError(f"{name} cannot be reached: {error}")

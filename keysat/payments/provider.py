@@ -149,11 +149,11 @@ class OutcomeUnknown(Transient):
     """The request may have been carried out: search by attempt before repeating it."""
 
 
-class Unauthorized(ProviderError):
+class CredentialGone(ProviderError):
     """The credential is gone: the connection needs attention."""
 
 
-class Forbidden(ProviderError):
+class PermissionMissing(ProviderError):
     """The credential lacks a permission."""
 
     def __init__(self, message: str, missing: str | None = None) -> None:
@@ -165,8 +165,8 @@ class Rejected(ProviderError):
     """The provider refuses the request as it stands; repeating it is useless."""
 
 
-class NotFound(ProviderError):
-    """No such invoice, store or webhook."""
+class NoSuchId(ProviderError):
+    """The provider has no such invoice, store or webhook."""
 
 
 class BadSignature(ProviderError):
@@ -219,6 +219,7 @@ class Provider(Protocol):
     async def connect_with(self, fields: Mapping[str, str], connection_id: str, http: HttpClient) -> Connection:
         """Check the operator's fields (`url`, `api_key`, `store`, `public_url`) against the account: least privilege.
 
-        Returns the connection with its network; raises Unauthorized, Forbidden, Rejected (with what to do), Transient.
+        Returns the connection with its network.
+        Raises CredentialGone, PermissionMissing, Rejected (with what to do), Transient.
         """
         ...

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from keysat.infra.http import HttpClient
 from keysat.payments.provider import (
     Connection,
-    Forbidden,
     Malformed,
-    NotFound,
+    NoSuchId,
+    PermissionMissing,
     ProviderError,
     Rejected,
 )
@@ -32,7 +32,7 @@ async def connect(fields: Mapping[str, str], connection_id: str, http: HttpClien
     api = Greenfield(http, base_url, api_key)
     try:
         key = await api.ask("/api-keys/current", wire.ApiKey)
-    except (Malformed, NotFound, Rejected) as error:
+    except (Malformed, NoSuchId, Rejected) as error:
         raise Rejected(f"{base_url} does not answer as BTCPay's API does. Check the address.") from error
     grant = permissions.judge(key.permissions)
     store_id = permissions.require(grant, typed.get("store", ""))
@@ -75,7 +75,7 @@ async def _label(api: Greenfield, store_id: str, grant: permissions.Grant) -> st
         return store_id
     try:
         store = await api.ask(f"/stores/{segment(store_id)}", wire.Store)
-    except (NotFound, Forbidden) as error:
+    except (NoSuchId, PermissionMissing) as error:
         raise Rejected(f"This API key is for the store {store_id}, which is not there (any more).") from error
     return store.name or store_id
 

@@ -8,14 +8,14 @@ import msgspec
 
 from keysat.infra.http import Answer, HttpClient, NetworkError, ResponseTooLarge
 from keysat.payments.provider import (
-    Forbidden,
+    CredentialGone,
     Malformed,
-    NotFound,
+    NoSuchId,
     OutcomeUnknown,
+    PermissionMissing,
     ProviderError,
     Rejected,
     Transient,
-    Unauthorized,
 )
 from providers.btcpay import wire
 
@@ -97,7 +97,7 @@ class Greenfield:
 def segment(name: str) -> str:
     """An id as part of a path. One that BTCPay cannot have given is not found, without asking."""
     if _ID.fullmatch(name) is None:
-        raise NotFound("BTCPay has no such id")
+        raise NoSuchId("BTCPay has no such id")
     return quote(name, safe="")
 
 
@@ -108,11 +108,11 @@ def error_of(answer: Answer) -> ProviderError:
     if status in (408, 429) or status >= 500:
         return Transient(f"BTCPay answered {status} {said}".rstrip(), _retry_after(answer))
     if status == 401:
-        return Unauthorized("BTCPay does not know this API key (any more)")
+        return CredentialGone("BTCPay does not know this API key (any more)")
     if status == 403:
-        return Forbidden(f"BTCPay forbids this: {said or problem.code}", missing=problem.missing_permission)
+        return PermissionMissing(f"BTCPay forbids this: {said or problem.code}", missing=problem.missing_permission)
     if status == 404 and problem.code:
-        return NotFound(said or problem.code)
+        return NoSuchId(said or problem.code)
     if status in (400, 409, 422):
         return Rejected(f"BTCPay refuses this: {said or problem.code or status}")
     # A page of a proxy says nothing about what BTCPay knows.

@@ -2,13 +2,13 @@
 
 from keysat.payments.provider import (
     Connection,
-    Forbidden,
+    CredentialGone,
     Health,
     Malformed,
-    NotFound,
+    NoSuchId,
+    PermissionMissing,
     Rejected,
     Transient,
-    Unauthorized,
 )
 from providers.btcpay import permissions, webhook, wire
 from providers.btcpay.greenfield import Greenfield, segment
@@ -21,9 +21,9 @@ async def examine(api: Greenfield, connection: Connection) -> Health:
         return await _look(api, connection)
     except Transient:
         return Health(reachable=False, authorized=False)
-    except Unauthorized:
+    except CredentialGone:
         return Health(reachable=True, authorized=False)
-    except (Malformed, NotFound, Rejected):
+    except (Malformed, NoSuchId, Rejected):
         return Health(reachable=True, authorized=False, warnings=("What answers there is not BTCPay's API.",))
 
 
@@ -58,7 +58,7 @@ async def _about_store(api: Greenfield, connection: Connection, grant: permissio
         return ["The API key may not view the store's settings: they are not checked, and there are no rates."]
     try:
         store = await api.ask(f"/stores/{segment(connection.account_id)}", wire.Store)
-    except (NotFound, Forbidden):
+    except (NoSuchId, PermissionMissing):
         return ["The store is gone, or the API key is not for it."]
     warnings: list[str] = []
     if store.archived:
@@ -78,7 +78,7 @@ async def _webhook_ok(api: Greenfield, connection: Connection) -> bool | None:
         return None
     try:
         hook = await api.ask(_hook_path(connection, connection.webhook_id), wire.Hook)
-    except (NotFound, Forbidden):
+    except (NoSuchId, PermissionMissing):
         return False
     events = hook.authorized_events
     heard = events.everything or set(webhook.EVENTS) <= set(events.specific_events)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from keysat.payments.provider import Forbidden, Rejected
+from keysat.payments.provider import PermissionMissing, Rejected
 
 CREATE = "btcpay.store.cancreateinvoice"
 VIEW = "btcpay.store.canviewinvoices"
@@ -62,13 +62,13 @@ def judge(permissions: Iterable[str]) -> Grant:
 
 
 def require(grant: Grant, store: str) -> str:
-    """The id of the key's one store. `store`: what the operator named, or "". Raises Rejected, Forbidden."""
+    """The id of the key's one store. `store`: what the operator named, or "". Raises Rejected, PermissionMissing."""
     what_to_tick = ", ".join(f'"{LABELS[name]}"' for name in (CREATE, VIEW, WEBHOOKS, SETTINGS))
     advice = f"Make a new API key for one selected store with exactly these boxes ticked: {what_to_tick}."
     if grant.excess:
         raise Rejected(f"This API key may do more than Keysat needs ({_listed(grant.excess)}). {advice}")
     if grant.missing:
-        raise Forbidden(f"This API key lacks {_listed(grant.missing)}. {advice}", missing=min(grant.missing))
+        raise PermissionMissing(f"This API key lacks {_listed(grant.missing)}. {advice}", missing=min(grant.missing))
     if grant.unscoped:
         raise Rejected(f"This API key holds for all of your stores ({_listed(grant.unscoped)}). {advice}")
     if len(grant.stores) != 1:

@@ -9,13 +9,13 @@ from keysat.infra.http import HttpClient
 from keysat.kit.ids import Chance
 from keysat.payments.provider import (
     Connection,
-    Forbidden,
     Health,
     InvoiceRequest,
     InvoiceSnapshot,
     Malformed,
-    NotFound,
+    NoSuchId,
     Nudge,
+    PermissionMissing,
     ProviderError,
     Rejected,
 )
@@ -86,7 +86,7 @@ class BtcPayTill:
         pair = f"BTC_{currency}"
         try:
             rates = await self._api.ask(f"{self._store}/rates", list[wire.Rate], [("currencyPair", pair)])
-        except (Forbidden, Rejected):
+        except (PermissionMissing, Rejected):
             return None
         for item in rates:
             if item.currency_pair == pair and not item.errors and item.rate is not None:
@@ -125,7 +125,7 @@ class BtcPayTill:
     async def _forget_hook(self, hook_id: str) -> None:
         try:
             await self._api.remove(f"{self._store}/webhooks/{segment(hook_id)}")
-        except NotFound:
+        except NoSuchId:
             return
 
     async def _methods(self, invoice_id: str, seconds: float | None = None) -> list[wire.PaymentMethod]:

@@ -18,21 +18,21 @@ from keysat.payments.provider import (
     BadSignature,
     Capabilities,
     Connection,
-    Forbidden,
+    CredentialGone,
     Health,
     InvoiceRequest,
     InvoiceSnapshot,
     Malformed,
     Network,
-    NotFound,
+    NoSuchId,
     Nudge,
     OutcomeUnknown,
     PayState,
+    PermissionMissing,
     ProviderError,
     Rail,
     Rejected,
     Transient,
-    Unauthorized,
 )
 from providers.sandbox.wire import (
     PAGE,
@@ -67,7 +67,7 @@ class SandboxTill:
     async def health(self) -> Health:
         try:
             found = await self._ask("/health", WalletHealth)
-        except (Unauthorized, Forbidden):
+        except (CredentialGone, PermissionMissing):
             return Health(reachable=True, authorized=False)
         except ProviderError as error:
             return Health(reachable=False, authorized=False, warnings=(str(error),))
@@ -110,7 +110,7 @@ class SandboxTill:
 
     async def get_invoice(self, invoice_id: str) -> InvoiceSnapshot:
         if _ID.fullmatch(invoice_id) is None:
-            raise NotFound("the sandbox wallet gives no such ids")
+            raise NoSuchId("the sandbox wallet gives no such ids")
         return self._snapshot(await self._ask(f"/invoices/{invoice_id}", InvoiceView))
 
     def changed_since(self, since: datetime) -> AsyncIterator[InvoiceSnapshot]:
@@ -243,11 +243,11 @@ def _error_of(answer: Answer) -> ProviderError:
     said = f"the sandbox wallet answered {answer.status}"
     match answer.status:
         case 401:
-            return Unauthorized("the sandbox wallet does not know this API key")
+            return CredentialGone("the sandbox wallet does not know this API key")
         case 403:
-            return Forbidden(said)
+            return PermissionMissing(said)
         case 404:
-            return NotFound(said)
+            return NoSuchId(said)
         case 400 | 409 | 413 | 422:
             return Rejected(f"{said}: {answer.body[:500].decode(errors='replace')}")
         case status if status in (408, 429) or status >= 500:

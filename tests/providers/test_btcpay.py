@@ -12,17 +12,17 @@ from keysat.infra.http import Answer, HttpClient
 from keysat.kit.money import Money
 from keysat.payments.provider import (
     Connection,
-    Forbidden,
+    CredentialGone,
     Malformed,
     Network,
-    NotFound,
+    NoSuchId,
     OutcomeUnknown,
     PayState,
+    PermissionMissing,
     ProviderError,
     Rail,
     Rejected,
     Transient,
-    Unauthorized,
 )
 from providers.btcpay import BTCPAY, wire
 from providers.btcpay.greenfield import error_of
@@ -149,14 +149,14 @@ async def test_a_currency_without_a_rate_is_rejected_with_the_servers_reason(btc
 async def test_a_revoked_key_is_unauthorized(btcpay: BtcPayWorld) -> None:
     desk = await seat(btcpay)
     btcpay.fake.revoke_key()
-    with pytest.raises(Unauthorized):
+    with pytest.raises(CredentialGone):
         await desk.sell()
 
 
 async def test_a_permission_that_was_taken_away_is_named(btcpay: BtcPayWorld) -> None:
     desk = await seat(btcpay)
     btcpay.fake.keys[API_KEY] = {f"{VIEW}:{STORE}"}
-    with pytest.raises(Forbidden) as raised:
+    with pytest.raises(PermissionMissing) as raised:
         await desk.sell()
     assert raised.value.missing == CREATE
 
@@ -292,9 +292,9 @@ async def test_the_sweep_turns_pages_and_passes_over_what_has_no_price(btcpay: B
     ("status", "body", "kind", "text"),
     [
         (400, b'{"code":"generic-error","message":"no rate\\nat all"}', Rejected, "no rate"),
-        (401, b"", Unauthorized, "API key"),
-        (403, b'{"code":"missing-permission","message":"no","missingPermission":"p"}', Forbidden, "no"),
-        (404, b'{"code":"invoice-not-found","message":"gone"}', NotFound, "gone"),
+        (401, b"", CredentialGone, "API key"),
+        (403, b'{"code":"missing-permission","message":"no","missingPermission":"p"}', PermissionMissing, "no"),
+        (404, b'{"code":"invoice-not-found","message":"gone"}', NoSuchId, "gone"),
         (404, b"<html>nginx</html>", Malformed, "address"),
         (408, b"", Transient, "408"),
         (422, b'[{"path":"amount","message":"too small"}]', Rejected, "amount: too small"),

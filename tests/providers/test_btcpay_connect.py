@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from keysat.infra.http import HttpClient
-from keysat.payments.provider import Connection, Forbidden, Network, Rejected
+from keysat.payments.provider import Connection, Network, PermissionMissing, Rejected
 from tests.fakes.btcpay_server import LEAST_PRIVILEGES, STORE, Store
 from tests.providers.conftest import CONNECTION_ID
 from tests.providers.world_btcpay import WEBHOOK_URL, BtcPayWorld
@@ -36,7 +36,7 @@ async def test_a_key_with_what_is_needed_connects(btcpay: BtcPayWorld, permissio
 @pytest.mark.parametrize("missing", NEEDED)
 async def test_a_key_that_lacks_something_is_told_what(btcpay: BtcPayWorld, missing: str) -> None:
     key = btcpay.fake.make_key(*(name for name in NEEDED if name != missing))
-    with pytest.raises(Forbidden, match=missing) as raised:
+    with pytest.raises(PermissionMissing, match=missing) as raised:
         await connect(btcpay, {"api_key": key})
     assert raised.value.missing == missing
 

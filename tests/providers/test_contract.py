@@ -6,12 +6,12 @@ import pytest
 
 from keysat.kit.money import Money
 from keysat.payments.provider import (
+    CredentialGone,
     InvoiceSnapshot,
     Network,
     PayState,
     Rail,
     Transient,
-    Unauthorized,
 )
 from tests.providers.conftest import CONNECTION_ID, REQUEST, Desk
 from tests.providers.contract import in_worlds_with
@@ -47,7 +47,7 @@ async def test_what_a_connection_prints_holds_no_secret(desk: Desk) -> None:
 
 @in_worlds_with()
 async def test_a_wrong_key_does_not_connect(world: World) -> None:
-    with pytest.raises(Unauthorized):
+    with pytest.raises(CredentialGone):
         await world.provider.connect_with({**world.fields, "api_key": "wrong"}, CONNECTION_ID, world.http)
 
 

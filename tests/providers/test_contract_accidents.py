@@ -7,12 +7,12 @@ import pytest
 
 from keysat.payments.provider import (
     BadSignature,
+    CredentialGone,
     Malformed,
-    NotFound,
+    NoSuchId,
     OutcomeUnknown,
     PayState,
     Transient,
-    Unauthorized,
 )
 from tests.providers.conftest import REQUEST, Desk
 from tests.providers.contract import in_worlds_with
@@ -45,7 +45,7 @@ async def test_the_sweep_sees_what_was_made_since(desk: Desk) -> None:
 @in_worlds_with()
 @pytest.mark.parametrize("invoice_id", ["nobody", "../stores", "a/b", "a?b=c", "%2e%2e", "ä"])
 async def test_an_invoice_that_is_not_there_is_not_found(desk: Desk, invoice_id: str) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NoSuchId):
         await desk.till.get_invoice(invoice_id)
 
 
@@ -94,7 +94,7 @@ async def test_a_create_with_an_unreadable_answer_is_never_taken_for_a_refusal(d
         (Accident.BUSY, Transient),
         (Accident.BROKEN, Transient),
         (Accident.GARBAGE, Malformed),
-        (Accident.LOCKED_OUT, Unauthorized),
+        (Accident.LOCKED_OUT, CredentialGone),
     ],
 )
 async def test_each_accident_of_a_look_says_what_may_be_done_next(
