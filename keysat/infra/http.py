@@ -8,7 +8,9 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 
@@ -16,6 +18,7 @@ import httpx
 import msgspec
 
 EXPONENT_MAX = 30
+RETRY_AFTER_SECONDS_MAX = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,17 @@ class Answer:
     headers: Mapping[str, str] = field(repr=False)
     """Looked up without regard to case."""
     body: bytes = field(repr=False)
+
+    def retry_after_seconds(self, now: datetime | None = None) -> int | None:
+        """RFC 9110, 10.2.3: seconds, or a date where `now` is known; at most an hour. None for anything else."""
+        text = self.headers.get("retry-after", "")
+        if text.isascii() and text.isdigit():
+            return min(int(text[:9]), RETRY_AFTER_SECONDS_MAX)
+        try:
+            wait = parsedate_to_datetime(text) - now if now else None
+        except (ValueError, TypeError, OverflowError):  # no date; a date without a zone
+            return None
+        return min(max(0, int(wait.total_seconds())), RETRY_AFTER_SECONDS_MAX) if wait is not None else None
 
     def json(self) -> object:
         """Fractions are Decimal, never float. Raises NotJson, also for NaN and for numbers no amount can be."""

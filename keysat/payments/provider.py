@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from keysat.infra.http import HttpClient
+from keysat.infra.http import HttpClient, HttpError, NetworkError
 from keysat.kit.money import Money
 
 
@@ -175,6 +175,15 @@ class BadSignature(ProviderError):
 
 class Malformed(ProviderError):
     """An answer or webhook that does not fit the contract: change nothing, look again."""
+
+
+def unanswered(error: HttpError, who: str, *, makes_something: bool) -> ProviderError:
+    """What a request comes to that has no usable answer: was it one that must not be carried out twice?"""
+    if isinstance(error, NetworkError) and not (makes_something and error.outcome_unknown):
+        return Transient(f"{who} cannot be reached: {error}")
+    if makes_something:
+        return OutcomeUnknown(f"{who} may have done it, and the answer is lost: {error}")
+    return Malformed(f"the answer of {who} cannot be read: {error}")
 
 
 class Till(Protocol):

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from keysat.infra.http import Answer, HttpClient, NetworkError, ResponseTooLarge
+from keysat.infra.http import Answer, HttpClient, HttpError
 from keysat.payments.provider import (
     CredentialGone,
     Malformed,
@@ -16,16 +16,15 @@ from keysat.payments.provider import (
     ProviderError,
     Rejected,
     Transient,
+    unanswered,
 )
 from providers.btcpay import wire
 
 T = TypeVar("T")
 
-RETRY_AFTER_SECONDS_MAX = 3600
 MESSAGE_MAX = 500
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 class Greenfield:
@@ -55,14 +54,10 @@ class Greenfield:
             answer = await self._http.request(
                 "POST", self._root + path, headers=self._headers, json=body, read_seconds=seconds
             )
-        except NetworkError as error:
-            if error.outcome_unknown:
-                raise OutcomeUnknown(f"BTCPay did not answer: {error}") from error
-            raise Transient(f"BTCPay cannot be reached: {error}") from error
-        except ResponseTooLarge as error:
-            raise OutcomeUnknown(f"BTCPay's answer cannot be read: {error}") from error
+        except HttpError as error:
+            raise unanswered(error, "BTCPay", makes_something=True) from error
         if answer.status >= 500:
-            raise OutcomeUnknown(f"BTCPay answered {answer.status}", _retry_after(answer))
+            raise OutcomeUnknown(f"BTCPay answered {answer.status}", answer.retry_after_seconds())
         try:
             return self._read(answer, shape)
         except Malformed as error:
@@ -77,10 +72,8 @@ class Greenfield:
                 json=body,
                 read_seconds=seconds,
             )
-        except NetworkError as error:
-            raise Transient(f"BTCPay cannot be reached: {error}") from error
-        except ResponseTooLarge as error:
-            raise Malformed(f"BTCPay's answer cannot be read: {error}") from error
+        except HttpError as error:
+            raise unanswered(error, "BTCPay", makes_something=False) from error
 
     def _read(self, answer: Answer, shape: type[T]) -> T:
         self._check(answer)
@@ -106,7 +99,7 @@ def error_of(answer: Answer) -> ProviderError:
     status, problem = answer.status, _problem(answer.body)
     said = problem.message[:MESSAGE_MAX]
     if status in (408, 429) or status >= 500:
-        return Transient(f"BTCPay answered {status} {said}".rstrip(), _retry_after(answer))
+        return Transient(f"BTCPay answered {status} {said}".rstrip(), answer.retry_after_seconds())
     if status == 401:
         return CredentialGone("BTCPay does not know this API key (any more)")
     if status == 403:
@@ -128,11 +121,6 @@ def _problem(body: bytes) -> wire.Problem:
     if isinstance(found, wire.Problem):
         return found
     return wire.Problem(message="; ".join(f"{field.path}: {field.message}" for field in found))
-
-
-def _retry_after(answer: Answer) -> int | None:
-    text = answer.headers.get("retry-after", "")
-    return min(int(text), RETRY_AFTER_SECONDS_MAX) if _SECONDS.fullmatch(text) else None
 
 
 def _query(pairs: list[tuple[str, str]] | None) -> str:

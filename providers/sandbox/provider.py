@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from keysat.infra.http import Answer, HttpClient, NetworkError, ResponseTooLarge
+from keysat.infra.http import Answer, HttpClient, HttpError
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import Money
 from keysat.payments.provider import (
@@ -33,6 +33,7 @@ from keysat.payments.provider import (
     Rail,
     Rejected,
     Transient,
+    unanswered,
 )
 from providers.sandbox.wire import (
     PAGE,
@@ -152,11 +153,8 @@ class SandboxTill:
         headers = {"Authorization": f"Bearer {self._connection.secrets.get('api_key', '')}"}
         try:
             return await self._http.request(method, url, headers=headers, json=body)
-        except NetworkError as error:
-            kind = OutcomeUnknown if body is not None and error.outcome_unknown else Transient
-            raise kind(f"the sandbox wallet cannot be reached: {error}") from error
-        except ResponseTooLarge as error:
-            raise Malformed(f"the sandbox wallet's answer cannot be read: {error}") from error
+        except HttpError as error:
+            raise unanswered(error, "the sandbox wallet", makes_something=body is not None) from error
 
     def _snapshot(self, view: InvoiceView) -> InvoiceSnapshot:
         extra = view.additional_status
@@ -251,7 +249,6 @@ def _error_of(answer: Answer) -> ProviderError:
         case 400 | 409 | 413 | 422:
             return Rejected(f"{said}: {answer.body[:500].decode(errors='replace')}")
         case status if status in (408, 429) or status >= 500:
-            wait = answer.headers.get("retry-after", "")
-            return Transient(said, int(wait) if wait.isdecimal() and len(wait) < 6 else None)
+            return Transient(said, answer.retry_after_seconds())
         case _:
             return Malformed(f"{said}: is this its address?")

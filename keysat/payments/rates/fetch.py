@@ -1,8 +1,5 @@
 """Ask one public source: one GET, without redirects, within the limits of `payment-rails.md` 4.2, item 1."""
 
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-
 from keysat.infra.http import HttpClient
 from keysat.kit.clock import Clock
 from keysat.payments.rates.quotes import Quote
@@ -20,20 +17,8 @@ async def fetch(source: Source, currency: str, http: HttpClient, clock: Clock) -
         raise SourceFailed(
             f"status {answer.status}",
             throttled=answer.status == 429,
-            retry_after_seconds=_retry_after_seconds(answer.headers.get("retry-after"), now),
+            retry_after_seconds=answer.retry_after_seconds(now),
         )
     if len(answer.body) > ANSWER_BYTES_MAX:
         raise SourceFailed(f"an answer of {len(answer.body)} bytes")
     return source.parse(answer.json(), currency, now)
-
-
-def _retry_after_seconds(text: str | None, now: datetime) -> int | None:
-    """RFC 9110, 10.2.3: seconds or a date; None for anything else."""
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return int(text[:9])
-    try:
-        return max(0, int((parsedate_to_datetime(text) - now).total_seconds()))
-    except (ValueError, TypeError):  # no date; a date without a zone
-        return None
