@@ -124,7 +124,7 @@ async def key_text(read: Read, license: License, ring: Ring) -> str:
             product_id=license.product_id,
             license_id=license.id,
             issued_at=int(license.key_issued_at.timestamp()),
-            expires_at=signed_expiry(license, is_subscribed=license.is_subscribed),
+            expires_at=signed_expiry(license),
             fingerprint_hash=UNBOUND_HASH,
             entitlements=tuple(license.entitlements),
         )

@@ -5,7 +5,7 @@ Verdict, limits, pages and the signed key ask here and nowhere else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -50,8 +50,10 @@ def standing(
     license: Held, grants: Sequence[Grant], subscription: PaidTime | None, now: datetime, *, own_rank: int = 0
 ) -> Standing:
     """The license's own tier and its running grants: the highest rank wins, then the latest end, then its own."""
-    best = Standing(license.policy_id, subscription.paid_through if subscription else license.expires_at, Source.OWN)
-    running = best.until is None or now < best.until + timedelta(seconds=license.grace_seconds)
+    own_end = subscription.paid_through if subscription else license.expires_at
+    best = Standing(license.policy_id, own_end, Source.OWN)
+    over = with_grace(own_end, license.grace_seconds)
+    running = over is None or now < over
     best_rank = own_rank
     for grant in grants:
         if grant.starts_at > now or (grant.until is not None and grant.until <= now):
@@ -63,20 +65,26 @@ def standing(
 
 
 def grace_end(license: Held) -> datetime | None:
-    """The first moment at which the license is over; None: never. The one place that adds grace to an end."""
-    if license.expires_at is None:
+    """The first moment at which the license is over; None: never."""
+    return with_grace(license.expires_at, license.grace_seconds)
+
+
+def with_grace(end: datetime | None, grace_seconds: int) -> datetime | None:
+    """The one place that adds grace to an end. What goes beyond the calendar ends with it."""
+    if end is None:
         return None
     try:
-        return license.expires_at + timedelta(seconds=license.grace_seconds)
+        return end + timedelta(seconds=grace_seconds)
     except OverflowError:
-        return datetime.max.replace(tzinfo=license.expires_at.tzinfo)
+        return datetime.max.replace(tzinfo=end.tzinfo)
 
 
-def signed_expiry(license: Held, *, is_subscribed: bool) -> int:
+def signed_expiry(license: License) -> int:
     """Unix seconds for the key, 0 for never. A subscribed license's grace is in it: our outage locks nobody out."""
-    end = grace_end(license) if is_subscribed else license.expires_at
+    end = grace_end(license) if license.is_subscribed else license.expires_at
     return max(1, int(end.timestamp())) if end is not None else 0
 
 
-def _lateness(until: datetime | None) -> tuple[bool, float]:
-    return (until is None, until.timestamp() if until else 0)
+def _lateness(until: datetime | None) -> tuple[bool, datetime]:
+    """In the order of the ends; for ever is the latest."""
+    return until is None, until or datetime.max.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from keysat.licenses.facts import Facts
 from keysat.licenses.standing import Grant, PaidTime, Source, Standing, grace_end, signed_expiry, standing
-from keysat.licenses.tables import LicenseStatus
+from keysat.licenses.tables import License, LicenseStatus
 from tests.conftest import NOON
 
 pytestmark = pytest.mark.once
@@ -75,21 +75,22 @@ def test_a_grant_counts_while_it_runs_and_outlives_an_expired_license() -> None:
 
 @given(moments, some.integers(0, 10**9))
 def test_one_grace_serves_all(end: datetime, grace: int) -> None:
-    license = facts(expires_at=end, grace_seconds=grace)
-    assert grace_end(license) == end + timedelta(seconds=grace)
-    assert signed_expiry(license, is_subscribed=False) == int(end.timestamp())
-    assert signed_expiry(license, is_subscribed=True) == int(end.timestamp()) + grace
+    assert grace_end(facts(expires_at=end, grace_seconds=grace)) == end + timedelta(seconds=grace)
+    signed = int(end.timestamp())
+    assert signed_expiry(License(expires_at=end, grace_seconds=grace, is_subscribed=False)) == signed
+    assert signed_expiry(License(expires_at=end, grace_seconds=grace, is_subscribed=True)) == signed + grace
 
 
 def test_what_never_ends_has_no_grace_and_signs_zero() -> None:
-    license = facts(grace_seconds=60)
-    assert grace_end(license) is None
-    assert signed_expiry(license, is_subscribed=True) == 0
+    assert grace_end(facts(grace_seconds=60)) is None
+    assert signed_expiry(License(expires_at=None, grace_seconds=60, is_subscribed=True)) == 0
 
 
 def test_an_end_in_the_first_second_of_unix_time_is_not_never() -> None:
-    assert signed_expiry(facts(expires_at=EPOCH), is_subscribed=False) == 1
+    assert signed_expiry(License(expires_at=EPOCH, grace_seconds=0, is_subscribed=False)) == 1
 
 
 def test_a_grace_beyond_the_calendar_ends_with_it() -> None:
-    assert grace_end(facts(expires_at=NOON, grace_seconds=10**12)) == datetime.max.replace(tzinfo=UTC)
+    for_ever = facts(expires_at=NOON, grace_seconds=10**12)
+    assert grace_end(for_ever) == datetime.max.replace(tzinfo=UTC)
+    assert standing(for_ever, (Grant(GIVEN, 0, NOON, None),), None, NOON + DAY, own_rank=1).tier == OWN
