@@ -18,7 +18,7 @@ from keysat.upkeep.shop import Shop
 
 TAKEN_AT_ONCE = 20
 ERRANDS_AT_ONCE = 8
-LEASE_SECONDS = 180  # longer than any errand: a few requests of 35 s at most
+LEASE_SECONDS = 60  # of a daemon that was killed; an errand that takes longer may be repeated, which is safe
 LOOKER = Actor("job:look")
 LOOK_FAILED = "look_failed"
 

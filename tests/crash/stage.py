@@ -33,7 +33,7 @@ class Stage:
             BTCPAY_STORE_ID=STORE,
         )
         self.daemon = Program("keysat", "serve", log=folder / "daemon.log", environ=self.environ)
-        wallet_command = ("tests.fakes.btcpay", "--port", str(wallet), "--network", "regtest")
+        wallet_command = ("tests.fakes.btcpay", "--port", str(wallet), "--network", "regtest", "--judge-every", "10")
         self.btcpay = Program(*wallet_command, log=folder / "btcpay.log")
 
     def set_up(self) -> None:

@@ -15,4 +15,4 @@ async def test_every_paid_order_has_exactly_one_license_on_sqlite(tmp_path: Path
 async def test_every_paid_order_has_exactly_one_license_on_postgresql(tmp_path: Path, postgres: Cluster) -> None:
     with postgres.empty_database() as url:
         named = url.replace("@/", "@localhost/")  # a setting names a host, even where a socket is what counts
-        assert await crash_test(tmp_path, SEED, 60, named) == []
+        assert await crash_test(tmp_path, SEED, 40, named) == []
