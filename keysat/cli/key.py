@@ -100,7 +100,11 @@ def restore(data_dir: Path | None) -> None:
 @argument("key_id")
 @option("--yes", is_flag=True, help="Do not ask.")
 def compromise(data_dir: Path | None, key_id: str, yes: bool) -> None:
-    """Mark an issuer key as known to others: what it signed counts only once it is signed again."""
+    """Mark an issuer key as known to others, and let the key that signs take its licenses over.
+
+    From then on an app that asks online is told that keys of the old one do not count. `keysat license show` has the
+    new ones.
+    """
     from keysat.cli.opened import CLI, inside
     from keysat.licenses import issuers
     from keysat.upkeep.shop import Shop
@@ -108,9 +112,10 @@ def compromise(data_dir: Path | None, key_id: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"This cannot be undone. Mark {key_id} as compromised", abort=True)
 
-    async def act(shop: Shop) -> None:
+    async def act(shop: Shop) -> int:
         async with shop.work(CLI) as work:
             await issuers.mark_compromised(work, key_id)
+            return await issuers.move_licenses(work, key_id)
 
-    inside(data_dir, act)
-    click.echo(f"Issuer key {key_id} is marked as compromised.")
+    moved = inside(data_dir, act)
+    click.echo(f"Issuer key {key_id} is marked as compromised. Licenses that are signed anew: {moved}.")

@@ -158,6 +158,11 @@ class BtcRate:
             raise ValueError(f"no price of bitcoin: {price} {currency}")
         return cls(currency, half_up(Fraction(price) * _CENTIBPS_PER_MAJOR))
 
+    def decimal_text(self) -> str:
+        """The price of one bitcoin in major units, with all four decimals: `50000.0000`."""
+        whole, decimals = divmod(self.centibps, _CENTIBPS_PER_MAJOR)
+        return f"{whole}.{decimals:04d}"
+
 
 def to_sats(price: Money, rate: BtcRate | None) -> int:
     """What the buyer pays: rounded up, so the seller is never short, and 0 only for 0.

@@ -34,6 +34,18 @@ def test_the_words_of_a_key_bring_it_back_on_an_empty_host(house: Run, nowhere: 
     assert house("key", "restore", "--data-dir", "elsewhere").out == f"Issuer key {key_id} is here: signing.\n"
 
 
+def test_licenses_of_a_compromised_key_are_signed_by_the_one_that_took_over(stocked: Run, nowhere: Path):
+    key_id = stocked("key", "list", "--json").json["items"][0]["key_id"]
+    sold = stocked("license", "issue", "aurora", "pro", "--json").json
+    stocked("key", "rotate")
+    pem = nowhere / "new.pem"
+    pem.write_text(stocked("key", "list", "--json").json["items"][1]["public_key"])
+    assert "signed anew: 1." in stocked("key", "compromise", key_id, "--yes").out
+    anew = stocked("license", "show", str(sold["id"]), "--json").json
+    assert stocked("verify", sold["key"], "--public-key", str(pem)).code == 1
+    assert stocked("verify", anew["key"], "--public-key", str(pem)).code == 0
+
+
 def test_the_key_that_signs_is_not_given_up(house: Run):
     key_id = house("key", "list", "--json").json["items"][0]["key_id"]
     told = house("key", "compromise", key_id, "--yes")

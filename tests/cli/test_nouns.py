@@ -63,7 +63,7 @@ def test_a_rate_is_pinned_and_unpinned(house: Run):
     assert house("rate", "list").out == "Nothing is priced in a currency yet.\n"
     assert house("rate", "pin", "usd", "50000.50").code == 0
     [pinned] = house("rate", "list", "--json").json["items"]
-    assert (pinned["currency"], pinned["price_of_one_btc"], pinned["source"]) == ("USD", "50000.5", "pin")
+    assert (pinned["currency"], pinned["price_of_one_btc"], pinned["source"]) == ("USD", "50000.5000", "pin")
     assert house("rate", "unpin", "USD").out == "USD follows the sources.\n"
     assert house("rate", "unpin", "USD").out == "USD was not pinned.\n"
 

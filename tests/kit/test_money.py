@@ -210,6 +210,8 @@ def test_a_price_becomes_sats_exactly_and_rounded_up(minor: int, currency: str, 
 def test_a_pinned_rate_is_kept_in_a_ten_thousandth():
     assert BtcRate.of("USD", Decimal(50_000)).centibps == 500_000_000
     assert BtcRate.of("USD", Decimal("0.00005")).centibps == 1
+    assert BtcRate.of("USD", Decimal("50000.5")).decimal_text() == "50000.5000"
+    assert BtcRate.of("USD", Decimal("0.0001")).decimal_text() == "0.0001"
 
 
 def test_more_than_all_bitcoin_is_refused():

@@ -104,13 +104,13 @@ async def unpin_rate(work: WithWork, currency: Currency) -> Unpinned:
 
 
 def _pin(rate: BtcRate) -> Pin:
-    return Pin(currency=rate.currency, price=_price(rate), centibps=rate.centibps)
+    return Pin(currency=rate.currency, price=rate.decimal_text(), centibps=rate.centibps)
 
 
 def _rate(known: RateEvidence, rate: BtcRate) -> Rate:
     return Rate(
         currency=rate.currency,
-        price=_price(rate),
+        price=rate.decimal_text(),
         centibps=rate.centibps,
         source=known.source,
         sources=[Asked(source=name, price=f"{price:f}", at=at) for name, price, at in known.sources],
@@ -121,10 +121,6 @@ def _rate(known: RateEvidence, rate: BtcRate) -> Rate:
 
 def _source(health: SourceHealth) -> Source:
     return Source(name=health.name, failures=health.failures, open_until=health.open_until, openings=health.openings)
-
-
-def _price(rate: BtcRate) -> str:
-    return f"{rate.centibps // 10_000}.{rate.centibps % 10_000:04d}"
 
 
 ROUTES = (list_rates, pin_rate, unpin_rate)
