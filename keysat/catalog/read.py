@@ -11,7 +11,7 @@ from keysat.catalog.tiers import Choice, ladder, pick
 from keysat.catalog.views import OfferView, PolicyView, ProductView
 from keysat.infra.work import Read
 from keysat.kit.errors import NotFound
-from keysat.kit.paging import LIMIT_DEFAULT, Page, decode_cursor, page_of
+from keysat.kit.paging import LIMIT_DEFAULT, Page, cursor_parts, page_of
 
 PUBLIC_PRODUCTS_MAX = 1000
 """The public list has no pages in the contract, so it has an end."""
@@ -25,7 +25,7 @@ async def products(
     if not include_inactive:
         wanted = wanted.where(Product.active)
     if cursor is not None:
-        wanted = wanted.where(tuple_(Product.name, Product.slug) > tuple_(*map(str, decode_cursor(cursor, 2))))
+        wanted = wanted.where(tuple_(Product.name, Product.slug) > tuple_(*cursor_parts(cursor, str, str)))
     rows = await read.session.scalars(wanted)
     views = [product_view(row) for row in rows]
     return page_of(views, limit, lambda view: (view.name, view.slug))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -9,8 +10,8 @@ from sqlalchemy import select, tuple_
 
 from keysat.checkout.tables import PUBLIC_WORD, Order, OrderId, OrderStatus
 from keysat.infra.work import Read
-from keysat.kit.errors import BadRequest, NotFound
-from keysat.kit.paging import Page, decode_cursor, page_of
+from keysat.kit.errors import NotFound
+from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.licenses.issue import key_text
 from keysat.licenses.ring import Ring
 from keysat.licenses.tables import License, LicenseStatus
@@ -113,19 +114,9 @@ async def orders(read: Read, wanted: OrderFilter, limit: int, cursor: str | None
         if value is not None:
             query = query.where(column == value)
     if cursor is not None:
-        last = await read.session.get(Order, _cursor_id(cursor))
-        if last is None:
-            raise BadRequest("This cursor belongs to no page of this list. Start again without it.")
-        query = query.where(tuple_(Order.created_at, Order.id) < tuple_(last.created_at, last.id))
+        query = query.where(tuple_(Order.created_at, Order.id) < tuple_(*cursor_parts(cursor, datetime, UUID)))
     rows: Sequence[Order] = (await read.session.scalars(query)).all()
-    return page_of(rows, limit, lambda row: (str(row.id),))
-
-
-def _cursor_id(cursor: str) -> UUID:
-    try:
-        return UUID(str(decode_cursor(cursor, 1)[0]))
-    except ValueError as error:
-        raise BadRequest("This cursor is not one of ours.") from error
+    return page_of(rows, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
 
 
 async def attempts_of(read: Read, order_id: OrderId) -> Sequence[Attempt]:

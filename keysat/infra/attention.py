@@ -9,7 +9,7 @@ from keysat.infra.events import Happening
 from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import NotFound
-from keysat.kit.paging import LIMIT_DEFAULT, Page, decode_cursor, page_of
+from keysat.kit.paging import LIMIT_DEFAULT, Page, cursor_parts, page_of
 
 ID_MAX = 2**63 - 1
 
@@ -40,7 +40,7 @@ async def attention(
     if not include_settled:
         query = query.where(AttentionRow.settled_at.is_(None))
     if cursor is not None:
-        settled, last = (int(part) if isinstance(part, int) else 0 for part in decode_cursor(cursor, 2))
+        settled, last = cursor_parts(cursor, int, int)
         query = query.where(tuple_(is_settled, -AttentionRow.id) > tuple_(settled, -last))
     rows = (await read.session.scalars(query)).all()
     return page_of(

@@ -2,9 +2,11 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar, cast, overload
+from uuid import UUID
 
 from keysat.kit.errors import BadRequest
 
@@ -13,7 +15,10 @@ LIMIT_MAX = 200
 
 Part = str | int
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
+_FOREIGN = "this cursor is not one of ours: send next_cursor of the page before, or none at all"
 _TEXT_MAX = 1024
 _INT_MAX = 2**63 - 1
 
@@ -39,7 +44,23 @@ def decode_cursor(text: str, length: int) -> tuple[Part, ...]:
             return parts
     except (ValueError, RecursionError):
         pass
-    raise BadRequest("this cursor is not one of ours: send next_cursor of the page before, or none at all")
+    raise BadRequest(_FOREIGN)
+
+
+@overload
+def cursor_parts(text: str, first: type[A], /) -> tuple[A]: ...
+@overload
+def cursor_parts(text: str, first: type[A], second: type[B], /) -> tuple[A, B]: ...
+def cursor_parts(text: str, *kinds: type[object]) -> tuple[object, ...]:
+    """Back to values of these kinds: str, int, UUID (written as `str` does) and datetime (as `isoformat` does, in UTC).
+
+    Raises BadRequest for all else.
+    """
+    parts = decode_cursor(text, len(kinds))
+    try:
+        return tuple(_READ[kind](part) for kind, part in zip(kinds, parts, strict=True))
+    except ValueError:
+        raise BadRequest(_FOREIGN) from None
 
 
 def page_of(rows: Sequence[T], limit: int, key: Callable[[T], tuple[Part, ...]]) -> Page[T]:
@@ -66,3 +87,30 @@ def _is_part(part: object) -> bool:
     if isinstance(part, str):
         return "\0" not in part  # which PostgreSQL cannot hold
     return isinstance(part, int) and not isinstance(part, bool) and abs(part) <= _INT_MAX
+
+
+def _text(part: Part) -> str:
+    if isinstance(part, str):
+        return part
+    raise ValueError
+
+
+def _number(part: Part) -> int:
+    if isinstance(part, int):
+        return part
+    raise ValueError
+
+
+def _moment(part: Part) -> datetime:
+    moment = datetime.fromisoformat(_text(part))
+    if moment.utcoffset() != timedelta():
+        raise ValueError
+    return moment
+
+
+_READ: Mapping[type[object], Callable[[Part], object]] = {
+    str: _text,
+    int: _number,
+    UUID: lambda part: UUID(_text(part)),
+    datetime: _moment,
+}

@@ -8,8 +8,7 @@ import msgspec
 from sqlalchemy import and_, or_, select
 
 from keysat.infra.work import Read
-from keysat.kit.errors import BadRequest
-from keysat.kit.paging import Page, decode_cursor, page_of
+from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.licenses.tables import License, LicenseStatus, Machine
 
 
@@ -36,7 +35,7 @@ async def list_licenses(read: Read, wanted: LicenseFilter, limit: int, cursor: s
         if value is not None:
             query = query.where(getattr(License, name) == value)
     if cursor is not None:
-        at, after = _place(cursor)
+        at, after = cursor_parts(cursor, datetime, UUID)
         query = query.where(or_(License.issued_at < at, and_(License.issued_at == at, License.id < after)))
     rows = (await read.session.scalars(query)).all()
     return page_of(rows, limit, lambda row: (row.issued_at.isoformat(), str(row.id)))
@@ -48,16 +47,3 @@ async def machines_of(read: Read, license_id: UUID, *, most: int = 200) -> Seque
     return (
         await read.session.scalars(select(Machine).where(*active).order_by(Machine.last_seen_at.desc()).limit(most))
     ).all()
-
-
-def _place(cursor: str) -> tuple[datetime, UUID]:
-    at, license_id = decode_cursor(cursor, 2)
-    try:
-        moment = datetime.fromisoformat(str(at))
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment, UUID(str(license_id))
-    except ValueError:
-        raise BadRequest(
-            "this cursor is not one of ours: send next_cursor of the page before, or none at all"
-        ) from None

@@ -1,12 +1,14 @@
 import base64
 import json
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keysat.kit.errors import BadRequest
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX, Page, decode_cursor, encode_cursor, page_of
+from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX, Page, cursor_parts, decode_cursor, encode_cursor, page_of
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=100)
 parts = st.lists(texts | st.integers(-(2**63) + 1, 2**63 - 1), max_size=3).map(tuple)
@@ -54,6 +56,28 @@ def test_what_no_row_can_have_is_refused(value: object):
 def test_what_we_would_not_write_is_refused(body: bytes):
     with pytest.raises(BadRequest):
         decode_cursor(base64.urlsafe_b64encode(body).decode().rstrip("="), 1)
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.uuids())
+def test_moments_and_ids_come_back_as_they_went(moment: datetime, row_id: UUID):
+    assert cursor_parts(encode_cursor(moment.isoformat(), str(row_id)), datetime, UUID) == (moment, row_id)
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        (1, str),
+        ("1", int),
+        ("1", UUID),
+        (1, UUID),
+        ("noon", datetime),
+        ("2026-01-15T12:00:00", datetime),  # of no zone
+        ("0001-01-01T00:00:00+14:00", datetime),  # before the calendar
+    ],
+)
+def test_parts_of_another_kind_are_refused(part: str | int, kind: type[object]):
+    with pytest.raises(BadRequest, match="next_cursor"):
+        cursor_parts(encode_cursor(part), kind)
 
 
 @given(st.sets(st.integers(0, 50), max_size=30).map(lambda found: sorted(found)), st.integers(1, 7))
