@@ -10,7 +10,7 @@ from email.utils import getaddresses
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Literal, TypeAlias
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["json", "text"]
@@ -50,6 +50,15 @@ class Smtp:
     """TLS from the first byte (`smtps://`)."""
     starttls: bool | None = None
     """True: needed. False: never. None: taken when offered; a password never travels on that alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Where buyers write to the seller."""
+
+    words: str
+    """As it is shown: the bare address, or the URL."""
+    href: str
 
 
 class Wrong(Exception):
@@ -197,6 +206,21 @@ def _with_domain(address: str) -> str:
     if not username or not domain:
         raise ValueError("the standard library takes half an address")
     return address
+
+
+def contact(text: str) -> Contact:
+    """A mail address or an http(s) URL, such as that of a form."""
+    if text.lower().startswith(("http://", "https://")):
+        if not text.isprintable() or " " in text or "@" in _split(text).netloc:
+            raise Wrong("is not an http(s) URL", "write https://example.org/contact")
+        return Contact(text, text)
+    try:
+        address = mail_address(text).addr_spec
+    except Wrong:
+        raise Wrong(
+            "is neither a mail address nor an http(s) URL", "write help@example.org or https://example.org/contact"
+        ) from None
+    return Contact(address, f"mailto:{quote(address, safe='@')}")
 
 
 def vault_key(text: str) -> Secret:

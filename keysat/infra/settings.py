@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 
 from keysat.infra.setting_values import (
     SQLITE,
+    Contact,
     LogFormat,
     LogLevel,
     Secret,
@@ -26,6 +27,7 @@ from keysat.infra.setting_values import (
     admin_key,
     base_url,
     bind,
+    contact,
     database_file,
     database_url,
     limits,
@@ -58,6 +60,7 @@ KEYSAT_NAMES = frozenset(ALIASES) | {
     "KEYSAT_SMTP_URL",
     "KEYSAT_MAIL_FROM",
     "KEYSAT_VAULT_KEY",
+    "KEYSAT_OPERATOR_CONTACT",
     "KEYSAT_SANDBOX_MODE",
     "KEYSAT_LICENSE",
     "KEYSAT_LIMITS",
@@ -102,6 +105,7 @@ class Settings:
     btcpay_public_url: str | None
     btcpay_webhook_secret: Secret | None
     operator_name: str | None
+    operator_contact: Contact | None
     sandbox_mode: bool
     license: Secret | None
     limits_off: bool
@@ -168,6 +172,7 @@ def load(
         btcpay_public_url=reader.parsed("BTCPAY_PUBLIC_URL", base_url, None),
         btcpay_webhook_secret=reader.parsed("BTCPAY_WEBHOOK_SECRET", Secret, None),
         operator_name=reader.text("KEYSAT_OPERATOR_NAME"),
+        operator_contact=reader.parsed("KEYSAT_OPERATOR_CONTACT", contact, None),
         sandbox_mode=reader.parsed("KEYSAT_SANDBOX_MODE", switch, False),
         license=reader.parsed("KEYSAT_LICENSE", Secret, None),
         limits_off=not reader.parsed("KEYSAT_LIMITS", limits, True),

@@ -352,3 +352,27 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     assert load().operator_name == "The $HOME Shop"
     monkeypatch.chdir(tmp_path.parent)
     assert load().bind_port == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "words", "href"),
+    [
+        ("help@example.org", "help@example.org", "mailto:help@example.org"),
+        ("Our Shop <help@example.org>", "help@example.org", "mailto:help@example.org"),
+        ("a?b&c@example.org", "a?b&c@example.org", "mailto:a%3Fb%26c@example.org"),
+        ("https://example.org/contact?from=shop", *["https://example.org/contact?from=shop"] * 2),
+    ],
+)
+def test_buyers_write_to_an_address_or_on_a_page(written: str, words: str, href: str):
+    found = load({"KEYSAT_OPERATOR_CONTACT": written}).operator_contact
+    assert found is not None
+    assert (found.words, found.href) == (words, href)
+
+
+@pytest.mark.parametrize(
+    "written", ["javascript:alert(1)", "call me", "https://", "https://u:hunter2@example.org", "@x"]
+)
+def test_a_contact_that_nobody_can_follow_is_refused(written: str):
+    [line] = refused({"KEYSAT_OPERATOR_CONTACT": written})
+    assert line.startswith("KEYSAT_OPERATOR_CONTACT ")
+    assert "hunter2" not in line
