@@ -15,7 +15,7 @@ from providers.sandbox.book import Book
 from providers.sandbox.invoice import Change, Invoice, by_time
 from providers.sandbox.wire import NewInvoice, Webhook
 
-PLAY_PRICE_OF_BTC = Decimal(100_000)
+PLAY_PRICE_OF_BTC = Decimal(50_000)  # what the demo pins, so that shop and wallet name the same sats
 """One bitcoin costs this much of any currency here."""
 
 OFFSET_FILE = "clock-offset"

@@ -86,7 +86,7 @@ async def test_half_is_partial_until_pay_brings_the_rest(visit: Visit):
     answer = await visit.press("underpay")
     assert (answer.status_code, answer.headers["location"]) == (303, visit.path)
     seen = await visit.look()
-    assert (seen.raw_status, seen.paid, seen.due_sats) == ("New/PaidPartial", Money("EUR", 2450), 24_500)
+    assert (seen.raw_status, seen.paid, seen.due_sats) == ("New/PaidPartial", Money("EUR", 2450), 49_000)
     assert await visit.told() == ["InvoiceReceivedPayment"]
     await visit.press("pay")
     seen = await visit.look()
@@ -202,7 +202,7 @@ async def test_the_page_says_in_words_what_has_happened(visit: Visit, button: st
 
 async def test_the_page_shows_amount_time_code_and_a_way_back(visit: Visit):
     page = (await visit.browser.get(visit.path)).text
-    for part in ("49.00 EUR", "49\N{NARROW NO-BREAK SPACE}000 sats", "15 min", 'class="qr"', "Play money", RETURN_URL):
+    for part in ("49.00 EUR", "98\N{NARROW NO-BREAK SPACE}000 sats", "15 min", 'class="qr"', "Play money", RETURN_URL):
         assert part in page
     assert "Tide Charts &lt;Pro&gt;" in page
     assert "<script" not in page
