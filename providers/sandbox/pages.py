@@ -16,8 +16,8 @@ from litestar.params import FromPath
 from keysat.kit.currencies import SAT
 from keysat.kit.money import Money
 from providers.sandbox.accidents import ACCIDENTS
-from providers.sandbox.invoice import Invoice, Status
-from providers.sandbox.texts import BY_OTHERS, BY_THE_BUYER, CONFIRM, standing
+from providers.sandbox.invoice import Invoice, Status, marked
+from providers.sandbox.texts import BY_OTHERS, BY_THE_BUYER, CONFIRM, Button, standing
 from providers.sandbox.wallet import Wallet, sats
 
 _HERE = Path(__file__).parent
@@ -62,7 +62,7 @@ def page(invoice: Invoice, now: datetime) -> str:
         now=now,
         qr=_qr(invoice, sats(due)) if invoice.status is Status.NEW else None,
         buttons=BY_THE_BUYER,
-        others=(CONFIRM, *BY_OTHERS) if unconfirmed else BY_OTHERS,
+        others=_others(invoice),
         confirm_first=unconfirmed,
         settled=invoice.status is Status.SETTLED,
     )
@@ -85,6 +85,16 @@ def left(span: timedelta) -> str:
     ]
     shown = [f"{count} {unit}" for count, unit in parts if count][:2]
     return " ".join(shown) or "0 s"
+
+
+def _others(invoice: Invoice) -> list[Button]:
+    """Without a mark that would change nothing: as in BTCPay, what settled by itself cannot be marked."""
+    wanted = {
+        "confirm": not all(payment.confirmed for payment in invoice.payments),
+        "mark-settled": marked(invoice, settled=True)[0] != invoice,
+        "mark-invalid": marked(invoice, settled=False)[0] != invoice,
+    }
+    return [button for button in (CONFIRM, *BY_OTHERS) if wanted.get(button.path, True)]
 
 
 def _grouped(number: int) -> str:

@@ -1,6 +1,7 @@
 """The wallet's own pages and accidents, as a visitor and as the shop sees them."""
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -178,6 +179,24 @@ async def test_the_shopkeeper_can_say_so_by_hand(visit: Visit):
     assert (seen.raw_status, seen.marked_by_hand, seen.paid) == ("Settled/Marked", True, Money("EUR", 0))
     await visit.press("mark-invalid")
     assert (await visit.look()).raw_status == "Invalid/Marked"
+
+
+@pytest.mark.parametrize(
+    ("pressed", "offered"),
+    [
+        (None, {"mark-settled", "mark-invalid"}),
+        ("pay", set()),
+        ("mark-settled", {"mark-invalid"}),
+        ("mark-invalid", {"mark-settled"}),
+    ],
+)
+async def test_the_shopkeeper_is_offered_only_what_can_still_be_marked(
+    visit: Visit, pressed: str | None, offered: set[str]
+):
+    if pressed is not None:
+        await visit.press(pressed)
+    page = (await visit.browser.get(visit.path)).text
+    assert set(re.findall(r"/(mark-[a-z]+)\"", page)) == offered
 
 
 @pytest.mark.parametrize(
