@@ -280,8 +280,8 @@ async def _not_opened(
 
 
 async def locked(work: Work, order_id: OrderId) -> Order:
-    """The order, held against other transactions until this one ends (on SQLite a writer is alone anyway)."""
-    return await work.session.get_one(Order, order_id, with_for_update=True)
+    """The order, held against other transactions. Raises NotFound."""
+    return await work.hold(Order, order_id)
 
 
 def hash_of(buyer_token: str) -> str:

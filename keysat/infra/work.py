@@ -4,6 +4,7 @@
 chance, so that nothing below reads a clock. Only `Store` commits.
 """
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -11,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -50,7 +51,7 @@ class Read:
         """The row with this primary key; raises NotFound."""
         row = await self.session.get(model, key)
         if row is None:
-            raise NotFound(f"There is no {model.__name__.lower()} {key}.")
+            raise _no(model, key)
         return row
 
     @property
@@ -104,6 +105,21 @@ class Work(Read):
             added = added.on_conflict_do_nothing(index_elements=key)
         called = await self.session.execute(added.returning(AttentionRow.id))
         return called.first() is not None
+
+    async def hold(self, model: type[Row], key: object) -> Row:
+        """The row as committed, held against other transactions until this one ends. Raises NotFound.
+
+        (SQLite has one writer anyway and ignores FOR UPDATE.)
+        """
+        row = await self.session.scalar(
+            select(model)
+            .where(inspect(model).primary_key[0] == key)
+            .with_for_update(of=model)
+            .execution_options(populate_existing=True)
+        )
+        if row is None:
+            raise _no(model, key)
+        return row
 
     async def advance(
         self, table: Mapping[tuple[State, Step], State], row: Stateful[State], step: Step, **values: object
@@ -172,6 +188,12 @@ class Work(Read):
                 for event_id, salt in zip(ids, salts, strict=True)
             ]
             await self.session.execute(insert(EventOrigin), origins)
+
+
+def _no(model: type[Base], key: object) -> NotFound:
+    """In words: of IssuerKey "issuer key", of ConnectionRow "connection"."""
+    noun = re.sub(r"(?<!^)(?=[A-Z])", " ", model.__name__.removesuffix("Row")).lower()
+    return NotFound(f"There is no {noun} {key}.")
 
 
 @asynccontextmanager

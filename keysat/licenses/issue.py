@@ -9,11 +9,10 @@ from sqlalchemy import update
 
 from keysat.infra.events import Happening
 from keysat.infra.work import Read, Work
-from keysat.kit.errors import Conflict, NotFound, Unavailable
+from keysat.kit.errors import Conflict, Unavailable
 from keysat.kit.licensekey import TRIAL, UNBOUND_HASH, VERSION, Payload, assemble, check_entitlements, encode
 from keysat.licenses.issuers import signing_key
 from keysat.licenses.ring import Ring
-from keysat.licenses.seats import locked
 from keysat.licenses.standing import signed_expiry
 from keysat.licenses.tables import LICENSE, License, LicenseStatus, LicenseStep
 
@@ -163,9 +162,7 @@ async def replace_key(work: Work, license_id: UUID) -> License:
 
     Raises NotFound; Conflict when the license is revoked.
     """
-    license = await locked(work, license_id)
-    if license is None:
-        raise NotFound(f"There is no license {license_id}.")
+    license = await work.hold(License, license_id)
     if license.status is LicenseStatus.REVOKED:
         raise Conflict("A revoked license gets no new key.")
     later = max(_whole(work.now), license.key_issued_at + timedelta(seconds=1))

@@ -14,7 +14,7 @@ from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.licensekey import Payload, fingerprint_hash
 from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
 from keysat.licenses.ring import Presented
-from keysat.licenses.seats import Cause, Device, active_machine, bind, locked, release
+from keysat.licenses.seats import Cause, Device, active_machine, bind, release
 from keysat.licenses.tables import License, Machine
 from keysat.licenses.verdict import Reason, Signer, verdict
 
@@ -75,9 +75,7 @@ async def activate(
     if facts.is_full and facts.seats_evict_after_days is None:
         return _full(facts)
     async with store.work(now, actor) as work:
-        license = await locked(work, facts.license_id)
-        if license is None:
-            raise NotFound(f"There is no license {payload.license_id}.")
+        license = await work.hold(License, facts.license_id)
         facts = facts_of_row(license, facts.product_slug)
         reason = verdict(facts, payload, signer, now, fingerprint_hash=hashed).reason
         if reason is not None:
@@ -115,7 +113,7 @@ async def deactivate(
     if await seen_machine(store, payload.license_id, hashed.hex()) is None:
         return Deactivation(False, Reason.NOT_FOUND)
     async with store.work(now, actor) as work:
-        await locked(work, payload.license_id)
+        await work.hold(License, payload.license_id)
         machine = await active_machine(work, payload.license_id, hashed.hex())
         done = machine is not None and await release(work, machine, Cause.CLIENT_REQUESTED, request.reason)
     return Deactivation(True, None) if done else Deactivation(False, Reason.NOT_FOUND)
@@ -124,7 +122,7 @@ async def deactivate(
 async def force_release(work: Work, machine_id: UUID) -> Machine:
     """The operator takes a seat back, for another machine to take. Raises NotFound when it has none any more."""
     machine = await work.get(Machine, machine_id)
-    await locked(work, machine.license_id)
+    await work.hold(License, machine.license_id)
     if not await release(work, machine, Cause.ADMIN_FORCED):
         raise NotFound(f"Machine {machine_id} has no seat any more.")
     return machine

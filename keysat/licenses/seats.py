@@ -54,16 +54,6 @@ class Device:
     platform: str | None = None
 
 
-async def locked(work: Work, license_id: UUID) -> License | None:
-    """The license as committed, held until this transaction ends."""
-    return await work.session.scalar(
-        select(License)
-        .where(License.id == license_id)
-        .with_for_update(of=License)
-        .execution_options(populate_existing=True)
-    )
-
-
 async def active_machine(work: Work, license_id: UUID, fingerprint_hash: str) -> Machine | None:
     return await work.session.scalar(
         select(Machine).where(
@@ -75,7 +65,7 @@ async def active_machine(work: Work, license_id: UUID, fingerprint_hash: str) ->
 
 
 async def bind(work: Work, license: License, device: Device) -> Machine | None:
-    """The machine's seat, the one it has or a new one; None when all are taken. `license` comes from `locked`."""
+    """The machine's seat, the one it has or a new one; None when all are taken. `license` comes from `Work.hold`."""
     there = await active_machine(work, license.id, device.fingerprint_hash)
     if there is not None:
         return there
@@ -102,7 +92,7 @@ async def bind(work: Work, license: License, device: Device) -> Machine | None:
 
 
 async def release(work: Work, machine: Machine, cause: Cause, words: str | None = None) -> bool:
-    """Give the seat back; False when it was given back already. The license is `locked` by the caller.
+    """Give the seat back; False when it was given back already. The caller holds the license.
 
     `words` are what the app says of it: kept in the row alone, since they may name a person.
     """
@@ -127,8 +117,8 @@ async def release(work: Work, machine: Machine, cause: Cause, words: str | None 
 
 async def shrink(work: Work, license_id: UUID, cause: Cause) -> int:
     """After the cap was lowered: the machines seen last stay, the others are released. Returns how many."""
-    license = await locked(work, license_id)
-    if license is None or license.max_machines == 0:
+    license = await work.hold(License, license_id)
+    if license.max_machines == 0:
         return 0
     surplus = (
         await work.session.scalars(

@@ -16,7 +16,8 @@ from keysat.infra.telemetry import Telemetry
 from keysat.kit.licensekey import fingerprint_hash
 from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
 from keysat.licenses.ring import Presented, Ring, present
-from keysat.licenses.seats import Device, bind, locked
+from keysat.licenses.seats import Device, bind
+from keysat.licenses.tables import License
 from keysat.licenses.verdict import Reason, Verdict, verdict
 
 
@@ -97,9 +98,7 @@ async def _seat(
     if facts.is_full and facts.seats_evict_after_days is None:
         return Verdict(_full(facts)), None  # without taking the write lock
     async with store.work(now, actor) as work:
-        license = await locked(work, facts.license_id)
-        if license is None:
-            return Verdict(Reason.NOT_FOUND), None
+        license = await work.hold(License, facts.license_id)
         again = judge(facts_of_row(license, facts.product_slug))
         if again.reason is not None:
             return again, None

@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from keysat.infra.events import Actor, Happening, origin_hash
 from keysat.infra.store import Store
-from keysat.infra.tables import AttentionRow, EventOrigin, EventRow
-from keysat.kit.errors import Conflict
+from keysat.infra.tables import AttentionRow, EventOrigin, EventRow, EventSeal
+from keysat.kit.errors import Conflict, NotFound
 from keysat.kit.states import IllegalStep
 from tests.conftest import NOON, TESTER
 from tests.infra.errands import ERRAND, Errand, ErrandStatus, ErrandStep
@@ -103,6 +103,30 @@ async def test_what_was_settled_does_not_call_again(store: Store) -> None:
     async with store.work(NOON, TESTER) as work:
         assert not await work.attend("paid_twice", "order-1", "refund it")
         assert await work.attend("paid_twice", "order-2", "refund it")
+
+
+async def test_what_is_held_waits_and_is_read_as_committed(store: Store, other_store: Store) -> None:
+    async with store.work(NOON, TESTER) as work:
+        await work.attend("paid_twice", "order-1", "0")
+        row_id = (await work.session.scalars(select(AttentionRow.id))).one()
+
+    async def count(where: Store) -> None:
+        async with where.work(NOON, TESTER) as work:
+            await work.session.get(AttentionRow, row_id)  # known from before it was held
+            row = await work.hold(AttentionRow, row_id)
+            row.reason = str(int(row.reason) + 1)
+
+    await asyncio.gather(*(count(where) for where in (store, other_store) * 6))
+    async with store.read() as read:
+        assert (await read.get(AttentionRow, row_id)).reason == "12"
+
+
+async def test_what_is_not_there_is_named_in_words(store: Store) -> None:
+    async with store.work(NOON, TESTER) as work:
+        with pytest.raises(NotFound, match="There is no event seal 7"):
+            await work.get(EventSeal, 7)
+        with pytest.raises(NotFound, match="There is no attention 7"):
+            await work.hold(AttentionRow, 7)
 
 
 async def test_an_event_carries_its_origin_apart_and_only_when_there_is_one(store: Store) -> None:
