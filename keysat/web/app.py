@@ -5,26 +5,24 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from litestar import Litestar, Router
-from litestar.datastructures import CacheControlHeader, State
-from litestar.static_files import create_static_files_router  # pyright: ignore[reportUnknownVariableType]
+from litestar.datastructures import State
 from litestar.types import ASGIApp
 
 from keysat.infra.house import Mode
 from keysat.upkeep.shop import Shop
 from keysat.web.auth import admin_only
 from keysat.web.entry import entry
-from keysat.web.html import STATIC_PATH, static_folder
 from keysat.web.idempotency import Idempotency
 from keysat.web.openapi import ADMIN_KEY_SCHEME, openapi_config
 from keysat.web.problems import HANDLERS
 from keysat.web.provide import DEPENDENCIES
 from keysat.web.routes import ADMIN_API, API, PAGES
+from keysat.web.static_files import static_files
 from keysat.web.throttle import Throttle
 from keysat.web.wire import WireRequest
 
 PUBLIC_BODY_MAX = 64 * 1024
 ADMIN_BODY_MAX = 1024 * 1024
-STATIC_SECONDS = 86_400  # an address changes with the file's content
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 Stalled = Callable[[datetime], Sequence[str]]
@@ -49,7 +47,7 @@ def litestar(lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stall
         security=[{ADMIN_KEY_SCHEME: []}],
     )
     return Litestar(
-        route_handlers=[*API, *PAGES, admin_api, _static_files()],
+        route_handlers=[*API, *PAGES, admin_api, static_files()],
         request_class=WireRequest,
         dependencies=dict(DEPENDENCIES),
         middleware=[Idempotency()],
@@ -59,12 +57,4 @@ def litestar(lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stall
         state=State({"stalled": stalled}),
         openapi_config=openapi_config(),
         logging_config=None,
-    )
-
-
-def _static_files() -> Router:
-    return create_static_files_router(
-        path=STATIC_PATH,
-        directories=[static_folder()],
-        cache_control=CacheControlHeader(max_age=STATIC_SECONDS, public=True),
     )
