@@ -1,4 +1,4 @@
-"""Activate, heartbeat, deactivate (contract 3.12), and the operator's release. All fields of an answer are present."""
+"""Activate, heartbeat, deactivate (contract 3.12), and the operator's release."""
 
 from datetime import datetime
 from uuid import UUID
@@ -38,6 +38,8 @@ class DeactivateRequest(msgspec.Struct, frozen=True):
 
 
 class Activation(msgspec.Struct, frozen=True):
+    """All five are always there."""
+
     ok: bool
     machine_id: UUID | None
     active_count: int
@@ -45,15 +47,19 @@ class Activation(msgspec.Struct, frozen=True):
     reason: Reason | None
 
 
-class Heartbeat(msgspec.Struct, frozen=True):
+class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`machine_id` where it is ok, else `reason`."""
+
     ok: bool
-    machine_id: UUID | None
-    reason: Reason | None
+    machine_id: UUID | None = None
+    reason: Reason | None = None
 
 
-class Deactivation(msgspec.Struct, frozen=True):
+class Deactivation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`reason` only where it is not ok."""
+
     ok: bool
-    reason: Reason | None
+    reason: Reason | None = None
 
 
 async def activate(

@@ -66,10 +66,11 @@ async def test_a_machine_comes_lives_and_goes(client: httpx.AsyncClient, key: st
     came = await ask(client, "machines/activate", key=key, fingerprint="one", hostname="desk")
     assert (came["ok"], came["active_count"], came["max_machines"], came["reason"]) == (True, 1, 2, None)
     assert UUID(came["machine_id"])
-    assert (await ask(client, "machines/heartbeat", key=key, fingerprint="one"))["machine_id"] == came["machine_id"]
-    assert (await ask(client, "machines/heartbeat", key=key, fingerprint="two"))["reason"] == "not_activated"
-    assert (await ask(client, "machines/deactivate", key=key, fingerprint="one"))["ok"] is True
-    assert (await ask(client, "machines/deactivate", key=key, fingerprint="one"))["reason"] == "not_found"
+    one, two = {"key": key, "fingerprint": "one"}, {"key": key, "fingerprint": "two"}
+    assert await ask(client, "machines/heartbeat", **one) == {"ok": True, "machine_id": came["machine_id"]}
+    assert await ask(client, "machines/heartbeat", **two) == {"ok": False, "reason": "not_activated"}
+    assert await ask(client, "machines/deactivate", **one) == {"ok": True}
+    assert await ask(client, "machines/deactivate", **one) == {"ok": False, "reason": "not_found"}
 
 
 async def test_a_seat_too_many_is_refused(client: httpx.AsyncClient, key: str) -> None:
