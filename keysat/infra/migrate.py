@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 import keysat
+from keysat.infra import locks
 from keysat.infra.store import Store
 
 SCRIPTS = Path(keysat.__file__).parent / "migrations"
@@ -40,7 +41,7 @@ async def migrate(store: Store, scripts: Path = SCRIPTS) -> Migrated:
 
 def _upgrade(connection: Connection, folder: Path) -> Migrated:
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7234)")  # two daemons start at once
+        connection.exec_driver_sql(locks.advisory(locks.MIGRATE))  # two daemons start at once
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))  # ConfigParser reads single ones
     config.attributes["connection"] = connection

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Dialect, Select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-BUSY_SECONDS = 1
+from keysat.infra.locks import POINT_BUSY_SECONDS
+
 POSTGRES_POINTS = 4
 
 
@@ -55,7 +56,7 @@ class SqlitePoints:
     async def row(self, point: Point, key: tuple[object, ...]) -> tuple[object, ...] | None:
         if self._connection is None:
             self._connection = sqlite3.connect(
-                f"file:{self._path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_SECONDS
+                f"file:{self._path}?mode=ro", uri=True, isolation_level=None, timeout=POINT_BUSY_SECONDS
             )
         found = self._connection.execute(point.sql, point.key(key)).fetchone()
         return point.row(found) if found is not None else None

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, text, update
 
+from keysat.infra import locks
 from keysat.infra.events import Actor, origin_hash, seal_hash
 from keysat.infra.store import Store
 from keysat.infra.tables import EventOrigin, EventRow, EventSeal
@@ -16,7 +17,6 @@ from keysat.infra.work import Read, Work
 
 BATCH = 500
 SEALER = Actor("job:seal")
-ADVISORY_LOCK = 0x6B657973  # "keys"
 GENESIS = ""
 BEFORE_ALL = -(2**63)  # the least position there could be
 
@@ -37,7 +37,7 @@ async def seal(store: Store, now: datetime) -> int:
 
 async def _seal_batch(work: Work) -> int:
     if work.dialect == "postgresql":
-        await work.session.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+        await work.session.execute(text(locks.advisory(locks.SEAL)))
     waiting = (
         await work.session.scalars(select(EventRow).where(~EventRow.sealed).order_by(EventRow.id).limit(BATCH))
     ).all()

@@ -22,12 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from keysat.infra.events import Actor
+from keysat.infra.locks import BUSY_SECONDS
 from keysat.infra.point import Point, PostgresPoints, SqlitePoints
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import Unavailable
 from keysat.kit.ids import Chance, SystemChance
 
-BUSY_SECONDS = 5
 WAL_TRIES = 50
 READERS = 4  # connections for reading sessions; SQLite answers most reads in well under a millisecond
 POSTGRES_WRITERS = 10

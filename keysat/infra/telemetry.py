@@ -31,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from keysat.infra import locks
 from keysat.infra.log import get
 from keysat.infra.tables import UtcDateTime
 from keysat.kit.errors import KeysatError
@@ -43,7 +44,6 @@ NOBODY = UUID(int=0)
 """Whom an outcome is counted for when the key told no license."""
 
 SCHEMA = "telemetry"
-ADVISORY_LOCK = 0x746C6D
 
 Coarse = Callable[[Mapping[UUID, datetime]], Awaitable[None]]
 Counted = tuple[str, UUID, date]
@@ -190,7 +190,7 @@ async def _write(connection: AsyncConnection, counts: Mapping[Counted, int], see
 
 async def _make(connection: AsyncConnection) -> None:
     if connection.dialect.name == "postgresql":
-        await connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+        await connection.execute(text(locks.advisory(locks.TELEMETRY)))
         await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
     await connection.run_sync(metadata.create_all)
 
