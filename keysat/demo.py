@@ -19,7 +19,7 @@ from keysat.daemon import answer, listening, loop_factory
 from keysat.infra import log
 from keysat.infra.events import Actor
 from keysat.infra.house import Mode
-from keysat.infra.settings import Settings, load
+from keysat.infra.settings import Settings, load, surroundings
 from keysat.kit.clock import SystemClock
 from keysat.kit.errors import NotFound
 from keysat.kit.ids import SystemChance, token
@@ -32,6 +32,7 @@ from keysat.upkeep.shop import Shop
 
 HOST = "127.0.0.1"
 PROVIDER = "sandbox"
+WALLET_KEY = "KEYSAT_SANDBOX_WALLET_KEY"
 PLAY_RATE = Decimal(50_000)  # USD for one bitcoin
 WALLET_STARTS_SECONDS = 20
 WALLET_ENDS_SECONDS = 5
@@ -137,10 +138,11 @@ async def wallet(data_dir: Path, port: int, api_key: str) -> AsyncGenerator[str,
 
 
 async def _start(data_dir: Path, port: int, api_key: str) -> asyncio.subprocess.Process:
-    arguments = ("--end-with-stdin", "--data-dir", str(data_dir), "--port", str(port), "--api-key", api_key)
+    arguments = ("--end-with-stdin", "--data-dir", str(data_dir), "--port", str(port))
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "providers.sandbox", *arguments),
+        env=surroundings() | {WALLET_KEY: api_key},  # an argument could be read by everybody on this machine
         stdin=asyncio.subprocess.PIPE,  # its end of our life line
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for us: the wallet is there until the last request is answered

@@ -1,6 +1,5 @@
-"""`python -m providers.sandbox --data-dir D --port P --api-key K`: a wallet server of play money."""
+"""`python -m providers.sandbox --data-dir D --port P`: a wallet server of play money."""
 
-import argparse
 import asyncio
 import logging
 import os
@@ -12,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+import rich_click as click
 import uvicorn
+from click import option
 
 from keysat.kit.clock import SystemClock
 from keysat.kit.ids import SystemChance
@@ -21,6 +22,7 @@ from providers.sandbox.book import Book
 from providers.sandbox.wallet import OffsetClock, Wallet
 
 DATABASE_FILE = "sandbox-wallet.db"
+KEY_VARIABLE = "KEYSAT_SANDBOX_WALLET_KEY"  # unlike the option, it stands in no list of processes
 
 
 class Server(uvicorn.Server):
@@ -34,20 +36,33 @@ class Server(uvicorn.Server):
             sys.stdout.flush()
 
 
-def main() -> int:
-    options = _options()
+@click.command(help=__doc__)
+@option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help=f"Where {DATABASE_FILE} and clock-offset live.",
+)
+@option("--host", default="127.0.0.1", show_default=True)
+@option("--port", type=click.IntRange(0, 65535), required=True, help="0: any free one, named in the ready line.")
+@option("--api-key", envvar=KEY_VARIABLE, required=True, help="The bearer the shop must show.", show_envvar=True)
+@option("--double-spend-seconds", type=int, default=5, show_default=True, help="How long a doomed payment is seen.")
+@option("--end-with-stdin", is_flag=True, help="End when standard input is closed.")
+def main(data_dir: Path, host: str, port: int, api_key: str, double_spend_seconds: int, end_with_stdin: bool) -> None:
     logging.basicConfig(level=logging.WARNING, format="sandbox wallet: %(message)s")
-    if options.end_with_stdin:
+    if end_with_stdin:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-    options.data_dir.mkdir(parents=True, exist_ok=True)
-    book = Book(options.data_dir / DATABASE_FILE)
+    os.umask(0o077)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    _close_to_others(data_dir / DATABASE_FILE)
+    book = Book(data_dir / DATABASE_FILE)
     chance = SystemChance()
-    wallet = Wallet(book, OffsetClock(SystemClock(), options.data_dir), chance, options.double_spend_seconds)
-    app = create_app(wallet, options.api_key, Beside(wallet, chance))
+    wallet = Wallet(book, OffsetClock(SystemClock(), data_dir), chance, double_spend_seconds)
+    app = create_app(wallet, api_key, Beside(wallet, chance))
     config = uvicorn.Config(
         app,
-        host=options.host,
-        port=options.port,
+        host=host,
+        port=port,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=3,
@@ -60,7 +75,13 @@ def main() -> int:
             asyncio.run(Server(config).serve())
     finally:
         book.close()
-    return 0
+
+
+def _close_to_others(database: Path) -> None:
+    """Files of an earlier wallet that anybody could read."""
+    for path in (database, *(database.with_name(f"{database.name}-{part}") for part in ("wal", "shm"))):
+        with suppress(FileNotFoundError):
+            path.chmod(0o600)
 
 
 def _end_with_stdin() -> None:
@@ -73,25 +94,5 @@ def _end_with_stdin() -> None:
 def _already_handled(_number: int, _frame: FrameType | None) -> None: ...
 
 
-class _Options(argparse.Namespace):
-    data_dir: Path
-    host: str
-    port: int
-    api_key: str
-    double_spend_seconds: int
-    end_with_stdin: bool
-
-
-def _options() -> _Options:
-    parser = argparse.ArgumentParser(prog="python -m providers.sandbox", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True, help=f"where {DATABASE_FILE} and clock-offset live")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True, help="0: any free one, named in the ready line")
-    parser.add_argument("--api-key", required=True, help="the bearer the shop must show")
-    parser.add_argument("--double-spend-seconds", type=int, default=5, help="how long a doomed payment is seen")
-    parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input is closed")
-    return parser.parse_args(namespace=_Options())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="python -m providers.sandbox")

@@ -101,6 +101,7 @@ def test_the_demo_tells_where_to_click_once_it_answers(tmp_path: Path):
         assert product.json()["price_value"] == 2500
         wallets = children(process.pid)
         assert len(wallets) == 1
+        assert b"--api-key" not in Path(f"/proc/{wallets[0]}/cmdline").read_bytes()  # everybody may read that
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=SECONDS)
         assert process.returncode == 0

@@ -14,6 +14,7 @@ from keysat.infra.http import HttpClient
 from keysat.kit.money import Money
 from keysat.payments.provider import InvoiceRequest
 from providers.sandbox import SANDBOX
+from tests.running import ROOT, surroundings
 
 KEY = "play"
 
@@ -21,9 +22,13 @@ KEY = "play"
 @asynccontextmanager
 async def running_wallet(data_dir: Path) -> AsyncGenerator[str, None]:
     """Yields its address; it has to end by SIGTERM, cleanly."""
-    arguments = ("-m", "providers.sandbox", "--data-dir", str(data_dir), "--port", "0", "--api-key", KEY)
+    arguments = ("-m", "providers.sandbox", "--data-dir", str(data_dir), "--port", "0")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+        sys.executable,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=surroundings(KEYSAT_SANDBOX_WALLET_KEY=KEY),
     )
     assert process.stdout is not None
     try:
@@ -87,7 +92,9 @@ async def test_a_sale_through_the_real_process_survives_its_restart(tmp_path: Pa
             expired = till.parse_webhook(*await asyncio.wait_for(heard.get(), 10))
             assert expired is not None
             assert (expired.event, expired.invoice_id) == ("InvoiceExpired", late.invoice_id)
+        (tmp_path / "sandbox-wallet.db").chmod(0o644)
         async with running_wallet(tmp_path) as url:
             connection = await SANDBOX.connect_with({"url": url, "api_key": KEY}, "c1", http)
             again = await SANDBOX.open(connection, http).get_invoice(invoice.invoice_id)
+            assert (tmp_path / "sandbox-wallet.db").stat().st_mode & 0o077 == 0
             assert (again.raw_status, again.account_id) == ("Settled/None", invoice.account_id)
