@@ -1,29 +1,19 @@
-"""Pages: the templates' environment, and how money and moments are written for people."""
+"""Pages: the templates' environment, and the files that belong to them."""
 
 import hashlib
-import re
-from datetime import datetime
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from babel import Locale
-from babel.dates import format_date, format_datetime
-from babel.numbers import format_decimal, parse_pattern
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 
 from keysat.infra.house import Mode
-from keysat.kit.currencies import SAT, exponent
-from keysat.kit.money import Money
+from keysat.infra.written import date, date_and_time, money
 from keysat.web.visit import Visit, visit_of
 
-LOCALE = "en"
 STATIC_PATH = "/static"
 _PACKAGE = Path(__file__).parents[1]
-_DECIMALS = re.compile(r"0\.0+")
-_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z])(?=\d)")
 
 
 def page(request: Request[Any, Any, Any], template: str, /, **context: object) -> Response[str]:
@@ -45,29 +35,6 @@ def page_text(visit: Visit, template: str, /, **context: object) -> str:
             | context
         )
     )
-
-
-def money(amount: Money, locale: str = LOCALE) -> str:
-    """`$25.00`, `¥2,500`, `1,234 sats`. How many decimals is ISO 4217's say; babel only writes them."""
-    if amount.currency == SAT:
-        return f"{format_decimal(amount.minor, locale=locale)} {'sat' if abs(amount.minor) == 1 else 'sats'}"
-    digits = exponent(amount.currency)
-    pattern = Locale.parse(locale).currency_formats["standard"].pattern
-    with_our_digits = _DECIMALS.sub("0." + "0" * digits if digits else "0", pattern)
-    written = parse_pattern(with_our_digits).apply(
-        Decimal(amount.decimal_text()), locale, currency=amount.currency, currency_digits=False
-    )
-    return _LETTER_BEFORE_DIGIT.sub("\u00a0", written)  # "KWD 19.900": CLDR's pattern alphaNextToNumber
-
-
-def date(moment: datetime, locale: str = LOCALE) -> str:
-    """`15 Jan 2026`, in UTC."""
-    return format_date(moment, "d MMM y", locale=locale)
-
-
-def date_and_time(moment: datetime, locale: str = LOCALE) -> str:
-    """`15 Jan 2026, 12:00 UTC`."""
-    return format_datetime(moment, "d MMM y, HH:mm 'UTC'", locale=locale)
 
 
 def static_folder() -> Path:

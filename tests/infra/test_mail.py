@@ -3,8 +3,6 @@
 import asyncio
 import dataclasses
 import ssl
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.headerregistry import Address
@@ -14,68 +12,17 @@ from importlib.resources import as_file, files
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import AuthResult, LoginPassword
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keysat.infra.mail import Letter, Mailer, MailLimits, MailRefused, compose
 from keysat.infra.setting_values import Secret, Smtp
+from tests.fakes.post_office import post_office
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SENDER = Address("Our Shop", addr_spec="keys@shop.example")
 LETTER = Letter(to="satoshi@gmx.example", subject="Your key", text="Thank you.\n", message_id="<1@shop.example>")
-
-
-class PostOffice:
-    """Keeps what it accepts, and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.letters: list[EmailMessage] = []
-        self.envelopes: list[Envelope] = []
-        self.rcpt_answer = "250 OK"
-        self.data_answer = "250 OK"
-        self.port = 0
-
-    async def handle_RCPT(self, _s: SMTP, _n: Session, envelope: Envelope, address: str, _options: list[str]) -> str:
-        if self.rcpt_answer.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return self.rcpt_answer
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
-        assert isinstance(envelope.content, bytes)
-        if self.data_answer.startswith("250"):
-            message = message_from_bytes(envelope.content, policy=default)
-            assert isinstance(message, EmailMessage)
-            self.letters.append(message)
-            self.envelopes.append(envelope)
-        return self.data_answer
-
-    def smtp(self, **more: Any) -> Smtp:
-        return dataclasses.replace(Smtp(host="127.0.0.1", port=self.port), **more)
-
-
-@asynccontextmanager
-async def post_office(**options: Any) -> AsyncGenerator[PostOffice, None]:
-    """In the test's own loop, so that nothing is left running when the test ends."""
-    office = PostOffice()
-    tls = options.pop("tls", None)
-    sessions: list[SMTP] = []
-
-    def session() -> SMTP:
-        sessions.append(SMTP(office, hostname="mail.example", enable_SMTPUTF8=True, **options))
-        return sessions[-1]
-
-    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0, ssl=tls)
-    office.port = server.sockets[0].getsockname()[1]
-    try:
-        yield office
-    finally:
-        server.close()
-        for each in sessions:
-            if each.transport is not None:
-                each.transport.close()
-        await server.wait_closed()
-        await asyncio.sleep(0)
 
 
 async def refusal(mailer: Mailer, letter: Letter = LETTER) -> MailRefused:

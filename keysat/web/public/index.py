@@ -8,9 +8,10 @@ from litestar import Request, Response
 from keysat.catalog.read import policies, products
 from keysat.catalog.tiers import list_price
 from keysat.catalog.views import PolicyView, ProductView
+from keysat.infra.written import money
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import Money
-from keysat.web.html import money, page
+from keysat.web.html import page
 from keysat.web.visit import visit_of
 
 PER_PAGE = 24
