@@ -23,7 +23,7 @@ from keysat.kit.clock import SystemClock
 from keysat.kit.ids import SystemChance
 from keysat.kit.licensekey import fingerprint_hash
 from keysat.licenses.issue import Terms, issue, key_text
-from keysat.licenses.seats import Device, bind, locked
+from keysat.licenses.seats import Device, bind
 from keysat.licenses.tables import License, LicenseId
 from keysat.upkeep.opening import Founding, open_shop
 from tests.running import ADMIN_KEY
@@ -63,8 +63,7 @@ async def found(data_dir: Path) -> None:
         async with shop.work(SEEDER) as work:
             license = await issue(work, terms, order_id=None, customer_id=None, source="manual")
         async with shop.work(SEEDER) as work:
-            held = await locked(work, license.id)
-            assert held is not None
+            held = await work.hold(License, license.id)
             assert await bind(work, held, Device(fingerprint_hash(FINGERPRINT).hex(), None, None))
 
 
