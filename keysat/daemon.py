@@ -14,6 +14,7 @@ from litestar import Litestar
 
 from keysat.infra import log
 from keysat.infra.house import Mode
+from keysat.infra.private import keep_new_files_private
 from keysat.infra.seals import seal
 from keysat.infra.settings import Settings
 from keysat.jobs.forget import Kept
@@ -21,6 +22,7 @@ from keysat.jobs.runner import Runner
 from keysat.jobs.schedule import jobs
 from keysat.kit.clock import SystemClock
 from keysat.kit.ids import SystemChance
+from keysat.upkeep.occupy import occupied
 from keysat.upkeep.opening import CannotOpen, Founding, open_shop
 from keysat.upkeep.shop import Shop
 from keysat.web.app import create_app
@@ -50,13 +52,14 @@ async def nothing_more(_shop: Shop) -> None: ...
 def serve(settings: Settings, show_admin_key: Callable[[str], None]) -> None:
     """Until SIGTERM or Ctrl-C. A first start sets up a live shop. Raises CannotOpen."""
     log.configure(settings.log_level, settings.log_format)
+    keep_new_files_private()
     founding = Founding(Mode.LIVE, show_admin_key)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(settings, founding))
 
 
 async def _serve(settings: Settings, founding: Founding) -> None:
-    with listening(settings) as door:
+    with listening(settings) as door, occupied(settings):
         async with open_shop(settings, clock=SystemClock(), chance=SystemChance(), founding=founding) as shop:
             await answer(shop, door)
 

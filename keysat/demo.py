@@ -19,6 +19,7 @@ from keysat.daemon import answer, listening, loop_factory
 from keysat.infra import log
 from keysat.infra.events import Actor
 from keysat.infra.house import Mode
+from keysat.infra.private import keep_new_files_private
 from keysat.infra.settings import Settings, load, surroundings
 from keysat.kit.clock import SystemClock
 from keysat.kit.errors import NotFound
@@ -27,6 +28,7 @@ from keysat.payments.connections import connect, register_webhook
 from keysat.payments.rates.pins import set_pin
 from keysat.payments.tables import ConnectionRow
 from keysat.payments.tills import OpenTill
+from keysat.upkeep.occupy import occupied
 from keysat.upkeep.opening import CannotOpen, Founding, open_shop, refresh_tills
 from keysat.upkeep.shop import Shop
 
@@ -65,13 +67,14 @@ def settings_of(environ: Mapping[str, str], data_dir: Path, port: int | None) ->
 def run(settings: Settings, say: Say) -> None:
     """Until SIGTERM or Ctrl-C. Raises CannotOpen."""
     log.configure(settings.log_level, settings.log_format)
+    keep_new_files_private()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_run(settings, say))
 
 
 async def _run(settings: Settings, say: Say) -> None:
     made: list[str] = []
-    with listening(settings) as door:
+    with listening(settings) as door, occupied(settings):
         settings = _at_home(settings, door)
         founding = Founding(Mode.SANDBOX, made.append)
         async with open_shop(settings, clock=SystemClock(), chance=SystemChance(), founding=founding) as shop:

@@ -104,6 +104,7 @@ def migrate(data_dir: Path | None) -> None:
     import asyncio
 
     from keysat.infra import migrate as migration
+    from keysat.infra.private import keep_new_files_private
     from keysat.infra.settings import load
     from keysat.infra.store import Store
     from keysat.upkeep.opening import explained
@@ -118,7 +119,8 @@ def migrate(data_dir: Path | None) -> None:
         finally:
             await store.close()
 
-    with explained():
+    keep_new_files_private()
+    with explained(settings):
         done = asyncio.run(run())
     if done.is_ahead:
         click.echo(f"The database is at {done.after}, which is newer than this release and can be used with it.")
@@ -134,12 +136,13 @@ def migrate(data_dir: Path | None) -> None:
 def doctor(data_dir: Path | None, as_json: bool) -> None:
     """Check that what must always hold does hold. Exit code 1 when it does not."""
     from keysat.cli.opened import inside
+    from keysat.letters import invariants as letters
     from keysat.upkeep.doctor import violations
     from keysat.upkeep.shop import Shop
 
     async def act(shop: Shop) -> list[str]:
         async with shop.read() as read:
-            return await violations(read, shop.now())
+            return [*await violations(read, shop.now()), *await letters.broken(read)]
 
     found = inside(data_dir, act, seals=False)
     if as_json:

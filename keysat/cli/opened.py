@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from keysat.infra import log
 from keysat.infra.events import Actor
+from keysat.infra.private import keep_new_files_private
 from keysat.infra.seals import seal
 from keysat.infra.settings import load
 from keysat.kit.clock import SystemClock
@@ -24,6 +25,7 @@ def inside(
     """Opens the shop that the settings name, acts, and seals what was recorded. Raises CannotOpen, SettingsErrors."""
     settings = load(data_dir=data_dir)
     log.configure("warning", "text")
+    keep_new_files_private()
 
     async def run() -> T:
         async with open_shop(settings, clock=SystemClock(), chance=SystemChance(), founding=founding) as shop:

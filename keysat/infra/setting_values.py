@@ -105,6 +105,16 @@ def database_file(url: str) -> Path | str:
     return Path(url.removeprefix(SQLITE)).resolve() if url.startswith(SQLITE) else url
 
 
+def database_place(url: str) -> str:
+    """The file, or `name at host:port`: to be told to a person, so without user and password."""
+    if url.startswith(SQLITE):
+        return url.removeprefix(SQLITE)
+    parts = urlsplit(url)
+    host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.path.strip('/')} at {host}" + ("" if host.startswith("/") else f":{parts.port or 5432}")
+
+
 def bind(text: str) -> tuple[str, int]:
     wrong = Wrong(f"is not host:port, but {text!r}", "write 0.0.0.0:8080 or [::]:8080")
     host, colon, port = text.rpartition(":")

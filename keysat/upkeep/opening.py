@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 from sqlalchemy.exc import DBAPIError
@@ -14,7 +15,8 @@ from keysat.infra.http import HttpClient
 from keysat.infra.log import get, redact
 from keysat.infra.mail import Mailer
 from keysat.infra.migrate import NewerDatabase, migrate
-from keysat.infra.setting_values import SQLITE
+from keysat.infra.private import make_private
+from keysat.infra.setting_values import SQLITE, database_place
 from keysat.infra.settings import Settings
 from keysat.infra.store import Store
 from keysat.infra.telemetry import Telemetry
@@ -74,13 +76,13 @@ async def open_shop(
     `transport` stands in for the network. Raises CannotOpen.
     """
     async with AsyncExitStack() as stack:
-        with explained():
+        with explained(settings):
             shop = await _open(stack, settings, clock, chance, transport, founding)
         yield shop
 
 
 @contextmanager
-def explained() -> Generator[None, None, None]:
+def explained(settings: Settings) -> Generator[None, None, None]:
     """What a person can mend comes out as CannotOpen."""
     try:
         yield
@@ -91,9 +93,13 @@ def explained() -> Generator[None, None, None]:
     except ModuleNotFoundError as error:
         raise CannotOpen(f"PostgreSQL needs the module {error.name}: pip install 'keysat[postgres]'.") from error
     except DBAPIError as error:
-        raise CannotOpen(f"The database cannot be opened: {_first_line(error.orig)}.") from error
+        where = database_place(settings.database_url)
+        raise CannotOpen(f"The database {where} cannot be opened: {_first_line(error.orig)}.") from error
     except OSError as error:
-        raise CannotOpen(f"The shop cannot be opened: {_first_line(error)}.") from error
+        if error.filename is None and not settings.database_url.startswith(SQLITE):
+            where = database_place(settings.database_url)
+            raise CannotOpen(f"The database {where} cannot be reached: {_first_line(error)}.") from error
+        raise CannotOpen(f"The shop in {settings.data_dir} cannot be opened: {_first_line(error)}.") from error
 
 
 async def _open(
@@ -141,6 +147,9 @@ async def open_store(stack: AsyncExitStack, settings: Settings, chance: Chance, 
     elif not settings.data_dir.is_dir():
         raise CannotOpen(_not_set_up(settings))
     store = Store(settings.database_url, chance)
+    if store.is_sqlite:
+        make_private(Path(str(store.url.database)))
+        make_private(settings.data_dir / TELEMETRY_FILE)
     stack.push_async_callback(store.close)
     migrated = await migrate(store)
     if migrated.is_ahead:

@@ -88,6 +88,26 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path):
     assert not (tmp_path / "d").exists()
 
 
+def test_a_second_daemon_keeps_away_from_a_folder_in_use_and_commands_do_not(tmp_path: Path):
+    port, folder = free_port(), ("--data-dir", str(tmp_path))
+    with keysat("demo", *folder, "--port", str(port)) as process:
+        url = f"http://127.0.0.1:{port}/"
+        answered(url)
+        for words in (("demo",), ("serve",)):
+            with keysat(*words, *folder, "--port", str(free_port())) as second:
+                out, err = second.communicate(timeout=SECONDS)
+            assert (second.returncode, out) == (1, "")
+            assert err == (
+                f"keysat: Another Keysat runs in {tmp_path}: stop it, or choose another folder with --data-dir.\n"
+            )
+        with keysat("product", "list", *folder) as command:
+            assert "aurora" in command.communicate(timeout=SECONDS)[0]
+        assert answered(url).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SECONDS)
+    assert (tmp_path / "daemon.lock").stat().st_mode & 0o077 == 0
+
+
 def test_the_demo_tells_where_to_click_once_it_answers(tmp_path: Path):
     port = str(free_port())
     with keysat(

@@ -139,7 +139,7 @@ async def test_a_folder_that_cannot_be_made_is_told_in_one_line(database_kind: s
 @pytest.mark.once
 async def test_a_file_that_is_no_database_is_told_in_one_line(opens: Opens, tmp_path: Path):
     (tmp_path / "keysat.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(CannotOpen, match=r"The database cannot be opened: .+\.$"):
+    with pytest.raises(CannotOpen, match=rf"The database {tmp_path}/keysat\.db cannot be opened: .+\.$"):
         async with opens():
             pass
 
@@ -152,8 +152,38 @@ async def test_a_database_server_that_is_away_is_told_in_one_line(tmp_path: Path
             settings, clock=Noon(), chance=SeededChance(5), founding=Founding(Mode.LIVE, lambda _: None)
         ):
             pass
+    assert str(told.value).startswith("The database keysat at 127.0.0.1:1 cannot be reached: ")
     assert "\n" not in str(told.value)
     assert "geheim" not in str(told.value)
+
+
+@pytest.mark.once
+async def test_a_disk_that_refuses_is_told_with_its_file(opens: Opens, tmp_path: Path):
+    (tmp_path / "keysat.db").mkdir()
+    with pytest.raises(CannotOpen, match=rf"The shop in {tmp_path} cannot be opened: .+{tmp_path}/keysat\.db"):
+        async with opens():
+            pass
+
+
+def open_up(folder: Path) -> None:
+    (folder / "keysat.db-wal").touch()
+    for path in folder.glob("*.db*"):
+        path.chmod(0o644)
+
+
+@pytest.mark.once
+async def test_database_files_are_for_their_owner_alone_and_earlier_ones_are_mended(opens: Opens, tmp_path: Path):
+    def loose() -> set[str]:
+        return {path.name for path in tmp_path.glob("*.db*") if path.stat().st_mode & 0o077}
+
+    async with opens() as shop:
+        shop.telemetry.count("ok", None, NOON)
+        await shop.telemetry.flush()
+        assert loose() == set()
+    open_up(tmp_path)
+    assert loose() >= {"keysat.db", "keysat.db-wal", "telemetry.db"}
+    async with opens(None):
+        assert loose() == set()
 
 
 async def test_without_connections_nobody_is_asked_for_rates_but_the_public_sources(opens: Opens):
