@@ -17,7 +17,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def page(request: Request[Any, Any, Any], template: str, /, **context: object) -> Response[str]:
-    """A whole page. Every template sees also `nonce`, `shop_name`, `sandbox`, `now`, `static()`, `money` and `date`."""
+    """A whole page. Each sees `nonce`, `shop_name`, `contact`, `sandbox`, `now`, `static()`, `money` and `date` too."""
     return Response(page_text(visit_of(request), template, **context), media_type="text/html")
 
 
@@ -29,6 +29,7 @@ def page_text(visit: Visit, template: str, /, **context: object) -> str:
             {
                 "nonce": visit.csp_nonce(),
                 "shop_name": visit.shop.settings.operator_name or "Keysat",
+                "contact": visit.shop.settings.operator_contact,
                 "sandbox": visit.shop.mode == Mode.SANDBOX,
                 "now": visit.now,
             }

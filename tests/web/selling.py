@@ -57,7 +57,9 @@ def _none() -> Order:
 
 
 @asynccontextmanager
-async def open_front(store: Store, folder: Path, mode: Mode = Mode.LIVE) -> AsyncGenerator[Front, None]:
+async def open_front(
+    store: Store, folder: Path, mode: Mode = Mode.LIVE, contact: str = ""
+) -> AsyncGenerator[Front, None]:
     async with open_counter(store) as counter:
         shop = Shop(
             settings=load(
@@ -65,6 +67,7 @@ async def open_front(store: Store, folder: Path, mode: Mode = Mode.LIVE) -> Asyn
                     "KEYSAT_ADMIN_API_KEY": ADMIN_KEY,
                     "KEYSAT_PUBLIC_URL": PUBLIC_URL,
                     "KEYSAT_OPERATOR_NAME": "Ada & Sons",
+                    "KEYSAT_OPERATOR_CONTACT": contact,
                 },
                 data_dir=folder,
             ),
