@@ -1,6 +1,5 @@
 """`keysat verify`: check a license key with nothing but the public key."""
 
-import base64
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,29 +16,23 @@ from keysat.cli.output import show_one
     "--public-key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="The shop's public key, as /v1/issuer/public-key gives it (PEM).",
+    help="What /v1/pubkey, /v1/issuer/keys or /.well-known/jwks.json answers, or a PEM file.",
 )
 @option("--at", "moment", metavar="TIME", help="At this moment instead of now, such as 2027-01-01T00:00:00Z.")
 @as_json
 def verify(license_key: str, public_key: Path, moment: str | None, as_json: bool) -> None:
     """Check a license key offline and show what is in it. Exit code 1 when it does not hold."""
-    from nacl.exceptions import BadSignatureError
-    from nacl.signing import VerifyKey
-
     from keysat.kit.clock import SystemClock
     from keysat.kit.errors import BadRequest
     from keysat.kit.licensekey import BadFormat, parse
+    from keysat.licenses.published import is_signed_by
 
     at = _moment(moment) if moment else SystemClock().now()
     try:
         signed = parse(license_key)
     except BadFormat as error:
         raise BadRequest(f"This is no license key: {error}.") from None
-    try:
-        VerifyKey(_public_bytes(public_key)).verify(signed.payload_bytes, signed.signature)
-        reason = None
-    except BadSignatureError:
-        reason = "bad_signature"
+    reason = None if is_signed_by(signed, _public_keys(public_key)) else "bad_signature"
     inside = signed.payload
     if reason is None and inside.expires_at and at.timestamp() >= inside.expires_at:
         reason = "expired"
@@ -62,19 +55,14 @@ def verify(license_key: str, public_key: Path, moment: str | None, as_json: bool
         raise SystemExit(1)
 
 
-def _public_bytes(path: Path) -> bytes:
-    """The 32 bytes of an Ed25519 key in a PEM file (RFC 8410, 4). Raises BadRequest."""
+def _public_keys(path: Path) -> list[bytes]:
     from keysat.kit.errors import BadRequest
-    from keysat.licenses.ring import SPKI_PREFIX
+    from keysat.licenses.published import public_keys
 
-    lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
-    try:
-        der = base64.b64decode("".join(line for line in lines if not line.startswith("-----")), validate=True)
-    except ValueError:
-        der = b""
-    if not der.startswith(SPKI_PREFIX) or len(der) != len(SPKI_PREFIX) + 32:
-        raise BadRequest(f"{path} holds no Ed25519 public key: save what /v1/issuer/public-key answers.")
-    return der[len(SPKI_PREFIX) :]
+    found = public_keys(path.read_text(errors="replace"))
+    if not found:
+        raise BadRequest(f"{path} holds no Ed25519 public key: save what /v1/pubkey answers, or a PEM file.")
+    return found
 
 
 def _moment(text: str) -> datetime:
