@@ -45,6 +45,8 @@ T = TypeVar("T")
 ANY_HOST = "0.0.0.0"  # noqa: S104  the published default: the server stands behind a proxy or in a container
 DEFAULT_PORT = 8080
 
+PREFIX = "KEYSAT_"
+
 # The names of the server before it was called Keysat.
 ALIASES = {
     "KEYSAT_BIND": "LICENSING_BIND",
@@ -218,9 +220,10 @@ class _Reader:
         self._warnings.append(line)
 
     def look_for_unknown_names(self) -> None:
-        for name in sorted(name for name in self._environ if name.startswith("KEYSAT_") and name not in KEYSAT_NAMES):
-            near = difflib.get_close_matches(name, sorted(KEYSAT_NAMES), n=1)
-            self.warn(f"{name} is not a setting." + (f" Did you mean {near[0]}?" if near else ""))
+        known = {name.removeprefix(PREFIX): name for name in sorted(KEYSAT_NAMES)}  # which alone makes names alike
+        for name in sorted(name for name in self._environ if name.startswith(PREFIX) and name not in KEYSAT_NAMES):
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+            self.warn(f"{name} is not a setting." + (f" Did you mean {known[near[0]]}?" if near else ""))
 
     def finish(self) -> tuple[str, ...]:
         """The warnings. Raises SettingsErrors when anything was wrong."""
