@@ -247,8 +247,20 @@ def _error_of(answer: Answer) -> ProviderError:
         case 404:
             return NoSuchId(said)
         case 400 | 409 | 413 | 422:
-            return Rejected(f"{said}: {answer.body[:500].decode(errors='replace')}")
+            return Rejected(f"{said}: {_detail(answer.body)}")
         case status if status in (408, 429) or status >= 500:
             return Transient(said, answer.retry_after_seconds())
         case _:
             return Malformed(f"{said}: is this its address?")
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    detail: str = ""
+
+
+def _detail(body: bytes) -> str:
+    """The wallet's words alone."""
+    try:
+        return msgspec.json.decode(body, type=_Refusal).detail
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
