@@ -70,7 +70,7 @@ async def _put_off(shop: Shop, order: Order, holder: str, now: datetime, error: 
         async with shop.store.work(now, LOOKER) as work:
             await give_back(work, Order, order.id, holder, next_look_at=again_at, look_failures=failures)
             if not isinstance(error, Unavailable):  # a busy database mends itself
-                words = f"The look at it broke off: {type(error).__name__}."
+                words = f"The look at order {order.support_reference} broke off: {type(error).__name__}."
                 await work.attend(LOOK_FAILED, order.id, words, again=True)
     except Unavailable as busy:
         log.warning("look.not_put_off", busy, order=str(order.id))
