@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import msgspec
 
+from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest
-from keysat.kit.money import MAX_MINOR
+from keysat.kit.money import MAX_MINOR, MAX_SATS
 from keysat.kit.periods import Period, Unit
 
 NAME_MAX = 200
@@ -67,8 +68,9 @@ def between(field: str, value: int, least: int, most: int) -> None:
         raise BadRequest(f"{field} is {value}. Give a whole number from {least} to {most}.")
 
 
-def price(field: str, value: int) -> None:
-    between(field, value, 0, MAX_MINOR)
+def price(field: str, value: int, currency: str) -> None:
+    """In minor units of the currency."""
+    between(field, value, 0, MAX_SATS if currency == SAT else MAX_MINOR)
 
 
 def metadata(value: dict[str, Any]) -> None:

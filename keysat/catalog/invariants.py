@@ -27,9 +27,12 @@ async def _policies(read: Read) -> list[str]:
     for product_id, slug in await read.session.execute(select(Feature.product_id, Feature.slug)):
         catalogs.setdefault(product_id, []).append(slug)
     found: list[str] = []
-    for row in await read.session.scalars(select(Policy).order_by(Policy.id)):
+    rows = await read.session.execute(
+        select(Policy, Product.price_currency).join(Product, Product.id == Policy.product_id).order_by(Policy.id)
+    )
+    for row, currency in rows:
         try:
-            msgspec.convert(row, PolicyValues, from_attributes=True).check(catalogs.get(row.product_id, []))
+            msgspec.convert(row, PolicyValues, from_attributes=True).check(catalogs.get(row.product_id, []), currency)
         except BadRequest as error:
             found.append(f"Policy {row.id} ({row.slug}): {error.message}")
     return found

@@ -8,7 +8,7 @@ from sqlalchemy import delete
 from keysat.catalog import checks, read
 from keysat.catalog.events import OfferCreated, OfferDeleted, OfferUpdated
 from keysat.catalog.rows import locked_policy
-from keysat.catalog.tables import Offer, OfferId, Policy
+from keysat.catalog.tables import Offer, OfferId, Policy, Product
 from keysat.catalog.views import OfferView
 from keysat.infra.work import Work, flushed
 from keysat.kit.errors import BadRequest, NotFound
@@ -37,9 +37,9 @@ class OfferEdit(checks.Input, frozen=True, kw_only=True):
 
 async def create(work: Work, policy_id: UUID, request: NewOffer) -> OfferView:
     """Raises NotFound for the tier; BadRequest; Conflict when the slug is taken."""
-    _, policy = await locked_policy(work, policy_id)
+    product, policy = await locked_policy(work, policy_id)
     checks.slug(request.slug)
-    checks.price("price_value", request.price_value)
+    checks.price("price_value", request.price_value, product.price_currency)
     if len(policy.offers) >= OFFERS_MAX:
         raise BadRequest(f"The tier {policy.slug} has {OFFERS_MAX} offers, which is the most. Delete some.")
     period = _period(policy, request)
@@ -56,10 +56,10 @@ async def create(work: Work, policy_id: UUID, request: NewOffer) -> OfferView:
 
 async def edit(work: Work, policy_id: UUID, offer_id: UUID, request: OfferEdit) -> OfferView:
     """Raises NotFound, also for an offer of another tier; BadRequest."""
-    row = await _offer(work, policy_id, offer_id)
+    product, row = await _offer(work, policy_id, offer_id)
     changed: list[str] = []
     if request.price_value is not UNSET and request.price_value != row.price_value:
-        checks.price("price_value", request.price_value)
+        checks.price("price_value", request.price_value, product.price_currency)
         row.price_value = request.price_value
         changed.append("price_value")
     if request.active is not UNSET and request.active != row.active:
@@ -73,18 +73,18 @@ async def edit(work: Work, policy_id: UUID, offer_id: UUID, request: OfferEdit) 
 
 async def delete_offer(work: Work, policy_id: UUID, offer_id: UUID) -> None:
     """Raises NotFound; Conflict when it was sold."""
-    row = await _offer(work, policy_id, offer_id)
+    _, row = await _offer(work, policy_id, offer_id)
     async with flushed(work, f"The offer {row.slug} was sold. Set it inactive instead."):
         await work.session.execute(delete(Offer).where(Offer.id == row.id))
     work.record(OfferDeleted(row.id, row.policy_id, row.slug))
 
 
-async def _offer(work: Work, policy_id: UUID, offer_id: UUID) -> Offer:
-    _, policy = await locked_policy(work, policy_id)
+async def _offer(work: Work, policy_id: UUID, offer_id: UUID) -> tuple[Product, Offer]:
+    product, policy = await locked_policy(work, policy_id)
     row = next((offer for offer in policy.offers if offer.id == offer_id), None)
     if row is None:
         raise NotFound(f"The tier {policy.slug} has no offer {offer_id}.")
-    return row
+    return product, row
 
 
 def _period(policy: Policy, request: NewOffer) -> Period | None:

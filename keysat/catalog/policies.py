@@ -72,7 +72,7 @@ async def create(work: Work, request: NewPolicy) -> PolicyView:
     product = await locked_product(work, request.product_slug)
     checks.slug(request.slug)
     values = PolicyValues(name=request.name, **_given(request))
-    values.check(_catalog(product))
+    values.check(_catalog(product), product.price_currency)
     count = await work.session.scalar(select(func.count()).where(Policy.product_id == product.id)) or 0
     if count >= POLICIES_MAX:
         raise BadRequest(f"The product {product.slug} has {count} tiers, and there may be {POLICIES_MAX}. Delete some.")
@@ -94,7 +94,7 @@ async def edit(work: Work, policy_id: UUID, request: PolicyEdit) -> PolicyView:
     changed = [field for field in values.__struct_fields__ if getattr(values, field) != getattr(before, field)]
     if not changed:
         return await read.policy(work, row.id)
-    values.check(_catalog(product))
+    values.check(_catalog(product), product.price_currency)
     if not values.is_recurring and any(offer.period_unit is not None for offer in row.offers):
         raise BadRequest("The tier has offers with a period of their own. Delete them before it stops recurring.")
     for field in changed:

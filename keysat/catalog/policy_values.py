@@ -47,12 +47,15 @@ class PolicyValues(msgspec.Struct, frozen=True, kw_only=True):
     highlighted: bool = False
     details: dict[str, Any] = {}
 
-    def check(self, catalog: Sequence[str]) -> None:
-        """Raises BadRequest that says what to do. `catalog`: the entitlements the product knows; empty allows all."""
+    def check(self, catalog: Sequence[str], currency: str) -> None:
+        """Raises BadRequest that says what to do.
+
+        `catalog`: the entitlements the product knows; empty allows all. `currency`: the product's.
+        """
         checks.name(self.name)
         checks.text("description", self.description, checks.DESCRIPTION_MAX)
         if self.price_value is not None:
-            checks.price("price_sats_override", self.price_value)
+            checks.price("price_sats_override", self.price_value, currency)
         checks.between("duration_seconds", self.duration_seconds, 0, checks.SECONDS_MAX)
         checks.between("grace_seconds", self.grace_seconds, 0, checks.SECONDS_MAX)
         checks.between("max_machines", self.max_machines, 0, MACHINES_MAX)

@@ -120,11 +120,11 @@ def _price(request: ProductFields) -> Money | None:
         raise BadRequest("price_currency and price_value go together. Give both, or price_sats alone.")
     typed = None
     if currency is not None and value is not None:
-        checks.price("price_value", value)
+        checks.price("price_value", value, currency)
         typed = Money(currency, value)
     if sats is None:
         return typed
-    checks.price("price_sats", sats)
+    checks.price("price_sats", sats, SAT)
     if typed not in (None, Money(SAT, sats)):
         raise BadRequest("price_sats and price_value say different prices. Give one of them.")
     return Money(SAT, sats)
@@ -174,7 +174,7 @@ async def _reprice(work: Work, product: Product, given: dict[str, int | None], c
     for name, value in given.items():
         row = prices[name]
         if value is not None:
-            checks.price(f"tier_prices.{name}", value)
+            checks.price(f"tier_prices.{name}", value, currency)
         if isinstance(row, Policy):
             row.price_value = value
             event = PolicyUpdated(row.id, product.id, row.slug, value, row.active, row.public, ["price_value"])

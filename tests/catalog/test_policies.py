@@ -9,6 +9,7 @@ from keysat.catalog import checks, offers, policies, products, read
 from keysat.catalog.views import PolicyView
 from keysat.infra.store import Store
 from keysat.kit.errors import BadRequest, Conflict, NotFound
+from keysat.kit.money import MAX_SATS
 from keysat.kit.periods import Period, Unit
 from tests.catalog.shelf import a_product, a_tier, events
 from tests.conftest import NOON, TESTER
@@ -59,6 +60,7 @@ async def test_of_many_who_write_one_slug_at_once_one_succeeds(store: Store):
         ({"slug": "Pro!"}, "is not a slug"),
         ({"name": ""}, "name is empty"),
         ({"price_sats_override": -1}, "price_sats_override is -1"),
+        ({"price_sats_override": MAX_SATS + 1}, f"from 0 to {MAX_SATS}"),
         ({"price_sats_override": 1, "price_value": 2}, "different prices"),
         ({"duration_seconds": -1}, "duration_seconds is -1"),
         ({"grace_seconds": 10**12}, "whole number from 0"),
@@ -185,6 +187,7 @@ async def test_what_an_offer_cannot_be_is_refused(store: Store):
         (offers.NewOffer(slug="student", price_value=1), Conflict),
         (offers.NewOffer(slug="yearly", price_value=1, renewal_period_days=365), BadRequest),
         (offers.NewOffer(slug="minus", price_value=-1), BadRequest),
+        (offers.NewOffer(slug="all", price_value=MAX_SATS + 1), BadRequest),
         (offers.NewOffer(slug="Bad", price_value=1), BadRequest),
     ):
         with pytest.raises(error):
@@ -193,6 +196,16 @@ async def test_what_an_offer_cannot_be_is_refused(store: Store):
     with pytest.raises(NotFound):
         async with store.work(NOON, TESTER) as work:
             await offers.edit(work, other.id, made.id, offers.OfferEdit(active=False))
+    with pytest.raises(BadRequest, match=f"from 0 to {MAX_SATS}"):
+        async with store.work(NOON, TESTER) as work:
+            await offers.edit(work, once.id, made.id, offers.OfferEdit(price_value=MAX_SATS + 1))
+
+
+async def test_other_money_is_not_counted_in_bitcoin(store: Store):
+    await a_product(store, price_currency="IRR", price_value=MAX_SATS + 1)
+    tier = await a_tier(store, "pro", price_sats_override=MAX_SATS + 1)
+    async with store.work(NOON, TESTER) as work:
+        await offers.create(work, tier.id, offers.NewOffer(slug="all", price_value=MAX_SATS + 1))
 
 
 async def test_a_currency_change_and_a_new_own_price_do_not_pass_each_other(store: Store):

@@ -9,7 +9,7 @@ from keysat.catalog import offers, policies, products, read
 from keysat.catalog.views import ProductView
 from keysat.infra.store import Store
 from keysat.kit.errors import BadRequest, Conflict, NotFound
-from keysat.kit.money import MAX_MINOR, Money
+from keysat.kit.money import MAX_MINOR, MAX_SATS, Money
 from tests.catalog.shelf import a_product, a_tier, events
 from tests.conftest import NOON, TESTER
 
@@ -72,7 +72,9 @@ async def test_a_price_has_two_spellings(store: Store, price: dict[str, Any], mo
         ({"price_sats": 5, "price_currency": "SAT", "price_value": 6}, "different prices"),
         ({"price_sats": 5, "price_currency": "USD", "price_value": 5}, "different prices"),
         ({"price_sats": -1}, "price_sats is -1"),
-        ({"price_sats": MAX_MINOR + 1}, "whole number from 0"),
+        ({"price_sats": MAX_SATS + 1}, f"whole number from 0 to {MAX_SATS}"),
+        ({"price_currency": "SAT", "price_value": MAX_SATS + 1}, f"whole number from 0 to {MAX_SATS}"),
+        ({"price_currency": "USD", "price_value": MAX_MINOR + 1}, f"whole number from 0 to {MAX_MINOR}"),
         ({"price_currency": "usd", "price_value": 5}, "is not a currency"),
         ({"price_sats": 1, "slug": "App"}, "is not a slug"),
         ({"price_sats": 1, "slug": "a" * 64}, "is not a slug"),
