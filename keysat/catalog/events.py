@@ -1,6 +1,6 @@
 """What happens in the catalog. Bodies hold ids, slugs, codes and amounts in minor units, no free text."""
 
-from keysat.catalog.tables import OfferId, PolicyId, ProductId
+from keysat.catalog.tables import DiscountId, DiscountKind, OfferId, PolicyId, ProductId
 from keysat.infra.events import Happening
 
 
@@ -82,3 +82,28 @@ class OfferDeleted(Happening, frozen=True, tag="offer.deleted"):
     offer_id: OfferId
     policy_id: PolicyId
     slug: str
+
+
+class CodeCreated(Happening, frozen=True, tag="code.created"):
+    """`amount` is basis points where there is no currency."""
+
+    code_id: DiscountId
+    code: str
+    kind: DiscountKind
+    amount: int
+    currency: str | None
+    product_id: ProductId | None
+
+
+class CodeUpdated(Happening, frozen=True, tag="code.updated"):
+    code_id: DiscountId
+    code: str
+    amount: int
+    currency: str | None
+    active: bool
+    changed: list[str]
+
+
+class CodeDeleted(Happening, frozen=True, tag="code.deleted"):
+    code_id: DiscountId
+    code: str

@@ -11,10 +11,12 @@ from typing import Any, cast
 import msgspec
 
 from keysat.catalog.policy_values import folded
-from keysat.catalog.tables import OfferId, PolicyId, ProductId
+from keysat.catalog.tables import DiscountDuration, DiscountId, DiscountKind, OfferId, PolicyId, ProductId
 from keysat.catalog.tiers import list_price
-from keysat.catalog.views import OfferView, PolicyView, ProductView
+from keysat.catalog.views import DiscountView, OfferView, PolicyView, ProductView
 from keysat.kit.currencies import SAT
+from keysat.kit.errors import BadRequest
+from keysat.kit.money import BtcRate, to_sats
 from keysat.kit.periods import Period, cycle_end, length_days
 
 
@@ -61,11 +63,16 @@ class TierProduct(msgspec.Struct, frozen=True):
 
 
 class FeaturedDiscount(msgspec.Struct, frozen=True):
-    """A code that is shown without being typed. Filled by the higher floor that knows discounts."""
+    """A code that is applied without being typed. Filled by the higher floor that prices it.
+
+    `amount` is basis points, or minor units of `discount_currency`. All other amounts are in the listed unit, minor
+    units of `price_currency`, those with `sats` in their name too (contract 12).
+    """
 
     code: str
-    kind: str
+    kind: DiscountKind
     amount: int
+    discount_currency: str | None
     description: str
     expires_at: datetime | None
     max_uses: int | None
@@ -73,6 +80,37 @@ class FeaturedDiscount(msgspec.Struct, frozen=True):
     remaining_uses: int | None
     discount_applied_sats: int
     discounted_price_sats: int
+    price_currency: str
+    discount_applied_value: int
+    discounted_price_value: int
+
+
+class DiscountCode(msgspec.Struct, frozen=True):
+    """`amount` is basis points, or minor units of `discount_currency`, which is null for what is no amount of money.
+
+    `applies_to_policy_id` is the one tier of a code that is restricted to a single one.
+    """
+
+    id: DiscountId
+    code: str
+    kind: DiscountKind
+    amount: int
+    discount_currency: str | None
+    max_uses: int | None
+    used_count: int
+    remaining_uses: int | None
+    expires_at: datetime | None
+    applies_to_product_id: ProductId | None
+    applies_to_policy_id: PolicyId | None
+    applies_to_policy_ids: list[PolicyId]
+    duration: DiscountDuration
+    duration_cycles: int | None
+    referrer_label: str | None
+    description: str
+    active: bool
+    featured: bool
+    created_at: datetime
+    updated_at: datetime
 
 
 class TierOffer(msgspec.Struct, frozen=True):
@@ -180,13 +218,14 @@ def tiers(
     policies: Sequence[PolicyView],
     now: datetime,
     featured: dict[PolicyId, FeaturedDiscount] | None = None,
+    rate: BtcRate | None = None,
 ) -> Tiers:
     """The public list of contract 3.6, of policies in the order of `read.public_tiers`."""
     head = TierProduct(
         slug=product.slug,
         name=product.name,
         description=product.description,
-        base_price_sats=_sats(product),
+        base_price_sats=_converted(product, rate),
         price_currency=product.price_currency,
         price_value=product.price_value,
         entitlements_catalog=_catalog(product),
@@ -243,6 +282,32 @@ def admin_offer(offer: OfferView) -> Offer:
         active=offer.active,
         created_at=offer.created_at,
         updated_at=offer.updated_at,
+    )
+
+
+def discount_code(view: DiscountView) -> DiscountCode:
+    only = view.policy_ids[0] if len(view.policy_ids) == 1 else None
+    return DiscountCode(
+        id=view.id,
+        code=view.code,
+        kind=view.kind,
+        amount=view.amount,
+        discount_currency=view.currency,
+        max_uses=view.max_uses,
+        used_count=view.used_count,
+        remaining_uses=view.remaining_uses,
+        expires_at=view.expires_at,
+        applies_to_product_id=view.product_id,
+        applies_to_policy_id=only,
+        applies_to_policy_ids=list(view.policy_ids),
+        duration=view.duration,
+        duration_cycles=view.duration_cycles,
+        referrer_label=view.referrer_label,
+        description=view.description,
+        active=view.active,
+        featured=view.featured,
+        created_at=view.created_at,
+        updated_at=view.updated_at,
     )
 
 
@@ -304,6 +369,16 @@ def _tier_offer(product: ProductView, policy: PolicyView, offer: OfferView, now:
 def _sats(view: ProductView) -> int:
     """Never a conversion: a listing does not wait for a rate."""
     return view.price_value if view.price_currency == SAT else 0
+
+
+def _converted(view: ProductView, rate: BtcRate | None) -> int:
+    """0 where no rate is known (contract 12), or where it is more bitcoin than there is."""
+    if view.price_currency == SAT or rate is None:
+        return _sats(view)
+    try:
+        return to_sats(view.price, rate)
+    except BadRequest:
+        return 0
 
 
 def _catalog(view: ProductView) -> list[Entitlement]:

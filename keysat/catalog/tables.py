@@ -1,10 +1,11 @@
 """What is sold. Amounts are minor units of the product's currency; slugs never change once written."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -15,6 +16,7 @@ ProductId = NewType("ProductId", UUID)
 FeatureId = NewType("FeatureId", UUID)
 PolicyId = NewType("PolicyId", UUID)
 OfferId = NewType("OfferId", UUID)
+DiscountId = NewType("DiscountId", UUID)
 
 
 class Product(Base):
@@ -131,3 +133,69 @@ class Code(Base):
     code: Mapped[str] = mapped_column(String(64), primary_key=True)
     kind: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime]
+
+
+class DiscountKind(StrEnum):
+    """What a code does to a price. The second keeps its published name, whatever currency its amount is in."""
+
+    PERCENT = "percent"  # `amount` in basis points
+    FIXED = "fixed_sats"  # `amount` is taken off
+    SET_PRICE = "set_price"  # `amount` is what is left to pay
+    FREE_LICENSE = "free_license"
+
+
+class DiscountDuration(StrEnum):
+    """For which cycles of a subscription it holds; the first one is the purchase itself."""
+
+    ONCE = "once"
+    CYCLES = "cycles"
+    FOREVER = "forever"
+
+
+class DiscountCode(Base):
+    """`amount` is basis points, or minor units of `currency`, which only an amount of money has.
+
+    Without a product it holds for all of them; without tiers (`DiscountTier`) for all of the product's. `used_count`
+    counts what is reserved or redeemed. From `expires_at` on nobody can begin to use it.
+    """
+
+    __tablename__ = "discount_codes"
+
+    id: Mapped[DiscountId] = mapped_column(UuidType(), primary_key=True)
+    code: Mapped[str] = mapped_column(String(64), ForeignKey("codes.code"), unique=True)
+    kind: Mapped[DiscountKind]
+    amount: Mapped[int]
+    currency: Mapped[str | None] = mapped_column(String(3))
+    product_id: Mapped[ProductId | None] = mapped_column(UuidType(), ForeignKey("products.id"))
+    max_uses: Mapped[int | None]
+    used_count: Mapped[int] = mapped_column(default=0)
+    expires_at: Mapped[datetime | None]
+    active: Mapped[bool] = mapped_column(default=True)
+    featured: Mapped[bool] = mapped_column(default=False)
+    duration: Mapped[DiscountDuration]
+    duration_cycles: Mapped[int | None]
+    referrer_label: Mapped[str | None] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    tiers: Mapped[list["DiscountTier"]] = relationship(lazy="raise", viewonly=True)
+
+    __table_args__ = (
+        CheckConstraint("amount >= 0", name="amount"),
+        CheckConstraint("used_count >= 0", name="used_count"),
+        CheckConstraint("(currency IS NOT NULL) = (kind IN ('fixed_sats', 'set_price'))", name="currency"),
+        CheckConstraint("(duration_cycles IS NOT NULL) = (duration = 'cycles')", name="duration"),
+        Index("ix_discount_codes_product", "product_id"),
+    )
+
+
+class DiscountTier(Base):
+    """A tier that a code is restricted to."""
+
+    __tablename__ = "discount_tiers"
+
+    discount_id: Mapped[DiscountId] = mapped_column(UuidType(), ForeignKey("discount_codes.id"), primary_key=True)
+    policy_id: Mapped[PolicyId] = mapped_column(UuidType(), ForeignKey("policies.id"), primary_key=True)
+
+    __table_args__ = (Index("ix_discount_tiers_policy", "policy_id"),)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from keysat.catalog.tables import FeatureId, OfferId, PolicyId, ProductId
+from keysat.catalog.tables import DiscountDuration, DiscountId, DiscountKind, FeatureId, OfferId, PolicyId, ProductId
 from keysat.kit.money import Money
 from keysat.kit.periods import Period, Unit
 
@@ -100,6 +100,46 @@ class CodeView(msgspec.Struct, frozen=True):
     code: str
     kind: str
     created_at: datetime
+
+
+class DiscountView(msgspec.Struct, frozen=True):
+    """A discount code. `amount` is basis points, or minor units of `currency`, which only an amount of money has."""
+
+    id: DiscountId
+    code: str
+    kind: DiscountKind
+    amount: int
+    currency: str | None
+    product_id: ProductId | None
+    policy_ids: tuple[PolicyId, ...]
+    """Empty: every tier."""
+    max_uses: int | None
+    used_count: int
+    expires_at: datetime | None
+    active: bool
+    featured: bool
+    duration: DiscountDuration
+    duration_cycles: int | None
+    referrer_label: str | None
+    description: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def remaining_uses(self) -> int | None:
+        """None: without limit. A late payment can take a use beyond the limit, which leaves 0."""
+        return None if self.max_uses is None else max(0, self.max_uses - self.used_count)
+
+    @property
+    def cycles(self) -> int | None:
+        """How many cycles of a subscription it holds for, the purchase included. None: for ever."""
+        match self.duration:
+            case DiscountDuration.ONCE:
+                return 1
+            case DiscountDuration.CYCLES:
+                return self.duration_cycles
+            case DiscountDuration.FOREVER:
+                return None
 
 
 def period_of(count: int | None, unit: Unit | None) -> Period | None:

@@ -5,23 +5,23 @@ twice at once: what it learns is applied under the order's lock, and every statu
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, update
 
+from keysat.checkout.codes import release
 from keysat.checkout.desk import Desk
-from keysat.checkout.gate import Asked, Ruled, Ruling, rule, strongest
+from keysat.checkout.gate import DOUBTS, Asked, Doubt, Ruled, Ruling, rule, strongest
 from keysat.checkout.happenings import (
-    OrderClosed,
     OrderNeedsAttention,
     OrderPaidTwice,
     OrderPaymentLost,
     OrderPaymentReversed,
     OrderPaymentSeen,
 )
-from keysat.checkout.order import locked, opened
+from keysat.checkout.order import PROVIDER_WORDS_MAX, close, locked, opened
 from keysat.checkout.schedule import DRAFT_FOR, PAGE_EVERY, Times, after_failure, next_look
 from keysat.checkout.settle import fulfil_now, settle
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Step
@@ -38,10 +38,11 @@ from keysat.payments.provider import (
     PermissionMissing,
     ProviderError,
 )
-from keysat.payments.tables import Attempt
+from keysat.payments.tables import Attempt, AttemptId
 
 PAGE_WAITS_SECONDS = 4  # SDK clients give up after 10
 OPEN = frozenset({OrderStatus.AWAITING, OrderStatus.PROCESSING})
+ENDED = frozenset({OrderStatus.EXPIRED, OrderStatus.UNDERPAID, OrderStatus.INVALID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Seen:
     """One attempt, and what the provider showed of it; `error` when it showed nothing."""
 
     attempt: Attempt
-    asked: Asked | None
+    asked: Asked | None = None
     shown: InvoiceSnapshot | None = None
     error: ProviderError | None = None
 
@@ -72,17 +73,16 @@ async def collect(desk: Desk, order_id: OrderId, now: datetime, actor: Actor) ->
 async def _look(desk: Desk, attempt: Attempt) -> Seen:
     """Network. An attempt whose invoice id was lost is searched by what the provider echoes."""
     till = await desk.tills.get(attempt.connection_id)
-    asked = None
     try:
         if attempt.provider_invoice_id is None:
             found = await till.till.find_by_attempt(attempt.echo)
             if not found:
-                return Seen(attempt, None)
+                return Seen(attempt)
             shown = found[0]
         else:
             shown = await till.till.get_invoice(attempt.provider_invoice_id)
     except ProviderError as error:
-        return Seen(attempt, asked, error=error)
+        return Seen(attempt, error=error)
     asked = Asked(
         invoice_id=attempt.provider_invoice_id or shown.invoice_id,
         account_id=till.connection.account_id,
@@ -98,7 +98,8 @@ async def _note(work: Work, seen: Seen) -> None:
     """Keep what was shown beside the attempt; adopt an invoice whose id a crash had lost."""
     if seen.shown is None:
         if isinstance(seen.error, (CredentialGone, PermissionMissing)):
-            await work.attend("provider_refuses", seen.attempt.connection_id, f"Invoices cannot be read: {seen.error}")
+            words = f"Invoices cannot be read: {seen.error}"[:PROVIDER_WORDS_MAX]
+            await work.attend("provider_refuses", seen.attempt.connection_id, words, again=True)
         return
     if seen.attempt.provider_invoice_id is None:
         await opened(work, OrderId(seen.attempt.order_id), seen.attempt.id, seen.shown)
@@ -111,21 +112,24 @@ async def _note(work: Work, seen: Seen) -> None:
 
 
 async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:
-    if order.status == OrderStatus.PAID:
-        return await fulfil_now(work, order)
-    if order.status == OrderStatus.FULFILLED:
-        return await _after_the_sale(work, order, seen)
-    if order.status == OrderStatus.DRAFT:
-        return await _end_lost_draft(work, order, seen)
-    if order.status == OrderStatus.REVIEW:
-        return None
-    rulings = [_ruled(one, order.status, work.now) for one in seen]
-    ruled = strongest(rulings)
-    if ruled.ruling == Ruling.SETTLE:
-        payer = seen[rulings.index(ruled)]
-        await settle(work, order, how=ruled.how, attempt_id=payer.attempt.id, surplus_minor=max(ruled.surplus_minor, 0))
-        return await _after_the_sale(work, order, seen)
-    return await _move(work, order, ruled)
+    rulings = {one.attempt.id: _ruled(one, order.status, work.now) for one in seen}
+    match order.status:
+        case OrderStatus.PAID:
+            await fulfil_now(work, order)
+        case OrderStatus.FULFILLED:
+            await _after_the_sale(work, order, rulings)
+        case OrderStatus.DRAFT:
+            await _end_lost_draft(work, order, seen)
+        case OrderStatus.REVIEW:
+            pass  # the operator decides
+        case _:
+            ruled = strongest(list(rulings.values()))
+            if ruled.ruling == Ruling.SETTLE:
+                payer = next(attempt_id for attempt_id, one in rulings.items() if one is ruled)
+                await settle(work, order, how=ruled.how, attempt_id=payer, surplus_minor=max(ruled.surplus_minor, 0))
+                await _after_the_sale(work, order, rulings)
+            else:
+                await _move(work, order, ruled)
 
 
 def _ruled(seen: Seen, status: OrderStatus, now: datetime) -> Ruled:
@@ -134,92 +138,74 @@ def _ruled(seen: Seen, status: OrderStatus, now: datetime) -> Ruled:
         return rule(seen.asked, seen.shown)
     if isinstance(seen.error, NoSuchId) and now >= seen.attempt.expires_at:
         was_seen = status == OrderStatus.PROCESSING
-        return Ruled(Ruling.REVIEW, reason="invoice_gone") if was_seen else Ruled(Ruling.EXPIRED)
+        return Ruled(Ruling.REVIEW, doubt=Doubt.INVOICE_GONE) if was_seen else Ruled(Ruling.EXPIRED)
     return Ruled(Ruling.HOLD)
 
 
 async def _move(work: Work, order: Order, ruled: Ruled) -> None:
     """Everything but a settlement. A ruling that says what is known already changes nothing."""
-    status, at = order.status, {"status_at": work.now}
     match ruled.ruling:
-        case Ruling.PROCESSING if status == OrderStatus.AWAITING:
-            await work.advance(ORDER, order, Step.SEE, **at)
+        case Ruling.PROCESSING if order.status == OrderStatus.AWAITING:
+            await work.advance(ORDER, order, Step.SEE, status_at=work.now)
             work.record(OrderPaymentSeen(order.id))
-        case Ruling.PENDING if status == OrderStatus.PROCESSING:
-            await work.advance(ORDER, order, Step.UNSEE, **at)
-            work.record(OrderPaymentLost(order.id))
-        case Ruling.REVIEW:
-            if await call_attention(work, order, ruled.reason):  # what the operator refused is not asked again
-                await work.advance(ORDER, order, Step.QUESTION, **at)
+        case Ruling.PENDING if order.status == OrderStatus.PROCESSING:
+            await _unsee(work, order)
+        case Ruling.REVIEW if ruled.doubt is not None:
+            if await _call_attention(work, order, ruled.doubt):  # what the operator refused is not asked again
+                await work.advance(ORDER, order, Step.QUESTION, status_at=work.now)
         case Ruling.UNDERPAID:
-            if status == OrderStatus.PROCESSING:
-                await work.advance(ORDER, order, Step.UNSEE, **at)
+            if order.status == OrderStatus.PROCESSING:
+                await _unsee(work, order)
             if order.status == OrderStatus.AWAITING:
-                await work.advance(ORDER, order, Step.FALL_SHORT, **at)
-                work.record(OrderClosed(order.id, order.status))
-            await call_attention(work, order, "underpaid")
-        case Ruling.HOLD if status in OPEN and work.now >= order.watch_until:  # silent for two weeks
-            await work.advance(ORDER, order, Step.RUN_OUT, **at)
-            work.record(OrderClosed(order.id, order.status))
-        case Ruling.EXPIRED if status in OPEN:
-            await work.advance(ORDER, order, Step.RUN_OUT, **at)
-            work.record(OrderClosed(order.id, order.status))
-        case Ruling.INVALID if status in OPEN:
-            await work.advance(ORDER, order, Step.FAIL, **at)
-            work.record(OrderClosed(order.id, order.status))
+                await close(work, order, Step.FALL_SHORT)
+            await _call_attention(work, order, Doubt.UNDERPAID)
+        case Ruling.HOLD if order.status in OPEN and work.now >= order.watch_until:  # silent for two weeks
+            await close(work, order, Step.RUN_OUT)
+        case Ruling.EXPIRED if order.status in OPEN:
+            await close(work, order, Step.RUN_OUT)
+        case Ruling.INVALID:
+            if order.status in OPEN:
+                await close(work, order, Step.FAIL)
+            if ruled.doubt is not None:
+                await _call_attention(work, order, ruled.doubt)
         case _:
             pass
 
 
-async def call_attention(work: Work, order: Order, reason: str) -> bool:
-    """Once for each order and reason, also when every later look finds the same. True: this was the time."""
-    is_new = await work.attend(f"order_{reason}"[:64], order.id, REASONS.get(reason, reason))
+async def _unsee(work: Work, order: Order) -> None:
+    await work.advance(ORDER, order, Step.UNSEE, status_at=work.now)
+    work.record(OrderPaymentLost(order.id))
+
+
+async def _call_attention(work: Work, order: Order, doubt: Doubt) -> bool:
+    """Once for each order and doubt, also when every later look finds the same. True: this was the time."""
+    is_new = await work.attend(f"order_{doubt}", order.id, DOUBTS[doubt])
     if is_new:
-        work.record(OrderNeedsAttention(order.id, reason))
+        work.record(OrderNeedsAttention(order.id, doubt))
     return is_new
 
 
-REASONS = {
-    "underpaid": "Too little was paid before the invoice ended. Refund it, accept it, or ask for the rest.",
-    "too_late": "The full amount came more than a day after the invoice ended.",
-    "late_with_too_little": "Money came after the invoice ended, and it is not the full amount.",
-    "settled_with_too_little": "The provider calls it settled, but less than the price was paid. Check the store's "
-    "payment tolerance.",
-    "confirmed_after_the_provider_gave_up": "The provider called the payment invalid; it was confirmed afterwards.",
-    "invoice_gone": "Money was seen, and now the provider knows nothing of the invoice.",
-    "other_price": "The provider's invoice is not over the price that was asked.",
-    "other_currency": "The provider's invoice is not in the currency that was asked.",
-    "other_account": "The invoice belongs to another account.",
-    "other_attempt": "The invoice does not carry the mark that was given to it.",
-    "other_network": "The payment was made on another Bitcoin network than the account's.",
-    "network_unknown": "The Bitcoin network of the payment is not known.",
-    "network_does_not_fit_the_shop": "Play money was offered to a live shop, or real money to a sandbox.",
-}
-
-
-async def _after_the_sale(work: Work, order: Order, seen: Sequence[Seen]) -> None:
+async def _after_the_sale(work: Work, order: Order, rulings: Mapping[AttemptId, Ruled]) -> None:
     """A fulfilled order is never taken back by itself; what the provider says later calls a person."""
-    for one in seen:
-        ruling, attempt = _ruled(one, order.status, work.now).ruling, one.attempt
-        if attempt.id == order.paid_attempt_id:
-            if ruling == Ruling.INVALID and await work.attend(
+    for attempt_id, ruled in rulings.items():
+        if attempt_id == order.paid_attempt_id:
+            if ruled.ruling == Ruling.INVALID and await work.attend(
                 "payment_reversed",
                 order.id,
                 "The provider calls the paid invoice invalid now. The license still stands.",
             ):
-                work.record(OrderPaymentReversed(order.id, str(attempt.id)))
-        elif ruling == Ruling.SETTLE and await work.attend(
-            "paid_twice", attempt.id, f"Order {order.support_reference} was paid a second time. Refund this payment."
+                work.record(OrderPaymentReversed(order.id, attempt_id))
+        elif ruled.ruling == Ruling.SETTLE and await work.attend(
+            "paid_twice", attempt_id, f"Order {order.support_reference} was paid a second time. Refund this payment."
         ):
-            work.record(OrderPaidTwice(order.id, str(attempt.id)))
+            work.record(OrderPaidTwice(order.id, attempt_id))
 
 
 async def _end_lost_draft(work: Work, order: Order, seen: Sequence[Seen]) -> None:
     """The provider surely has no invoice, and enough time has gone by for one to turn up."""
     if work.now - order.created_at < DRAFT_FOR or any(one.error for one in seen):
         return
-    await work.advance(ORDER, order, Step.FAIL, status_at=work.now, failure="never_opened")
-    work.record(OrderClosed(order.id, order.status))
+    await close(work, order, Step.FAIL, failure="never_opened")
 
 
 async def _plan(work: Work, order: Order, seen: Sequence[Seen], *, nudged_meanwhile: bool) -> None:
@@ -232,8 +218,10 @@ async def _plan(work: Work, order: Order, seen: Sequence[Seen], *, nudged_meanwh
         work.wake("look")
     elif silent and order.status in (OrderStatus.DRAFT, *OPEN):
         order.next_look_at = after_failure(order.look_failures, work.now, fraction(work.chance))
-    elif order.status != OrderStatus.PAID:  # settle has planned the next try itself
+    else:
         order.next_look_at = next_look(_times(order, seen), work.now)
+        if order.status in ENDED and order.next_look_at is None:
+            await release(work, order)
 
 
 def _times(order: Order, seen: Sequence[Seen]) -> Times:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from keysat.checkout.tables import PaidHow
 from keysat.kit.money import Money
 from keysat.payments.provider import InvoiceSnapshot, Network, PayState
 
@@ -26,6 +27,46 @@ class Ruling(StrEnum):
     INVALID = "invalid"
 
 
+class Doubt(StrEnum):
+    """Why a person must look. `DOUBTS` says it in words."""
+
+    OTHER_INVOICE = "other_invoice"
+    OTHER_ACCOUNT = "other_account"
+    OTHER_ATTEMPT = "other_attempt"
+    OTHER_CURRENCY = "other_currency"
+    OTHER_PRICE = "other_price"
+    OTHER_NETWORK = "other_network"
+    NETWORK_UNKNOWN = "network_unknown"
+    NETWORK_DOES_NOT_FIT = "network_does_not_fit"
+    SETTLED_WITH_TOO_LITTLE = "settled_with_too_little"
+    LATE_WITH_TOO_LITTLE = "late_with_too_little"
+    TOO_LATE = "too_late"
+    CONFIRMED_TOO_LATE = "confirmed_too_late"
+    INVOICE_GONE = "invoice_gone"
+    UNDERPAID = "underpaid"
+    MONEY_ON_INVALID = "money_on_invalid"
+
+
+DOUBTS = {
+    Doubt.OTHER_INVOICE: "The provider showed another invoice than the one that was opened.",
+    Doubt.OTHER_ACCOUNT: "The invoice belongs to another account.",
+    Doubt.OTHER_ATTEMPT: "The invoice does not carry the mark that was given to it.",
+    Doubt.OTHER_CURRENCY: "The provider's invoice is not in the currency that was asked.",
+    Doubt.OTHER_PRICE: "The provider's invoice is not over the price that was asked.",
+    Doubt.OTHER_NETWORK: "The payment was made on another Bitcoin network than the account's.",
+    Doubt.NETWORK_UNKNOWN: "The Bitcoin network of the payment is not known.",
+    Doubt.NETWORK_DOES_NOT_FIT: "Play money was offered to a live shop, or real money to a sandbox.",
+    Doubt.SETTLED_WITH_TOO_LITTLE: "The provider calls it settled, but less than the price was paid. Check the store's "
+    "payment tolerance.",
+    Doubt.LATE_WITH_TOO_LITTLE: "Money came after the invoice ended, and it is not the full amount.",
+    Doubt.TOO_LATE: "The full amount came more than a day after the invoice ended.",
+    Doubt.CONFIRMED_TOO_LATE: "The provider called the payment invalid; it was confirmed afterwards.",
+    Doubt.INVOICE_GONE: "Money was seen, and now the provider knows nothing of the invoice.",
+    Doubt.MONEY_ON_INVALID: "Somebody marked the invoice invalid, and money was seen on it. Refund it, or accept it.",
+    Doubt.UNDERPAID: "Too little was paid before the invoice ended. Refund it, accept it, or ask for the rest.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What we asked the provider for, and of whom."""
@@ -40,11 +81,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Ruled:
-    """`how` tells how it was paid (in_time, late, marked); `reason` why a person must look."""
+    """`how` it was paid, when it settles; `doubt` when a person must look, also where the order just ends."""
 
     ruling: Ruling
-    how: str = "in_time"
-    reason: str = ""
+    how: PaidHow = PaidHow.IN_TIME
+    doubt: Doubt | None = None
     surplus_minor: int = 0
 
 
@@ -60,7 +101,9 @@ def rule(asked: Asked, shown: InvoiceSnapshot, late_window: timedelta = LATE_WIN
         case PayState.EXPIRED:
             return Ruled(Ruling.EXPIRED)
         case PayState.INVALID if shown.all_confirmed and not shown.marked_by_hand and _covered(asked, shown):
-            return _mismatch(asked, shown) or Ruled(Ruling.REVIEW, reason="confirmed_after_the_provider_gave_up")
+            return _mismatch(asked, shown) or Ruled(Ruling.REVIEW, doubt=Doubt.CONFIRMED_TOO_LATE)
+        case PayState.INVALID if shown.marked_by_hand and shown.paid is not None and shown.paid.minor > 0:
+            return Ruled(Ruling.INVALID, doubt=Doubt.MONEY_ON_INVALID)
         case PayState.INVALID:
             return Ruled(Ruling.INVALID)
         case PayState.PROCESSING:
@@ -75,26 +118,26 @@ def _mismatch(asked: Asked, shown: InvoiceSnapshot) -> Ruled | None:
     """An invoice that is not the one we opened never settles, whoever says so."""
     network = shown.network if shown.network != Network.UNKNOWN else asked.network
     checks = {
-        "other_invoice": shown.invoice_id == asked.invoice_id,
-        "other_account": shown.account_id == asked.account_id,
-        "other_attempt": shown.attempt_id == asked.echo,
-        "other_currency": shown.price.currency == asked.price.currency,
-        "other_price": shown.price == asked.price,
-        "network_unknown": network != Network.UNKNOWN,
-        "other_network": network == asked.network,
-        "network_does_not_fit_the_shop": (network == Network.MAINNET) == asked.takes_mainnet,
+        Doubt.OTHER_INVOICE: shown.invoice_id == asked.invoice_id,
+        Doubt.OTHER_ACCOUNT: shown.account_id == asked.account_id,
+        Doubt.OTHER_ATTEMPT: shown.attempt_id == asked.echo,
+        Doubt.OTHER_CURRENCY: shown.price.currency == asked.price.currency,
+        Doubt.OTHER_PRICE: shown.price == asked.price,
+        Doubt.NETWORK_UNKNOWN: network != Network.UNKNOWN,
+        Doubt.OTHER_NETWORK: network == asked.network,
+        Doubt.NETWORK_DOES_NOT_FIT: (network == Network.MAINNET) == asked.takes_mainnet,
     }
-    for reason, holds in checks.items():
+    for doubt, holds in checks.items():
         if not holds:
-            return Ruled(Ruling.REVIEW, reason=reason)
+            return Ruled(Ruling.REVIEW, doubt=doubt)
     return None
 
 
 def _settled(asked: Asked, shown: InvoiceSnapshot) -> Ruled:
     if shown.marked_by_hand:
-        return Ruled(Ruling.SETTLE, how="marked")  # the operator's own decision, for instance cash
+        return Ruled(Ruling.SETTLE, how=PaidHow.MARKED)  # the operator's own decision, for instance cash
     if not _covered(asked, shown):
-        return Ruled(Ruling.REVIEW, reason="settled_with_too_little")  # a store's payment tolerance
+        return Ruled(Ruling.REVIEW, doubt=Doubt.SETTLED_WITH_TOO_LITTLE)  # a store's payment tolerance
     return Ruled(Ruling.SETTLE, surplus_minor=_surplus(asked, shown))
 
 
@@ -102,10 +145,10 @@ def _late(asked: Asked, shown: InvoiceSnapshot, window: timedelta) -> Ruled:
     if not shown.all_confirmed:
         return Ruled(Ruling.EXPIRED)  # seen only; it may still be replaced
     if not _covered(asked, shown):
-        return Ruled(Ruling.REVIEW, reason="late_with_too_little")
+        return Ruled(Ruling.REVIEW, doubt=Doubt.LATE_WITH_TOO_LITTLE)
     if not _within(shown.last_payment_at, shown.expires_at, window):
-        return Ruled(Ruling.REVIEW, reason="too_late")
-    return Ruled(Ruling.SETTLE, how="late", surplus_minor=_surplus(asked, shown))
+        return Ruled(Ruling.REVIEW, doubt=Doubt.TOO_LATE)
+    return Ruled(Ruling.SETTLE, how=PaidHow.LATE, surplus_minor=_surplus(asked, shown))
 
 
 def _within(paid_at: datetime | None, expired_at: datetime | None, window: timedelta) -> bool:

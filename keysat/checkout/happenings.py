@@ -1,7 +1,12 @@
 """What orders do, in the past tense."""
 
-from keysat.checkout.tables import OrderId, OrderStatus, Purpose
+from uuid import UUID
+
+from keysat.catalog.tables import DiscountId
+from keysat.checkout.gate import Doubt
+from keysat.checkout.tables import OrderId, OrderStatus, PaidHow, Purpose, RedemptionId
 from keysat.infra.events import Happening
+from keysat.payments.tables import AttemptId
 
 
 class OrderOpened(Happening, frozen=True, tag="order.opened"):
@@ -24,7 +29,7 @@ class OrderPaymentLost(Happening, frozen=True, tag="order.payment_lost"):
 
 class OrderPaid(Happening, frozen=True, tag="order.paid"):
     order_id: OrderId
-    how: str
+    how: PaidHow
     listed_currency: str
     listed_value: int
     amount_sats: int
@@ -33,7 +38,7 @@ class OrderPaid(Happening, frozen=True, tag="order.paid"):
 
 class OrderFulfilled(Happening, frozen=True, tag="order.fulfilled"):
     order_id: OrderId
-    license_id: str
+    license_id: UUID
 
 
 class OrderClosed(Happening, frozen=True, tag="order.closed"):
@@ -45,16 +50,51 @@ class OrderClosed(Happening, frozen=True, tag="order.closed"):
 
 class OrderNeedsAttention(Happening, frozen=True, tag="order.needs_attention"):
     order_id: OrderId
-    reason: str
+    reason: Doubt
 
 
 class OrderPaidTwice(Happening, frozen=True, tag="order.paid_twice"):
     order_id: OrderId
-    attempt_id: str
+    attempt_id: AttemptId
 
 
 class OrderPaymentReversed(Happening, frozen=True, tag="order.payment_reversed"):
     """The provider calls the paid invoice invalid now. The license stays until the operator decides."""
 
     order_id: OrderId
-    attempt_id: str
+    attempt_id: AttemptId
+
+
+class CodeReserved(Happening, frozen=True, tag="code.reserved"):
+    redemption_id: RedemptionId
+    code_id: DiscountId
+    code: str
+    order_id: OrderId
+
+
+class CodeReleased(Happening, frozen=True, tag="code.released"):
+    """The order can no longer be paid: the use is there for others."""
+
+    redemption_id: RedemptionId
+    code_id: DiscountId
+    order_id: OrderId
+
+
+class CodeRedeemed(Happening, frozen=True, tag="code.redeemed"):
+    """Contract 4.5, with the order's id in the place of the invoice id, which opens the key.
+
+    `base_value` and `listed_value` are the price before and after, in minor units of `listed_currency`.
+    """
+
+    redemption_id: RedemptionId
+    code_id: DiscountId
+    code: str
+    license_id: str
+    product_id: str
+    order_id: OrderId
+    discount_applied_sats: int
+    base_price_sats: int
+    final_price_sats: int
+    listed_currency: str
+    base_value: int
+    listed_value: int

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
-from keysat.checkout.tables import Order, OrderStatus, Purpose
+from keysat.catalog.tables import DiscountCode
+from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose, Redemption, RedemptionStatus
 from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read
 from keysat.licenses.tables import License
@@ -15,7 +16,7 @@ MAKES_A_LICENSE = (Purpose.PURCHASE, Purpose.MANUAL)
 ON_THE_WAY = (OrderStatus.DRAFT, OrderStatus.AWAITING, OrderStatus.PROCESSING, OrderStatus.PAID)
 ENDED = (OrderStatus.EXPIRED, OrderStatus.UNDERPAID, OrderStatus.INVALID)
 LAST_LOOK = timedelta(days=1)  # the daily look may fall this far before the end of the watch
-HOW = ("in_time", "late", "marked", "by_operator", "free")
+BY_INVOICE = (PaidHow.IN_TIME, PaidHow.LATE, PaidHow.MARKED)
 
 _made = select(func.count()).where(License.order_id == Order.id).correlate(Order).scalar_subquery()
 _is_paid = Order.status.in_((OrderStatus.PAID, OrderStatus.FULFILLED))
@@ -34,11 +35,10 @@ def _rules(now: datetime) -> tuple[tuple[str, ColumnElement[bool]], ...]:
             & or_(
                 Order.paid_at.is_(None),
                 Order.paid_how.is_(None),
-                Order.paid_how.not_in(HOW),
-                Order.paid_how.in_(("in_time", "late", "marked")) & Order.paid_attempt_id.is_(None),
+                Order.paid_how.in_(BY_INVOICE) & Order.paid_attempt_id.is_(None),
             ),
         ),
-        ("was given for nothing, though it has a price", (Order.paid_how == "free") & (Order.listed_value > 0)),
+        ("was given for nothing, though it has a price", (Order.paid_how == PaidHow.FREE) & (Order.listed_value > 0)),
         ("is on its way, but nobody will look at it", Order.status.in_(ON_THE_WAY) & Order.next_look_at.is_(None)),
         (
             "may still be paid late, but nobody will look at it",
@@ -65,7 +65,28 @@ async def broken(read: Read, now: datetime) -> list[str]:
         lines += [f"Order {reference} {words}." for reference in rows]
     orphans = await read.session.scalars(select(License.id).where(License.order_id.is_(None)).limit(MOST))
     lines += [f"License {license_id} was neither sold nor given: no order made it." for license_id in orphans]
-    return [*lines, *await _unattended(read)]
+    return [*lines, *await _uses(read), *await _unattended(read)]
+
+
+async def _uses(read: Read) -> list[str]:
+    """A use is counted as long as it is reserved or redeemed; a paid order has not lost its own."""
+    held = (
+        select(func.count())
+        .where(Redemption.discount_id == DiscountCode.id, Redemption.status != RedemptionStatus.RELEASED)
+        .correlate(DiscountCode)
+        .scalar_subquery()
+    )
+    codes = await read.session.scalars(select(DiscountCode.code).where(DiscountCode.used_count != held).limit(MOST))
+    unspent = await read.session.scalars(
+        select(Order.support_reference)
+        .join(Redemption, Redemption.order_id == Order.id)
+        .where((Order.status == OrderStatus.FULFILLED) != (Redemption.status == RedemptionStatus.REDEEMED))
+        .limit(MOST)
+    )
+    return [
+        *(f"Code {code} has another count of uses than it has uses." for code in codes),
+        *(f"Order {reference} and the use of its code disagree on whether it is fulfilled." for reference in unspent),
+    ]
 
 
 async def _unattended(read: Read) -> list[str]:

@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import select
+
 from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tiers import list_price
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
-from keysat.checkout.happenings import OrderClosed, OrderOpened
-from keysat.checkout.order import locked
+from keysat.checkout.happenings import OrderOpened
+from keysat.checkout.order import close, locked
 from keysat.checkout.settle import settle
-from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
+from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose, Step
 from keysat.customers.accounts import remember
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
@@ -20,6 +22,8 @@ from keysat.infra.work import Read, Work
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.ids import support_reference
+from keysat.payments.provider import PayState
+from keysat.payments.tables import Attempt, AttemptId
 
 
 async def accept(work: Work, order_id: OrderId) -> Order:
@@ -30,9 +34,22 @@ async def accept(work: Work, order_id: OrderId) -> Order:
     order = await locked(work, order_id)
     if order.status in (OrderStatus.DRAFT, OrderStatus.PAID, OrderStatus.FULFILLED):
         raise Conflict(f"Order {order.support_reference} is {order.status}: there is nothing to accept.")
-    await settle(work, order, how="by_operator")
-    await settle_about(work, order.id)
+    await settle_about(work, order.id)  # before the sale, which may call attention anew
+    await settle(work, order, how=PaidHow.BY_OPERATOR, attempt_id=await _attempt_with_money(work, order))
     return order
+
+
+async def _attempt_with_money(work: Work, order: Order) -> AttemptId | None:
+    """The try whose money is accepted; None for cash. What is confirmed of it later is not paid a second time."""
+    return await work.session.scalar(
+        select(Attempt.id)
+        .where(
+            Attempt.order_id == order.id,
+            (Attempt.seen_paid_minor > 0) | (Attempt.seen_state == PayState.PROCESSING),
+        )
+        .order_by(Attempt.created_at)
+        .limit(1)
+    )
 
 
 async def refuse(work: Work, order_id: OrderId) -> Order:
@@ -41,8 +58,7 @@ async def refuse(work: Work, order_id: OrderId) -> Order:
     Raises IllegalStep for what has ended or is paid.
     """
     order = await locked(work, order_id)
-    await work.advance(ORDER, order, Step.FAIL, status_at=work.now, next_look_at=work.now)
-    work.record(OrderClosed(order.id, order.status))
+    await close(work, order, Step.FAIL, next_look_at=work.now)
     await settle_about(work, order.id)
     return order
 
@@ -114,5 +130,5 @@ async def give(work: Work, gift: Gift) -> Order:
     work.session.add(order)
     await work.session.flush()
     work.record(OrderOpened(order.id, order.purpose, order.listed_currency, 0, 0))
-    await settle(work, order, how="free")
+    await settle(work, order, how=PaidHow.FREE)
     return order

@@ -6,25 +6,27 @@ An errand: a short transaction writes order and attempt before the provider is a
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
-from keysat.catalog.codes import code_of
-from keysat.catalog.read import choose
+from keysat.catalog.pricing import reduced, works_in_sats
 from keysat.catalog.tiers import Choice
+from keysat.catalog.views import DiscountView
+from keysat.checkout.codes import Asked, CodeRefused, asked_for, bind, release, reserve
 from keysat.checkout.desk import Desk
 from keysat.checkout.happenings import OrderClosed, OrderOpened
 from keysat.checkout.quote import Quote, quote
 from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
 from keysat.checkout.settle import settle
-from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
+from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, PaidHow, Purpose, Redemption, Step
 from keysat.customers.accounts import remember
 from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, UpstreamError
 from keysat.kit.ids import support_reference
-from keysat.kit.money import BtcRate, Money
+from keysat.kit.money import BtcRate, Money, up
 from keysat.payments.provider import (
     InvoiceRequest,
     InvoiceSnapshot,
@@ -40,6 +42,7 @@ from keysat.payments.tables import Attempt, AttemptId
 from keysat.payments.tills import OpenTill
 
 REDIRECT_MAX = 2000
+PROVIDER_WORDS_MAX = 200  # of what a provider says, for the operator
 RAIL_WORDS = {
     "lightning": Rail.LIGHTNING,
     "onchain": Rail.ONCHAIN,
@@ -57,11 +60,13 @@ class Wish:
     policy_slug: str | None = None
     offer: str | None = None
     code: str | None = None
+    takes_featured: bool = True  # without a code, the tier's featured one; the buy page lets a buyer take it off
     buyer_email: str | None = None
     buyer_note: str | None = None
     redirect_url: str | None = None
     rail: str | None = None
     buyer_token: str | None = None  # the buy page's cookie; API calls have none
+    only_free: bool = False  # it shall cost nothing, or not be opened at all
 
 
 async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor) -> OrderId:
@@ -71,50 +76,99 @@ async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor) -> Order
     """
     redirect_url, rail = _checked_redirect(wish.redirect_url), _rail(wish.rail)
     async with desk.store.read() as read:
-        choice = await choose(read, wish.product, wish.policy_slug, wish.offer)
-        if wish.code and wish.code.strip() and await code_of(read, wish.code) is None:
-            raise BadRequest("This code is not known. Check its spelling, or leave it out.")
-        pin = await pin_of(read, choice.price.currency)
-        open_order = await _still_open(read, wish, choice, now)
+        asked = await asked_for(
+            read, wish.product, wish.policy_slug, wish.offer, wish.code, now, takes_featured=wish.takes_featured
+        )
+        pin = await pin_of(read, asked.choice.price.currency)
+    asked, quoted = await priced(desk, asked, pin)
+    async with desk.store.read() as read:
+        open_order = await _still_open(read, wish, asked, quoted, now)
     if open_order is not None:
         return open_order
-    quoted = quote(choice.price, await _rate(desk, choice.price, pin))
+    try:
+        return await _buy(desk, wish, asked, quoted, redirect_url, rail, now, actor)
+    except CodeRefused:
+        if asked.is_typed:
+            raise
+    # The featured code has just run out: who typed none hears of none, and pays the list price (W-42).
+    plain = asked.without_code
+    return await _buy(desk, wish, plain, quote(plain.choice.price, quoted.rate), redirect_url, rail, now, actor)
+
+
+async def priced(desk: Desk, asked: Asked, pin: BtcRate | None) -> tuple[Asked, Quote]:
+    """What it costs now, and with which code: preview and purchase both ask here, so they cannot differ.
+
+    A featured code that needs a rate, or brings nothing, is left out. Raises RateUnavailable for a typed one.
+    """
+    price, discount = asked.choice.price, asked.discount
+    rate = await _rate(desk, price, discount, pin)
+    try:
+        quoted = quote(price, rate, discount)
+    except RateUnavailable:
+        if asked.is_typed:
+            raise
+        return asked.without_code, quote(price, rate)
+    if discount is not None and not asked.is_typed and quoted.price == quoted.base:
+        return asked.without_code, quote(price, rate)
+    return asked, quoted
+
+
+async def _buy(
+    desk: Desk,
+    wish: Wish,
+    asked: Asked,
+    quoted: Quote,
+    redirect_url: str | None,
+    rail: Rail | None,
+    now: datetime,
+    actor: Actor,
+) -> OrderId:
     if quoted.is_free:
-        return await _give(desk, wish, choice, quoted, now, actor)
+        return await _give(desk, wish, asked, quoted, now, actor)
+    if wish.only_free:
+        raise BadRequest("This code requires payment: it lowers the price, but not to nothing. Purchase with it.")
     till = desk.tills.pick(rail)
-    asked = till.asks_in(quoted.price, quoted.amount_sats)
+    price = till.asks_in(quoted.asked, quoted.amount_sats)
     async with desk.store.work(now, actor) as work:
-        order = await _draft(work, wish, choice, quoted, redirect_url, rail)
-        attempt = _attempt(work, order, till, asked)
+        order = await _draft(work, wish, asked, quoted, redirect_url, rail)
+        attempt = _attempt(work, order, till, price)
         work.session.add(attempt)
-    await _open(desk, till, order, attempt, _description(choice), now, actor)
+    await _open(desk, till, order, attempt, _description(asked.choice), now, actor)
     return order.id
 
 
-async def _rate(desk: Desk, price: Money, pin: BtcRate | None) -> RateEvidence | None:
-    """None when nobody knows: a provider that prices fiat itself can still be asked."""
+async def _rate(desk: Desk, price: Money, discount: DiscountView | None, pin: BtcRate | None) -> RateEvidence | None:
+    """None when nobody knows: a provider that prices fiat itself can still be asked. What is free waits for no rate."""
     if price.minor == 0:
         return None
+    if discount is not None and not works_in_sats(discount, price.currency) and reduced(price, discount).minor == 0:
+        return desk.board.peek(price.currency, pin)
     try:
         return await desk.board.rate(price.currency, pin)
     except RateUnavailable:
         return None
 
 
-async def _still_open(read: Read, wish: Wish, choice: Choice, now: datetime) -> OrderId | None:
+async def _still_open(read: Read, wish: Wish, asked: Asked, quoted: Quote, now: datetime) -> OrderId | None:
     """The order that this browser opened for the same thing and can still pay: it is shown again, not doubled."""
     if not wish.buyer_token:
         return None
+    choice, discount = asked.choice, asked.discount
+    same_price = Order.base_value == choice.price.minor
+    if not quoted.is_in_sats:  # else the worth follows the rate
+        same_price &= Order.listed_value == quoted.price.minor
     found = await read.session.scalar(
         select(Order.id)
         .join(Attempt, Attempt.order_id == Order.id)
+        .join(Redemption, Redemption.order_id == Order.id, isouter=True)
         .where(
             Order.buyer_hash == hash_of(wish.buyer_token),
             Order.status == OrderStatus.AWAITING,
             Order.product_id == choice.product.id,
             Order.policy_id == (choice.policy.id if choice.policy else None),
             Order.offer_id == (choice.offer.id if choice.offer else None),
-            Order.listed_value == choice.price.minor,
+            Redemption.discount_id == (discount.id if discount else None),
+            same_price,
             Order.expires_at > now,
             Attempt.checkout_url.is_not(None),
         )
@@ -124,17 +178,21 @@ async def _still_open(read: Read, wish: Wish, choice: Choice, now: datetime) -> 
     return OrderId(found) if found is not None else None
 
 
-async def _give(desk: Desk, wish: Wish, choice: Choice, quoted: Quote, now: datetime, actor: Actor) -> OrderId:
+async def _give(desk: Desk, wish: Wish, asked: Asked, quoted: Quote, now: datetime, actor: Actor) -> OrderId:
     """Nothing to pay: opened and fulfilled in one transaction."""
     async with desk.store.work(now, actor) as work:
-        order = await _draft(work, wish, choice, quoted, None, None)
-        await settle(work, order, how="free")
+        order = await _draft(work, wish, asked, quoted, None, None)
+        await settle(work, order, how=PaidHow.FREE)
         return order.id
 
 
 async def _draft(
-    work: Work, wish: Wish, choice: Choice, quoted: Quote, redirect_url: str | None, rail: Rail | None
+    work: Work, wish: Wish, asked: Asked, quoted: Quote, redirect_url: str | None, rail: Rail | None
 ) -> Order:
+    """Raises CodeRefused when the code has no use left."""
+    if asked.discount is not None:
+        await reserve(work, asked.discount)
+    choice = asked.choice
     customer_id = await remember(work, wish.buyer_email or None, wish.buyer_note or None)
     rate = quoted.rate
     order = Order(
@@ -172,6 +230,8 @@ async def _draft(
     work.session.add(order)
     await work.session.flush()
     work.record(OrderOpened(order.id, order.purpose, order.listed_currency, order.listed_value, order.amount_sats))
+    if asked.discount is not None:
+        await bind(work, asked.discount, order)
     return order
 
 
@@ -249,7 +309,8 @@ async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: In
     attempt.expires_at = shown.expires_at or attempt.expires_at
     attempt.monitor_until = shown.monitor_until or attempt.monitor_until
     if order.amount_sats == 0 and shown.due_sats is not None:  # no rate was known: the provider's own sats are shown
-        order.amount_sats = order.base_sats = shown.due_sats
+        order.amount_sats = shown.due_sats
+        order.base_sats = up(Fraction(shown.due_sats * order.base_value, order.listed_value))
     order.expires_at = attempt.expires_at
     order.watch_until = max(order.watch_until, attempt.monitor_until + WATCH_AFTER_MONITOR)
     await work.session.flush()
@@ -273,10 +334,19 @@ async def _not_opened(
         attempt = await work.get(Attempt, attempt_id)
         attempt.failed = type(error).__name__
         order = await locked(work, order_id)
-        await work.advance(ORDER, order, Step.FAIL, status_at=work.now, next_look_at=None, failure=attempt.failed)
-        work.record(OrderClosed(order.id, order.status))
+        await close(work, order, Step.FAIL, next_look_at=None, failure=attempt.failed)
         if not isinstance(error, Transient):
-            await work.attend("provider_refuses", till.id, f"{till.connection.provider} opened no invoice: {error}")
+            words = f"{till.connection.provider} opened no invoice: {error}"[:PROVIDER_WORDS_MAX]
+            await work.attend("provider_refuses", till.id, words, again=True)
+
+
+async def close(work: Work, order: Order, step: Step, **values: object) -> None:
+    """The order ends without a sale, for now. A draft, which nobody could pay, gives its use of a code back at once."""
+    was_draft = order.status == OrderStatus.DRAFT
+    await work.advance(ORDER, order, step, status_at=work.now, **values)
+    work.record(OrderClosed(order.id, order.status))
+    if was_draft:
+        await release(work, order)
 
 
 async def locked(work: Work, order_id: OrderId) -> Order:

@@ -10,10 +10,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
 
-from keysat.catalog import policies, products
+from keysat.catalog import discounts, policies, products
+from keysat.catalog.discount_read import count_use
 from keysat.catalog.rows import locked_policy, locked_product
-from keysat.catalog.tables import Offer, Policy
-from keysat.checkout.tables import Order, OrderId, OrderStatus
+from keysat.catalog.tables import DiscountCode, DiscountTier, Offer, Policy
+from keysat.checkout.tables import Order, OrderId, OrderStatus, Redemption, RedemptionStatus
 from keysat.infra.attention import settle_about
 from keysat.infra.house import Mode, mode_of
 from keysat.infra.tables import Base
@@ -37,6 +38,7 @@ class Removed(msgspec.Struct, frozen=True):
     cascaded_orders: int = 0
     cascaded_attempts: int = 0
     cascaded_nudges: int = 0
+    cascaded_codes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Hanging:
     settled: int
     open: int
     ended: int
+    codes: int
 
     @property
     def is_sold(self) -> bool:
@@ -60,6 +63,7 @@ class Hanging:
             (self.settled, "settled order"),
             (self.ended, "ended order"),
             (self.subscriptions, "subscription"),
+            (self.codes, "discount code"),
         )
         return ", ".join(f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in named if count)
 
@@ -77,10 +81,11 @@ async def delete_product(work: Work, product_id: UUID, force: bool, typed_name: 
     tiers = (await work.session.scalars(select(Policy.id).where(Policy.product_id == row.id))).all()
     offers = await _count(work, Offer, Offer.policy_id.in_(tiers))
     orders, attempts, nudges = await _remove(work, ended)
+    codes = await discounts.forget_product(work, row.id)
     for tier in tiers:
         await policies.delete_policy(work, tier)
     await products.delete_product(work, row.id)
-    return Removed(row.slug, len(tiers), offers, orders, attempts, nudges)
+    return Removed(row.slug, len(tiers), offers, orders, attempts, nudges, codes)
 
 
 async def delete_policy(work: Work, policy_id: UUID, force: bool, typed_name: str | None) -> Removed:
@@ -91,8 +96,9 @@ async def delete_policy(work: Work, policy_id: UUID, force: bool, typed_name: st
     ended = await _removable(work, scope, f"tier {row.slug}", "Archive it instead.", force=force)
     _check_typed(row.slug, force, typed_name)
     orders, attempts, nudges = await _remove(work, ended)
+    codes = await discounts.forget_policy(work, row.id)
     await policies.delete_policy(work, row.id)
-    return Removed(row.slug, 0, offers, orders, attempts, nudges)
+    return Removed(row.slug, 0, offers, orders, attempts, nudges, codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +108,26 @@ class _Scope:
     orders: ColumnElement[bool]
     licenses: ColumnElement[bool]
     subscriptions: ColumnElement[bool]
+    codes: ColumnElement[bool]
 
     @classmethod
     def of_product(cls, product_id: UUID) -> "_Scope":
         tiers = select(Policy.id).where(Policy.product_id == product_id)
-        return cls(Order.product_id == product_id, License.product_id == product_id, Subscription.policy_id.in_(tiers))
+        return cls(
+            Order.product_id == product_id,
+            License.product_id == product_id,
+            Subscription.policy_id.in_(tiers),
+            DiscountCode.product_id == product_id,
+        )
 
     @classmethod
     def of_policy(cls, policy_id: UUID) -> "_Scope":
-        return cls(Order.policy_id == policy_id, License.policy_id == policy_id, Subscription.policy_id == policy_id)
+        return cls(
+            Order.policy_id == policy_id,
+            License.policy_id == policy_id,
+            Subscription.policy_id == policy_id,
+            DiscountCode.tiers.any(DiscountTier.policy_id == policy_id),
+        )
 
 
 async def _removable(work: Work, scope: _Scope, name: str, instead: str, *, force: bool) -> Select[OrderId]:
@@ -123,6 +140,7 @@ async def _removable(work: Work, scope: _Scope, name: str, instead: str, *, forc
         settled=await _count(work, Order, scope.orders, Order.status.in_(SOLD)),
         open=await _count(work, Order, scope.orders, Order.status.not_in((*SOLD, *ENDED))),
         ended=await _count(work, Order, ended),
+        codes=await _count(work, DiscountCode, scope.codes),
     )
     if hanging.is_sold:
         raise Conflict(f"The {name} was sold: {hanging.words()}. {instead}")
@@ -130,6 +148,8 @@ async def _removable(work: Work, scope: _Scope, name: str, instead: str, *, forc
         raise Conflict(f"The {name} can still be paid for: {hanging.words()}. {instead}")
     if hanging.ended and not force:
         raise Conflict(f"The {name} was never sold, but there are orders: {hanging.words()}. Force it. Or: {instead}")
+    if hanging.codes and not force:
+        raise Conflict(f"The {name} has {hanging.words()}, made for it alone. Force it. Or: {instead}")
     if until := await work.session.scalar(select(func.max(Order.watch_until)).where(watched)):
         raise Conflict(
             f"The {name} has {hanging.words()}, and money may still come in for it until "
@@ -159,10 +179,23 @@ async def _remove(work: Work, ended: Select[OrderId]) -> tuple[int, int, int]:
     async with flushed(work, "Something else still refers to its orders. Archive it instead."):
         nudges = (await work.session.scalars(delete(NudgeRow).where(of_theirs).returning(NudgeRow.id))).all()
         await work.session.execute(delete(Attempt).where(Attempt.order_id.in_(ended)))
+        await _give_uses_back(work, ended)
         await work.session.execute(delete(Order).where(Order.id.in_(ended)))
     for subject in (*orders, *attempts):
         await settle_about(work, subject)
     return len(orders), len(attempts), len(nudges)
+
+
+async def _give_uses_back(work: Work, ended: Select[OrderId]) -> None:
+    gone = await work.session.execute(
+        delete(Redemption)
+        .where(Redemption.order_id.in_(ended))
+        .returning(Redemption.discount_id, Redemption.status)
+        .execution_options(synchronize_session=False)
+    )
+    for discount_id, status in gone.all():
+        if status != RedemptionStatus.RELEASED:
+            await count_use(work, discount_id, -1)
 
 
 async def _count(work: Work, model: type[Base], *which: ColumnElement[bool]) -> int:

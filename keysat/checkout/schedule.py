@@ -51,8 +51,7 @@ def next_look(times: Times, now: datetime) -> datetime | None:
         case OrderStatus.PROCESSING:
             return now + (MINUTE if now - times.status_at < 30 * MINUTE else 5 * MINUTE)
         case OrderStatus.PAID:
-            wait = FULFIL_AGAIN.after(max(times.failures, 1))
-            return now + (wait or DAY)
+            return fulfil_again(times.failures, now)
         case OrderStatus.FULFILLED:
             return _first_after(times.status_at, AFTER_THE_SALE, now)
         case OrderStatus.REVIEW:
@@ -62,6 +61,11 @@ def next_look(times: Times, now: datetime) -> datetime | None:
             if times.money_is_near:
                 planned = min(planned, now + 5 * MINUTE)
             return min(planned, times.watch_until) if now < times.watch_until else None
+
+
+def fulfil_again(failures: int, now: datetime) -> datetime:
+    """When a paid order that could not be fulfilled is tried again."""
+    return now + (FULFIL_AGAIN.after(max(failures, 1)) or DAY)
 
 
 def after_failure(failures: int, now: datetime, chance: Fraction) -> datetime:

@@ -1,11 +1,16 @@
 """Settle: the one act that makes an order paid, and the only caller of `fulfil`."""
 
+from collections.abc import Mapping
+
 from sqlalchemy.exc import DBAPIError
 
+from keysat.checkout.codes import redeem
 from keysat.checkout.fulfil import fulfil
+from keysat.checkout.gate import Doubt
 from keysat.checkout.happenings import OrderFulfilled, OrderPaid
-from keysat.checkout.schedule import FULFIL_AGAIN
-from keysat.checkout.tables import ORDER, Order, OrderStatus, Step
+from keysat.checkout.schedule import fulfil_again
+from keysat.checkout.tables import ORDER, Order, OrderStatus, PaidHow, Step
+from keysat.infra.attention import clear
 from keysat.infra.log import get
 from keysat.infra.work import Work
 from keysat.kit.errors import KeysatError
@@ -13,52 +18,56 @@ from keysat.payments.tables import AttemptId
 
 log = get(__name__)
 
+UNFULFILLED = "order_unfulfilled"  # on the "needs attention" list
+
 
 async def settle(
-    work: Work, order: Order, *, how: str, attempt_id: AttemptId | None = None, surplus_minor: int = 0
+    work: Work, order: Order, *, how: PaidHow, attempt_id: AttemptId | None = None, surplus_minor: int = 0
 ) -> None:
     """The order is paid: record it and fulfil it, in this transaction.
 
-    `how` is in_time, late, marked (by hand at the provider), by_operator or free. What fulfilling raises leaves the
-    order `paid`, on the "needs attention" list and due for another try; of a free order it goes through to the caller.
+    What fulfilling raises leaves the order `paid`, on the "needs attention" list and due for another try; of a free
+    order it goes through to the caller.
     Raises IllegalStep for a fulfilled order.
     """
-    order.paid_at, order.paid_how, order.paid_attempt_id = work.now, how, attempt_id
-    await work.session.flush()
     work.record(OrderPaid(order.id, how, order.listed_currency, order.listed_value, order.amount_sats, surplus_minor))
     if surplus_minor:
         await work.attend(
             "order_overpaid", order.id, f"{surplus_minor} minor units of {order.listed_currency} too much"
         )
-    await fulfil_now(work, order)
+    if order.status not in (OrderStatus.DRAFT, OrderStatus.AWAITING, OrderStatus.PROCESSING):
+        await clear(work, order.id, *(f"order_{doubt}" for doubt in Doubt))  # whatever was doubted, it is a sale now
+    await fulfil_now(work, order, paid_at=work.now, paid_how=how, paid_attempt_id=attempt_id)
 
 
-async def fulfil_now(work: Work, order: Order) -> None:
-    """Fulfil a paid order, for the first time or again."""
+async def fulfil_now(work: Work, order: Order, **paid: object) -> None:
+    """Fulfil a paid order, for the first time (then `paid` says when and how, and is written with it) or again."""
     try:
         async with work.savepoint():
             license = await fulfil(work, order)
+            await redeem(work, order, license)
             await work.session.flush()
     except Exception as error:  # the money is here: whatever is wrong with the rest must not lose it
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise
         if order.status == OrderStatus.DRAFT:  # it is free: there is no money to lose, and the asker can be told
             raise
-        await _remember_failure(work, order, error)
+        await _remember_failure(work, order, error, paid)
         return
-    await work.advance(
-        ORDER, order, Step.FULFIL, status_at=work.now, license_id=license.id, failure=None, next_look_at=None
-    )
-    work.record(OrderFulfilled(order.id, str(license.id)))
+    if order.failure is not None:
+        await clear(work, order.id, UNFULFILLED)
+    done = {"status_at": work.now, "license_id": license.id, "failure": None, "next_look_at": None}
+    await work.advance(ORDER, order, Step.FULFIL, **done, **paid)
+    work.record(OrderFulfilled(order.id, license.id))
 
 
-async def _remember_failure(work: Work, order: Order, error: Exception) -> None:
+async def _remember_failure(work: Work, order: Order, error: Exception, paid: Mapping[str, object]) -> None:
     code = error.code.code if isinstance(error, KeysatError) else type(error).__name__
     log.error("order.unfulfilled", error, order=str(order.id))
     failures = order.failures + 1
     if order.status != OrderStatus.PAID:
-        await work.advance(ORDER, order, Step.PAY, status_at=work.now)
+        await work.advance(ORDER, order, Step.PAY, status_at=work.now, **paid)
     order.failure, order.failures = code[:64], failures
-    order.next_look_at = work.now + (FULFIL_AGAIN.after(failures) or FULFIL_AGAIN.delays[-1])
+    order.next_look_at = fulfil_again(failures, work.now)
     await work.session.flush()
-    await work.attend("order_unfulfilled", order.id, f"Paid, but no license could be made: {code}")
+    await work.attend(UNFULFILLED, order.id, f"Paid, but no license could be made: {code}")

@@ -5,15 +5,17 @@ from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
+from keysat.catalog.tables import DiscountId, DiscountKind
 from keysat.infra.leases import Leased
 from keysat.infra.tables import Base
 from keysat.kit.periods import Unit
 
 OrderId = NewType("OrderId", UUID)
+RedemptionId = NewType("RedemptionId", UUID)
 
 
 class Purpose(StrEnum):
@@ -67,6 +69,15 @@ ORDER: dict[tuple[OrderStatus, Step], OrderStatus] = {  # architecture.md 5
     **_leads(S.REVIEW, Step.QUESTION, S.AWAITING, S.PROCESSING, S.UNDERPAID, S.EXPIRED, S.INVALID),
 }
 
+
+class PaidHow(StrEnum):
+    IN_TIME = "in_time"
+    LATE = "late"  # after the invoice had expired, within the late window
+    MARKED = "marked"  # by hand, at the provider
+    BY_OPERATOR = "by_operator"  # by hand, here
+    FREE = "free"
+
+
 PUBLIC_WORD = {  # contract 8.4: SDKs wait for ever on any other word
     S.DRAFT: "pending",
     S.AWAITING: "pending",
@@ -84,8 +95,9 @@ class Order(Leased, Base):
     """`invoice_id` opens the key, so it is a random token; `support_reference` may be mailed around and opens nothing.
 
     Money: `base_value` and `listed_value` are the price before and after discount in minor units of `listed_currency`;
-    `amount_sats` and `base_sats` the same in sats. `exchange_rate_centibps` is the price of one BTC in 1/10,000 of the
-    currency's unit; for prices in SAT all rate fields are null.
+    `base_sats` and `amount_sats` the same in sats. What is asked for stands in the attempt: after a code in sats it is
+    `amount_sats`, and `listed_value` says what that is worth. `exchange_rate_centibps` is the price of one BTC in
+    1/10,000 of the currency's unit; for prices in SAT all rate fields are null.
     Times: `status_at` last change of status; `expires_at` when the open offer to pay ends; `watch_until` when nobody
     looks for late money any more; `next_look_at` when the reconciler looks next, null: never again by itself.
     """
@@ -129,7 +141,7 @@ class Order(Leased, Base):
 
     paid_at: Mapped[datetime | None]
     paid_attempt_id: Mapped[UUID | None]
-    paid_how: Mapped[str | None] = mapped_column(String(32))  # in_time, late, marked, by_operator, free
+    paid_how: Mapped[PaidHow | None]
     failure: Mapped[str | None] = mapped_column(String(64))
     failures: Mapped[int] = mapped_column(default=0)  # of fulfilling
 
@@ -147,4 +159,50 @@ class Order(Leased, Base):
             postgresql_where=text("buyer_hash IS NOT NULL"),
         ),
         Index("ix_orders_status", "status", "created_at"),
+    )
+
+
+class RedemptionStatus(StrEnum):
+    """`reserved` and `redeemed` are counted in the code's `used_count`."""
+
+    RESERVED = "reserved"  # the order can still be paid
+    REDEEMED = "redeemed"
+    RELEASED = "released"  # it cannot; should its money come after all, the use is taken up again
+
+
+class RedemptionStep(StrEnum):
+    REDEEM = "redeem"
+    RELEASE = "release"
+
+
+REDEMPTION: dict[tuple[RedemptionStatus, RedemptionStep], RedemptionStatus] = {
+    (RedemptionStatus.RESERVED, RedemptionStep.REDEEM): RedemptionStatus.REDEEMED,
+    (RedemptionStatus.RESERVED, RedemptionStep.RELEASE): RedemptionStatus.RELEASED,
+    (RedemptionStatus.RELEASED, RedemptionStep.REDEEM): RedemptionStatus.REDEEMED,
+}
+
+
+class Redemption(Base):
+    """One use of a discount code, by one order.
+
+    `kind`, `amount`, `currency` and `cycles` are the code's as they were then: an edit of the code changes neither this
+    order nor its renewals. `cycles` counts the purchase; null is for ever. What was taken off stands in the order.
+    """
+
+    __tablename__ = "redemptions"
+
+    id: Mapped[RedemptionId] = mapped_column(UuidType(), primary_key=True)
+    order_id: Mapped[OrderId] = mapped_column(UuidType(), ForeignKey("orders.id"), unique=True)
+    discount_id: Mapped[DiscountId] = mapped_column(UuidType(), ForeignKey("discount_codes.id"))
+    status: Mapped[RedemptionStatus]
+    kind: Mapped[DiscountKind]
+    amount: Mapped[int]
+    currency: Mapped[str | None] = mapped_column(String(3))
+    cycles: Mapped[int | None]
+    created_at: Mapped[datetime]
+    status_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint("cycles IS NULL OR cycles > 0", name="cycles"),
+        Index("ix_redemptions_discount", "discount_id", "created_at"),
     )

@@ -8,6 +8,7 @@ from click import version_option
 
 from keysat.cli.attention import attention
 from keysat.cli.audit import audit
+from keysat.cli.code import code
 from keysat.cli.house import demo, doctor, init, job, migrate, serve
 from keysat.cli.key import key
 from keysat.cli.license import license_group
@@ -28,7 +29,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(serve, init, demo, migrate, doctor, job),
-    *(product, policy, offer),
+    *(product, policy, offer, code),
     *(key, verify, provider, rate, order, attention, license_group, audit),
 )
 for _command in COMMANDS:

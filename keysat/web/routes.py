@@ -6,9 +6,11 @@ from litestar.types import ControllerRouterHandler
 
 from keysat.web.api import (
     admin_catalog,
+    admin_codes,
     admin_licenses,
     admin_orders,
     admin_rates,
+    codes,
     hooks,
     issuer,
     licenses,
@@ -22,6 +24,7 @@ API: Sequence[ControllerRouterHandler] = (
     *licenses.ROUTES,
     *products.ROUTES,
     *purchase.ROUTES,
+    *codes.ROUTES,
     *hooks.ROUTES,
 )
 """For SDKs and integrators: JSON at addresses that the contract fixes."""
@@ -31,6 +34,7 @@ PAGES: Sequence[ControllerRouterHandler] = (*buy.ROUTES, *thanks.ROUTES)
 
 ADMIN_API: Sequence[ControllerRouterHandler] = (
     *admin_catalog.ROUTES,
+    *admin_codes.ROUTES,
     *admin_licenses.ROUTES,
     *admin_orders.ROUTES,
     *admin_rates.ROUTES,

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
-from keysat.catalog import policies, products
-from keysat.catalog.views import PolicyView, ProductView
+from keysat.catalog import discounts, policies, products
+from keysat.catalog.discount_read import discount_of
+from keysat.catalog.views import DiscountView, PolicyView, ProductView
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow
 from tests.conftest import NOON, TESTER
@@ -33,3 +34,17 @@ async def a_tier(store: Store, slug: str, product: str = "app", **fields: Any) -
 async def events(store: Store) -> list[str]:
     async with store.read() as read:
         return list(await read.session.scalars(select(EventRow.name).order_by(EventRow.id)))
+
+
+async def a_code(store: Store, code: str, kind: str = "percent", amount: int = 2000, **fields: Any) -> DiscountView:
+    """20 % off everything unless told otherwise; the fields are those of the admin API."""
+    body = {"code": code, "kind": kind, "amount": amount, **fields}
+    async with store.work(NOON, TESTER) as work:
+        return await discounts.create(work, msgspec.convert(body, discounts.NewDiscount))
+
+
+async def code_now(store: Store, code: str) -> DiscountView:
+    async with store.read() as read:
+        found = await discount_of(read, code)
+    assert found is not None
+    return found

@@ -2,9 +2,13 @@
 
 from datetime import timedelta
 
+from sqlalchemy import update
+
 from keysat.checkout.collect import look_if_stale
-from keysat.checkout.operate import refuse
+from keysat.checkout.operate import accept, refuse
 from keysat.checkout.tables import Order, OrderStatus
+from keysat.infra.attention import attention
+from keysat.licenses.tables import IssuerKey, IssuerStatus
 from tests.checkout.counter import BUYER, Counter
 from tests.conftest import TESTER
 
@@ -68,3 +72,55 @@ async def test_late_money_is_seen_by_a_buyer_who_waits_on_the_page(counter: Coun
     counter.clock.move(counter.now + timedelta(seconds=20))
     assert await look_if_stale(counter.desk, await counter.order(order.id), counter.now, BUYER)
     assert (await counter.poll(order)).status == "settled"
+
+
+async def test_an_accepted_order_that_cannot_be_fulfilled_stays_on_the_list(counter: Counter) -> None:
+    order = await counter.buy()
+    async with counter.store.work(counter.now, TESTER) as work:
+        await work.session.execute(update(IssuerKey).values(status=IssuerStatus.VERIFYING))
+    async with counter.store.work(counter.now, TESTER) as work:
+        await accept(work, order.id)
+    assert await status_of(counter, order) == S.PAID
+    async with counter.store.read() as read:
+        [call] = (await attention(read)).items
+    assert call.kind == "order_unfulfilled"
+
+
+async def test_the_accepted_payment_that_confirms_later_is_not_a_second_one(counter: Counter) -> None:
+    order = await counter.buy()
+    await counter.pay(order, confirmed=False)
+    async with counter.store.work(counter.now, TESTER) as work:
+        await accept(work, order.id)
+    await counter.fake.confirm(await counter.invoice_of(order))
+    await counter.travel(hours=2)
+    assert await counter.attention() == []
+    assert await counter.licenses() == 1
+
+
+async def test_money_that_comes_after_an_order_was_accepted_for_cash_is_a_second_payment(counter: Counter) -> None:
+    order = await counter.buy()
+    async with counter.store.work(counter.now, TESTER) as work:
+        await accept(work, order.id)
+    await counter.pay(order)
+    assert await counter.attention() == ["paid_twice"]
+    assert await counter.licenses() == 1
+
+
+async def test_a_sale_takes_what_was_doubted_off_the_list(counter: Counter) -> None:
+    order = await counter.buy()
+    await counter.pay(order, percent=50)
+    await counter.travel(minutes=20)
+    assert await counter.attention() == ["order_underpaid"]
+    await counter.pay(order, percent=50)
+    assert await status_of(counter, order) == S.FULFILLED
+    assert await counter.attention() == []
+
+
+async def test_money_on_an_invoice_that_was_marked_invalid_reaches_the_list(counter: Counter) -> None:
+    order = await counter.buy()
+    await counter.fake.mark(await counter.invoice_of(order), "Invalid")
+    await counter.work_off()
+    await counter.pay(order)
+    await counter.travel(minutes=6)
+    assert await status_of(counter, order) == S.INVALID
+    assert await counter.attention() == ["order_money_on_invalid"]

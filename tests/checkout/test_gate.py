@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keysat.checkout.gate import LATE_WINDOW, Asked, Ruled, Ruling, rule, strongest
+from keysat.checkout.gate import DOUBTS, LATE_WINDOW, Asked, Doubt, Ruled, Ruling, rule, strongest
+from keysat.checkout.tables import PaidHow
 from keysat.kit.money import Money
 from keysat.payments.provider import InvoiceSnapshot, Network, PayState
 
@@ -52,27 +53,27 @@ SITUATIONS = {  # payment-rails.md 2.2: what GET shows, and what it means for th
         Ruled(Ruling.UNDERPAID),
     ),
     "nothing paid": (shown(PayState.EXPIRED), Ruled(Ruling.EXPIRED)),
-    "paid late, full, confirmed": (LATE, Ruled(Ruling.SETTLE, how="late")),
+    "paid late, full, confirmed": (LATE, Ruled(Ruling.SETTLE, how=PaidHow.LATE)),
     "paid late, full, only seen": (replace(LATE, all_confirmed=False), Ruled(Ruling.EXPIRED)),
     "paid late, at the end of the window": (
         replace(LATE, last_payment_at=END + LATE_WINDOW),
-        Ruled(Ruling.SETTLE, how="late"),
+        Ruled(Ruling.SETTLE, how=PaidHow.LATE),
     ),
     "paid too late": (
         replace(LATE, last_payment_at=END + LATE_WINDOW + timedelta(seconds=1)),
-        Ruled(Ruling.REVIEW, reason="too_late"),
+        Ruled(Ruling.REVIEW, doubt=Doubt.TOO_LATE),
     ),
-    "paid late, nobody knows when": (replace(LATE, last_payment_at=None), Ruled(Ruling.REVIEW, reason="too_late")),
-    "paid late, the end is unknown": (replace(LATE, expires_at=None), Ruled(Ruling.REVIEW, reason="too_late")),
+    "paid late, nobody knows when": (replace(LATE, last_payment_at=None), Ruled(Ruling.REVIEW, doubt=Doubt.TOO_LATE)),
+    "paid late, the end is unknown": (replace(LATE, expires_at=None), Ruled(Ruling.REVIEW, doubt=Doubt.TOO_LATE)),
     "paid late, partial": (
         shown(PayState.EXPIRED, paid=euros(2000), partial=True, last_payment_at=END + timedelta(hours=1)),
         Ruled(Ruling.UNDERPAID),
     ),
     "paid late, called full, is too little": (
         replace(LATE, paid=euros(4899)),
-        Ruled(Ruling.REVIEW, reason="late_with_too_little"),
+        Ruled(Ruling.REVIEW, doubt=Doubt.LATE_WITH_TOO_LITTLE),
     ),
-    "paid late, too much": (replace(LATE, paid=euros(5000)), Ruled(Ruling.SETTLE, how="late", surplus_minor=100)),
+    "paid late, too much": (replace(LATE, paid=euros(5000)), Ruled(Ruling.SETTLE, how=PaidHow.LATE, surplus_minor=100)),
     "paid before expiry, confirmed after": (replace(SETTLED, expires_at=END - timedelta(hours=9)), PLAIN),
     "overpaid": (replace(SETTLED, paid=euros(6000), over=True), Ruled(Ruling.SETTLE, surplus_minor=1100)),
     "double-spent away before expiry": (shown(PayState.PENDING), Ruled(Ruling.PENDING)),
@@ -83,20 +84,23 @@ SITUATIONS = {  # payment-rails.md 2.2: what GET shows, and what it means for th
     "low fee, the provider gave up": (shown(PayState.INVALID, paid=PRICE), Ruled(Ruling.INVALID)),
     "low fee, confirmed after the provider gave up": (
         PAID_INVALID,
-        Ruled(Ruling.REVIEW, reason="confirmed_after_the_provider_gave_up"),
+        Ruled(Ruling.REVIEW, doubt=Doubt.CONFIRMED_TOO_LATE),
     ),
     "the same, too little": (replace(PAID_INVALID, paid=euros(4899)), Ruled(Ruling.INVALID)),
-    "marked settled by the admin": (MARKED, Ruled(Ruling.SETTLE, how="marked")),
-    "marked settled, nothing known of payments": (replace(MARKED, paid=None), Ruled(Ruling.SETTLE, how="marked")),
-    "marked invalid by the admin": (replace(PAID_INVALID, marked_by_hand=True), Ruled(Ruling.INVALID)),
-    "store tolerance": (replace(SETTLED, paid=euros(4899)), Ruled(Ruling.REVIEW, reason="settled_with_too_little")),
+    "marked settled by the admin": (MARKED, Ruled(Ruling.SETTLE, how=PaidHow.MARKED)),
+    "marked settled, nothing known of payments": (replace(MARKED, paid=None), Ruled(Ruling.SETTLE, how=PaidHow.MARKED)),
+    "marked invalid by the admin": (
+        replace(PAID_INVALID, marked_by_hand=True),
+        Ruled(Ruling.INVALID, doubt=Doubt.MONEY_ON_INVALID),
+    ),
+    "store tolerance": (replace(SETTLED, paid=euros(4899)), Ruled(Ruling.REVIEW, doubt=Doubt.SETTLED_WITH_TOO_LITTLE)),
     "settled, and the provider does not say how much": (
         replace(SETTLED, paid=None),
-        Ruled(Ruling.REVIEW, reason="settled_with_too_little"),
+        Ruled(Ruling.REVIEW, doubt=Doubt.SETTLED_WITH_TOO_LITTLE),
     ),
     "settled in another money": (
         replace(SETTLED, paid=Money("USD", 4900)),
-        Ruled(Ruling.REVIEW, reason="settled_with_too_little"),
+        Ruled(Ruling.REVIEW, doubt=Doubt.SETTLED_WITH_TOO_LITTLE),
     ),
     "a word we do not know": (replace(SETTLED, state=PayState.UNKNOWN), Ruled(Ruling.HOLD)),
 }
@@ -118,7 +122,7 @@ def test_a_sandbox_takes_play_money() -> None:
 
 
 def test_the_late_window_of_an_upgrade_is_nothing() -> None:
-    assert rule(ASKED, LATE, timedelta(0)) == Ruled(Ruling.REVIEW, reason="too_late")
+    assert rule(ASKED, LATE, timedelta(0)) == Ruled(Ruling.REVIEW, doubt=Doubt.TOO_LATE)
     assert rule(ASKED, replace(LATE, last_payment_at=END), timedelta(0)).ruling == Ruling.SETTLE
 
 
@@ -130,7 +134,7 @@ MISMATCHES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # reason: what
     "other_price": ({}, {"price": Money("EUR", 4899)}),
     "network_unknown": ({"network": Network.UNKNOWN}, {"network": Network.UNKNOWN}),
     "other_network": ({}, {"network": Network.TESTNET}),
-    "network_does_not_fit_the_shop": ({"takes_mainnet": False}, {}),
+    "network_does_not_fit": ({"takes_mainnet": False}, {}),
 }
 MORE_MISMATCHES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     *MISMATCHES.values(),
@@ -147,7 +151,7 @@ def test_an_invoice_that_is_not_ours_goes_to_a_person_with_the_reason(reason: st
     asked, told = MISMATCHES[reason]
     if snapshot is PAID_INVALID and "paid" in told:
         return  # too little of our money: it is invalid and nothing more
-    assert rule(replace(ASKED, **asked), replace(snapshot, **told)) == Ruled(Ruling.REVIEW, reason=reason)
+    assert rule(replace(ASKED, **asked), replace(snapshot, **told)) == Ruled(Ruling.REVIEW, doubt=Doubt(reason))
 
 
 booleans = st.booleans()
@@ -231,7 +235,7 @@ def test_an_unknown_state_changes_nothing(asked: Asked, told: InvoiceSnapshot) -
 @given(asked_for, snapshots)
 def test_a_person_is_told_why_and_a_surplus_is_never_negative(asked: Asked, told: InvoiceSnapshot) -> None:
     ruled = rule(asked, told)
-    assert bool(ruled.reason) == (ruled.ruling == Ruling.REVIEW)
+    assert (ruled.doubt is not None) == (ruled.ruling == Ruling.REVIEW or ruled.doubt == Doubt.MONEY_ON_INVALID)
     assert ruled.surplus_minor >= 0
     assert ruled.surplus_minor == 0 or ruled.ruling == Ruling.SETTLE
 
@@ -245,3 +249,8 @@ def test_of_several_attempts_the_strongest_ruling_counts() -> None:
 
 def test_without_an_answer_nothing_is_known() -> None:
     assert strongest([]) == Ruled(Ruling.HOLD)
+
+
+def test_every_doubt_is_told_in_words() -> None:
+    assert set(DOUBTS) == set(Doubt)
+    assert all(len(f"order_{doubt}") <= 64 for doubt in Doubt)

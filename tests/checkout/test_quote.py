@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keysat.catalog.pricing import reduced
+from keysat.catalog.tables import DiscountKind
+from keysat.catalog.views import DiscountView
 from keysat.checkout.quote import quote
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import BtcRate, Money
-from keysat.payments.rates.board import RateEvidence
+from keysat.payments.rates.board import RateEvidence, RateUnavailable
+from tests.catalog.test_pricing import a_discount, discounts
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -62,3 +66,40 @@ def test_the_shop_never_gets_less_than_its_price_and_at_most_a_sat_more(minor: i
     assert sats is not None
     exact = Fraction(minor, cents) * 100_000_000
     assert exact <= sats < exact + 1
+
+
+@given(st.integers(1, 10**9), st.integers(100_000, 10**8), st.data())
+def test_with_a_code_nobody_pays_more_than_the_list_price_or_less_than_nothing(
+    minor: int, cents: int, data: st.DataObject
+) -> None:
+    """In both units, whichever the code works in; and one is 0 only where the other is."""
+    base, rate = Money("EUR", minor), evidence(str(Decimal(cents) / 100))
+    discount = data.draw(st.one_of(discounts("EUR"), discounts("SAT")))
+    quoted = quote(base, rate, discount)
+    assert quoted.base == base
+    assert quoted.price.currency == "EUR"
+    assert 0 <= quoted.price.minor <= base.minor
+    assert quoted.amount_sats is not None
+    assert quoted.base_sats is not None
+    assert 0 <= quoted.amount_sats <= quoted.base_sats == quote(base, rate).base_sats
+    assert quoted.is_free == (quoted.amount_sats == 0) == (quoted.asked.minor == 0)
+    assert quoted.asked == (Money("SAT", quoted.amount_sats) if quoted.is_in_sats else quoted.price)
+
+
+@given(st.integers(0, 10**12), discounts("SAT"))
+def test_a_price_in_sats_is_reduced_in_sats_without_a_rate(minor: int, discount: DiscountView) -> None:
+    quoted = quote(Money("SAT", minor), None, discount)
+    assert quoted.amount_sats == quoted.price.minor == reduced(Money("SAT", minor), discount).minor
+    assert (quoted.base_sats, quoted.rate, quoted.is_in_sats) == (minor, None, False)
+
+
+def test_a_code_in_sats_wants_a_rate_unless_nothing_is_to_be_paid() -> None:
+    sats = a_discount(kind=DiscountKind.FIXED, amount=100, currency="SAT")
+    with pytest.raises(RateUnavailable):
+        quote(Money("EUR", 4900), None, sats)
+    assert quote(Money("EUR", 0), None, sats).is_free
+
+
+def test_what_a_code_in_sats_leaves_is_worth_rounded_up() -> None:
+    quoted = quote(Money("EUR", 4500), evidence("90000"), a_discount(kind=DiscountKind.FIXED, amount=1, currency="SAT"))
+    assert (quoted.base_sats, quoted.amount_sats, quoted.price) == (50_000, 49_999, Money("EUR", 4500))

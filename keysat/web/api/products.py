@@ -9,9 +9,12 @@ from litestar.params import FromPath
 from keysat.catalog import read as catalog
 from keysat.catalog import shapes
 from keysat.catalog.views import ProductView
+from keysat.checkout.featured import featured_shapes
 from keysat.infra.work import Read
 from keysat.kit.errors import NotFound
+from keysat.payments.rates.pins import pin_of
 from keysat.web.problems import refusals
+from keysat.web.provide import WithShop
 
 
 @get("/v1/products", operation_id="listProducts")
@@ -28,10 +31,15 @@ async def product(read: NamedDependency[Read], slug: FromPath[str]) -> shapes.Pr
 
 
 @get("/v1/products/{slug:str}/policies", operation_id="listTiers", responses=refusals(404))
-async def tiers(read: NamedDependency[Read], now: NamedDependency[datetime], slug: FromPath[str]) -> shapes.Tiers:
+async def tiers(
+    read: NamedDependency[Read], shop: WithShop, now: NamedDependency[datetime], slug: FromPath[str]
+) -> shapes.Tiers:
     """The tiers that anyone may buy, the cheapest first. `price_sats` is in the listed currency's minor unit."""
     view = await _on_sale(read, slug)
-    return shapes.tiers(view, await catalog.public_tiers(read, view), now)
+    found = await catalog.public_tiers(read, view)
+    rate = shop.board.peek(view.price_currency, await pin_of(read, view.price_currency))
+    codes = await featured_shapes(read, view, found, rate, now)
+    return shapes.tiers(view, found, now, codes, rate.rate if rate else None)
 
 
 async def _on_sale(read: Read, slug: str) -> ProductView:

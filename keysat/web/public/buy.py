@@ -14,10 +14,12 @@ from litestar.params import FromPath, URLEncodedBody
 from sqlalchemy import select
 
 from keysat.catalog.read import policies, product_by_slug
+from keysat.catalog.tables import DiscountCode
 from keysat.catalog.views import PolicyView, ProductView
+from keysat.checkout.codes import CodeRefused
 from keysat.checkout.order import Wish, hash_of, purchase
 from keysat.checkout.read import payable_attempt
-from keysat.checkout.tables import Order, OrderId, OrderStatus
+from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Redemption
 from keysat.customers.accounts import normal_email
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable, UpstreamError
@@ -29,6 +31,7 @@ from keysat.upkeep.shop import Shop
 from keysat.web.html import page
 from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
 from keysat.web.public.cards import BETWEEN, Option, cards, preselected
+from keysat.web.public.deals import Deals, deals, known, promised
 from keysat.web.public.words import RAILS
 from keysat.web.security import same_origin
 from keysat.web.throttle import Rate
@@ -50,6 +53,13 @@ class BuyForm(msgspec.Struct, frozen=True, kw_only=True):
     choice: str = ""
     buyer_email: str = ""
     rail: str = ""
+    code: str = ""
+    no_code: str = ""
+    """Not empty: the buyer took the featured code off."""
+    auto: str = ""
+    """The featured codes that the page promised, by tier."""
+    act: str = ""
+    """Which button: apply or remove a code; empty: buy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,10 @@ class Counter:
     sells_itself: bool
     """It has no tiers at all, not even private ones."""
     pin: BtcRate | None
+    deals: Deals
+
+    def tier(self, slug: str | None) -> PolicyView | None:
+        return next((tier for tier in self.tiers if tier.slug == slug), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +87,15 @@ class Trouble:
 
 
 @get("/buy/{slug:str}", include_in_schema=False)
-async def show_counter(slug: FromPath[str], request: Request[Any, Any, Any], shop: WithShop) -> Response[str]:
+async def show_counter(
+    slug: FromPath[str], request: Request[Any, Any, Any], visit: WithVisit, shop: WithShop, now: WithNow
+) -> Response[str]:
+    code = request.query_params.get("code", "")[:FIELD_MAX].strip()
+    trouble = None
+    if code and not visit.allows(Rate.PREVIEW).allowed:
+        code, trouble = "", Trouble("Too many codes were tried from here. Type it again in a minute.", "", 429)
     async with shop.read() as read:
-        counter = await _counter(read, slug)
+        counter = await _counter(read, slug, BuyForm(code=code), now)
     if counter is None:
         return _nothing_here(request)
     if not counter.tiers and not counter.sells_itself:
@@ -83,8 +103,12 @@ async def show_counter(slug: FromPath[str], request: Request[Any, Any, Any], sho
     wanted = (request.query_params.get("policy") or None, request.query_params.get("offer") or None)
     option = preselected(counter.product, counter.tiers, *wanted)
     asked_for_other = any(wanted) and (option.slugs != (wanted[0] or option.slugs[0], wanted[1] or ""))
-    form = BuyForm(choice=option.value)
-    return _with_cookie(request, _page(request, counter, form, asked_for_other=asked_for_other))
+    form = BuyForm(choice=option.value, code=code)
+    try:
+        _check_code(counter, form)
+    except CodeRefused as error:
+        trouble = trouble or Trouble(error.message, "code")
+    return _with_cookie(request, _page(request, counter, form, trouble=trouble, asked_for_other=asked_for_other))
 
 
 @post("/buy/{slug:str}", status_code=200, include_in_schema=False, guards=[same_origin])
@@ -97,13 +121,17 @@ async def buy(
     now: WithNow,
     actor: WithActor,
 ) -> Response[Any]:
+    data = _code_taken_off(data)
     async with shop.read() as read:
-        counter = await _counter(read, slug)
+        counter = await _counter(read, slug, data, now)
     if counter is None:
         return _nothing_here(request)
     buyer = _buyer(request)
     try:
-        visit.limit(Rate.PURCHASE)
+        visit.limit(Rate.PREVIEW if data.act else Rate.PURCHASE)
+        if data.act:
+            _check_code(counter, data)
+            return _with_cookie(request, _page(request, counter, data), buyer)
         _check_email(data.buyer_email)
         async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
             wish = _wish(counter, data, buyer)
@@ -112,11 +140,29 @@ async def buy(
     except _SAYABLE as error:
         if not counter.tiers and not counter.sells_itself:
             return _closed(request, counter)
+        if isinstance(error, CodeRefused) and not data.code:  # what the page promised has just run out
+            async with shop.read() as read:
+                counter = await _counter(read, slug, data, now) or counter
+            error = BadRequest(f"{error.message} Here is the price without it.")
         return _with_cookie(request, _page(request, counter, data, trouble=_trouble(error)), buyer)
     return _with_cookie(request, Response(None, status_code=303, headers={"Location": address}), buyer)
 
 
-async def _counter(read: Read, slug: str) -> Counter | None:
+def _code_taken_off(form: BuyForm) -> BuyForm:
+    """The button beside a code: a typed one is forgotten, a featured one declined."""
+    if form.act != "remove":
+        return form
+    return msgspec.structs.replace(form, code="", no_code="" if form.code.strip() else "1")
+
+
+def _check_code(counter: Counter, form: BuyForm) -> None:
+    """Raises CodeRefused for a typed code that does not hold for the tier that is chosen."""
+    if form.code.strip():
+        tier = counter.tier(form.choice.partition(BETWEEN)[0])
+        known(counter.deals, counter.product, tier.id if tier else None)
+
+
+async def _counter(read: Read, slug: str, form: BuyForm, now: datetime) -> Counter | None:
     """None for a product that is not there, or not shown."""
     try:
         product = await product_by_slug(read, slug)
@@ -126,7 +172,8 @@ async def _counter(read: Read, slug: str) -> Counter | None:
         return None
     tiers = await policies(read, product)
     open_tiers = [tier for tier in tiers if tier.is_open]
-    return Counter(product, open_tiers, not tiers, await pin_of(read, product.price_currency))
+    found = await deals(read, product, open_tiers, form.code[:FIELD_MAX], now, takes_featured=not form.no_code)
+    return Counter(product, open_tiers, not tiers, await pin_of(read, product.price_currency), found)
 
 
 class _EmailTrouble(BadRequest):
@@ -142,13 +189,17 @@ def _check_email(typed: str) -> None:
 
 
 def _wish(counter: Counter, form: BuyForm, buyer: str) -> Wish:
-    if any(len(value) > FIELD_MAX for value in (form.choice, form.rail)) or (counter.tiers and not form.choice):
+    if any(len(value) > FIELD_MAX for value in (form.choice, form.rail, form.code)) or (
+        counter.tiers and not form.choice
+    ):
         raise BadRequest("Choose one of the tiers.")
     tier, _, offer = form.choice.partition(BETWEEN)
     return Wish(
         product=counter.product.slug,
         policy_slug=tier or None,
         offer=offer or None,
+        code=form.code.strip() or (promised(form.auto, tier) if not form.no_code else None) or None,
+        takes_featured=not form.no_code,
         buyer_email=form.buyer_email.strip() or None,
         rail=form.rail or None,
         buyer_token=buyer,
@@ -159,18 +210,21 @@ async def _given_lately(shop: Shop, counter: Counter, wish: Wish, now: datetime)
     """The free order that this browser has just been given. One that is to be paid is found by `purchase` itself."""
     if not wish.buyer_token:
         return None
-    tier = next((tier for tier in counter.tiers if tier.slug == wish.policy_slug), None)
+    tier = counter.tier(wish.policy_slug)
     offer = next((offer for offer in tier.offers if offer.slug == wish.offer), None) if tier else None
     async with shop.read() as read:
         return await read.session.scalar(
             select(Order.id)
+            .join(Redemption, Redemption.order_id == Order.id, isouter=True)
+            .join(DiscountCode, DiscountCode.id == Redemption.discount_id, isouter=True)
             .where(
                 Order.buyer_hash == hash_of(wish.buyer_token),
                 Order.status == OrderStatus.FULFILLED,
-                Order.paid_how == "free",
+                Order.paid_how == PaidHow.FREE,
                 Order.product_id == counter.product.id,
                 Order.policy_id == (tier.id if tier else None),
                 Order.offer_id == (offer.id if offer else None),
+                DiscountCode.code == (wish.code.upper() if wish.code else None),
                 Order.created_at > now - SAME_WISH_FOR,
             )
             .order_by(Order.created_at.desc())
@@ -188,7 +242,8 @@ async def _where_to_pay(shop: Shop, order_id: OrderId) -> str:
 
 
 def _trouble(error: KeysatError) -> Trouble:
-    return Trouble(error.message, "buyer_email" if isinstance(error, _EmailTrouble) else "", error.code.status)
+    field = "buyer_email" if isinstance(error, _EmailTrouble) else "code" if isinstance(error, CodeRefused) else ""
+    return Trouble(error.message, field, error.code.status)
 
 
 def _page(
@@ -203,7 +258,8 @@ def _page(
     rails = [rail for rail in RAILS if rail in shop.tills.rails()]
     rate = shop.board.peek(counter.product.price_currency, counter.pin)
     shop.board.warm(counter.product.price_currency, counter.pin)
-    shown = cards(counter.product, counter.tiers, rate, rails)
+    codes = counter.deals
+    shown = cards(counter.product, counter.tiers, rate, rails, lambda tier: codes.of(counter.product, tier))
     options: list[Option] = [option for card in shown for option in card.options]
     values = {option.value for option in options}
     chosen = form.choice if form.choice in values else preselected(counter.product, counter.tiers, None, None).value
@@ -220,6 +276,9 @@ def _page(
         cannot_be_paid=not rails and any(not option.is_free for option in options),
         trouble=trouble,
         asked_for_other=asked_for_other,
+        has_codes=codes.has_codes or bool(form.code),
+        is_applied=any(option.deal for option in options),
+        automatic=codes.automatic(counter.tiers),
     )
     response.status_code = trouble.status if trouble else 200
     return response

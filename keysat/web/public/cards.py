@@ -1,16 +1,17 @@
 """Tiers as cards on the buy page: what each one gives, and the prices it can be had for. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from keysat.catalog.tables import PolicyId
 from keysat.catalog.tiers import list_price, pick
-from keysat.catalog.views import OfferView, PolicyView, ProductView
-from keysat.checkout.quote import quote
+from keysat.catalog.views import DiscountView, OfferView, PolicyView, ProductView
+from keysat.checkout.quote import Quote, quote
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
 from keysat.payments.provider import Rail
-from keysat.payments.rates.board import RateEvidence
+from keysat.payments.rates.board import RateEvidence, RateUnavailable
 from keysat.web.public import words
 
 BETWEEN = "/"
@@ -32,6 +33,10 @@ class Option:
     value: str
     """What the form sends: `pro`, `pro/yearly`, or nothing for a product without tiers."""
     price: Money
+    was: Money | None
+    """The list price, where a code lowers it."""
+    deal: str
+    """What the code does to this price; empty where none does."""
     sats: Money | None
     """None: no rate is known right now, or the price is in sats anyway."""
     cadence: str
@@ -54,18 +59,33 @@ class Card:
     description: str
     is_highlighted: bool
     is_trial: bool
+    ribbon: str
+    """What is special about its price; empty: nothing."""
     seats: str
     lines: tuple[Line, ...]
     options: tuple[Option, ...]
 
 
+Codes = Callable[[PolicyId | None], DiscountView | None]
+"""The code that holds for a tier, or for a product without tiers."""
+
+
+def no_codes(_policy_id: PolicyId | None) -> DiscountView | None:
+    return None
+
+
 def cards(
-    product: ProductView, tiers: Sequence[PolicyView], rate: RateEvidence | None, rails: Collection[Rail]
+    product: ProductView,
+    tiers: Sequence[PolicyView],
+    rate: RateEvidence | None,
+    rails: Collection[Rail],
+    codes: Codes = no_codes,
 ) -> list[Card]:
     """`tiers` as they are shown; none for a product that sells itself."""
-    if not tiers:
-        return [Card(product.name, "", False, False, words.seats(1), (), (_option(product, None, None, rate, rails),))]
-    return [_card(product, tier, rate, rails) for tier in tiers]
+    if tiers:
+        return [_card(product, tier, rate, rails, codes(tier.id)) for tier in tiers]
+    option = _option(product, None, None, rate, rails, codes(None))
+    return [Card(product.name, "", False, False, "", words.seats(1), (), (option,))]
 
 
 def preselected(product: ProductView, tiers: Sequence[PolicyView], policy: str | None, offer: str | None) -> Option:
@@ -75,20 +95,29 @@ def preselected(product: ProductView, tiers: Sequence[PolicyView], policy: str |
             choice = pick(product, tiers, policy_slug, offer_slug)
         except (NotFound, BadRequest):
             continue
-        return _option(product, choice.policy, choice.offer, None, ())
+        return _option(product, choice.policy, choice.offer, None, (), None)
     raise NotFound(f"Nothing of {product.slug} is on sale.")
 
 
-def _card(product: ProductView, tier: PolicyView, rate: RateEvidence | None, rails: Collection[Rail]) -> Card:
+def _card(
+    product: ProductView,
+    tier: PolicyView,
+    rate: RateEvidence | None,
+    rails: Collection[Rail],
+    discount: DiscountView | None,
+) -> Card:
     offers = [None, *(offer for offer in tier.offers if offer.active)]
+    options = tuple(_option(product, tier, offer, rate, rails, discount) for offer in offers)
+    is_special = discount is not None and discount.featured and any(option.was for option in options)
     return Card(
         name=tier.name,
         description=tier.description,
         is_highlighted=tier.highlighted,
         is_trial=tier.is_trial,
+        ribbon=words.ribbon(discount) if discount is not None and is_special else "",
         seats=words.seats(tier.max_machines),
         lines=tuple(_lines(product, tier)),
-        options=tuple(_option(product, tier, offer, rate, rails) for offer in offers),
+        options=options,
     )
 
 
@@ -114,25 +143,35 @@ def _option(
     offer: OfferView | None,
     rate: RateEvidence | None,
     rails: Collection[Rail],
+    discount: DiscountView | None,
 ) -> Option:
-    price = list_price(product, tier, offer)
+    base = list_price(product, tier, offer)
     period = (offer.own_period if offer else None) or (tier.period if tier else None)
     validity = words.span(period) if period else words.duration(tier.duration_seconds if tier else 0)
+    found = _quoted(base, rate, discount)
+    price = found.asked if found else base
+    was = base if found and found.price < base else None
     return Option(
         value=(tier.slug if tier else "") + (BETWEEN + offer.slug if offer else ""),
         price=price,
-        sats=_sats(price, rate),
+        was=was,
+        deal=words.deal(discount, price, was) if discount is not None and found is not None else "",
+        sats=_sats(price, found),
         cadence=words.cadence(period) if period and price.minor else "",
         validity=validity if validity == "for ever" else f"for {validity}",
         act=words.act(price, rails),
     )
 
 
-def _sats(price: Money, rate: RateEvidence | None) -> Money | None:
-    if rate is None or price.currency == SAT or price.minor == 0:
-        return None
+def _quoted(base: Money, rate: RateEvidence | None, discount: DiscountView | None) -> Quote | None:
+    """None: it cannot be reckoned right now, or is more bitcoin than there is. The purchase will say so."""
     try:
-        sats = quote(price, rate).amount_sats
-    except BadRequest:  # more bitcoin than there is: the purchase will say so
+        return quote(base, rate, discount)
+    except (BadRequest, RateUnavailable):
         return None
-    return None if sats is None else Money(SAT, sats)
+
+
+def _sats(price: Money, found: Quote | None) -> Money | None:
+    if found is None or price.currency == SAT or not found.amount_sats:
+        return None
+    return Money(SAT, found.amount_sats)

@@ -2,11 +2,15 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from decimal import Decimal
 
+from keysat.catalog.tables import DiscountKind
+from keysat.catalog.views import DiscountView
+from keysat.infra.written import money
+from keysat.kit.currencies import SAT
 from keysat.kit.money import Money
 from keysat.kit.periods import Period, Unit
 from keysat.payments.provider import Rail
-from keysat.web.html import money
 
 _SPANS = ((365 * 86_400, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
@@ -53,6 +57,32 @@ def about(left: timedelta) -> str:
 def seats(count: int) -> str:
     """Machines the key works on at the same time; 0 is any number."""
     return counted(count, "device") if count else "any number of devices"
+
+
+def ribbon(discount: DiscountView) -> str:
+    """What a featured code makes of a tier, and how often it still can: `20% off · 3 left`."""
+    left = discount.remaining_uses
+    return _saving(discount) + (f" · {left:,} left" if left is not None else "")
+
+
+def deal(discount: DiscountView, price: Money, was: Money | None) -> str:
+    """What a code does to one price."""
+    if was is None:
+        return f"{discount.code} is applied. It does not lower this price."
+    now = "free" if price.minor == 0 else money(price)
+    return f"{discount.code} is applied: {now} instead of {money(was)}."
+
+
+def _saving(discount: DiscountView) -> str:
+    match discount.kind:
+        case DiscountKind.PERCENT:
+            return f"{f'{Decimal(discount.amount) / 100:.2f}'.rstrip('0').rstrip('.')}% off"
+        case DiscountKind.FIXED:
+            return f"{money(Money(discount.currency or SAT, discount.amount))} off"
+        case DiscountKind.SET_PRICE:
+            return "Limited price"
+        case DiscountKind.FREE_LICENSE:
+            return "Free"
 
 
 def act(price: Money, rails: Collection[Rail]) -> str:

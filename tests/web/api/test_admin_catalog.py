@@ -138,6 +138,7 @@ async def test_a_product_takes_its_tiers_along(client: httpx.AsyncClient):
         "cascaded_orders": 0,
         "cascaded_attempts": 0,
         "cascaded_nudges": 0,
+        "cascaded_codes": 0,
     }
     assert (await client.get("/v1/admin/products")).json()["products"] == []
 
