@@ -114,7 +114,7 @@ async def delete_product(work: Work, product_id: UUID) -> None:
 def _price(request: ProductFields) -> Money | None:
     """None when no price is given. Raises BadRequest for half a price, and for two that differ."""
     sats = None if request.price_sats is UNSET else request.price_sats
-    currency = None if request.price_currency is UNSET else request.price_currency
+    currency = request.price_currency.upper() if isinstance(request.price_currency, str) else None
     value = None if request.price_value is UNSET else request.price_value
     if (currency is None) != (value is None):
         raise BadRequest("price_currency and price_value go together. Give both, or price_sats alone.")
