@@ -30,8 +30,16 @@ document.addEventListener("click", async (event) => {
 // A form that is sent once: the button rests until the page is shown again.
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-once]")) return;
-  const button = event.target.querySelector("[type=submit]");
-  setTimeout(() => { button.disabled = true; });
+  const buttons = event.target.querySelectorAll("[type=submit]");
+  setTimeout(() => { for (const button of buttons) button.disabled = true; });
+});
+
+// Enter in a field that has a button of its own presses that one.
+document.addEventListener("keydown", (event) => {
+  const button = event.key === "Enter" && document.getElementById(event.target.dataset?.enter ?? "");
+  if (!button) return;
+  event.preventDefault();
+  button.click();
 });
 addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("[data-once] [type=submit]")) button.disabled = false;

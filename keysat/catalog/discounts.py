@@ -30,7 +30,7 @@ from keysat.catalog.views import DiscountView
 from keysat.infra.work import Work, flushed
 from keysat.kit.currencies import SAT, is_known
 from keysat.kit.errors import BadRequest, NotFound
-from keysat.kit.money import MAX_MINOR
+from keysat.kit.money import MAX_MINOR, MAX_SATS
 
 USES_MAX = 2**31 - 1
 CYCLES_MAX = 1200
@@ -85,7 +85,7 @@ async def create(work: Work, request: NewDiscount) -> DiscountView:
     row.currency = _currency(kind, request.discount_currency)
     row.amount = 0 if kind == DiscountKind.FREE_LICENSE else request.amount
     row.created_at = row.updated_at = work.now
-    _check_amount(kind, row.amount)
+    _check_amount(kind, row.amount, row.currency)
     await _give_product(work, row, request.product_slug)
     _write(row, request)
     row.code = await codes.claim(work, request.code, DISCOUNT)
@@ -102,7 +102,7 @@ async def edit(work: Work, discount_id: UUID, request: DiscountEdit) -> Discount
     row = await locked_discount(work, discount_id)
     changed = _write(row, request)
     if request.amount is not UNSET and request.amount != row.amount:
-        _check_amount(row.kind, request.amount)
+        _check_amount(row.kind, request.amount, row.currency)
         row.amount = request.amount
         changed.append("amount")
     if request.policy_slugs is not UNSET and await _write_tiers(work, row, request.policy_slugs or []):
@@ -176,12 +176,12 @@ def _currency(kind: DiscountKind, given: str | None) -> str | None:
     return currency
 
 
-def _check_amount(kind: DiscountKind, amount: int) -> None:
+def _check_amount(kind: DiscountKind, amount: int, currency: str | None) -> None:
     match kind:
         case DiscountKind.PERCENT:
             checks.between("amount", amount, 0, BASIS_POINTS)
         case DiscountKind.FIXED | DiscountKind.SET_PRICE:
-            checks.between("amount", amount, 1, MAX_MINOR)
+            checks.between("amount", amount, 1, MAX_SATS if currency == SAT else MAX_MINOR)
         case DiscountKind.FREE_LICENSE:
             checks.between("amount", amount, 0, 0)
 

@@ -209,6 +209,7 @@ async def test_an_edit_leaves_what_is_absent_and_clears_what_is_null(front: Fron
         ({"kind": "percent", "amount": 10_001}, 400),
         ({"kind": "percent", "amount": -1}, 400),
         ({"kind": "fixed_sats", "amount": 0}, 400),
+        ({"kind": "fixed_sats", "amount": 21 * 10**14 + 1}, 400),
         ({"kind": "set_price", "amount": 100, "discount_currency": "QQQ"}, 400),
         ({"kind": "set_price", "amount": 100, "discount_currency": "EUR", "product_slug": "app"}, 400),
         ({"kind": "half", "amount": 1}, 400),
