@@ -22,6 +22,7 @@ class Rate(StrEnum):
     POLL = "poll"  # order
     WRONG_BEARER = "wrong_bearer"  # address
     NUDGE = "nudge"  # connection: webhooks in
+    BAD_WEBHOOK = "bad_webhook"  # address: webhooks in that are not signed by the connection's secret
 
 
 LIMITS = {
@@ -33,6 +34,7 @@ LIMITS = {
     Rate.POLL: Limit(burst=60, refill_seconds=1),
     Rate.WRONG_BEARER: Limit(burst=20, refill_seconds=6),
     Rate.NUDGE: Limit(burst=300, refill_seconds=Fraction(1, 20)),
+    Rate.BAD_WEBHOOK: Limit(burst=20, refill_seconds=6),
 }
 
 

@@ -18,6 +18,7 @@ from tests.conftest import TESTER
 from tests.web.selling import Front, open_front
 
 pytestmark = pytest.mark.once
+WRONG = "sha256=" + 64 * "0"
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ async def test_duplicates_strangers_and_dull_events_are_taken_too(front: Front):
 
 
 async def test_a_wrong_signature_is_401_and_nothing_is_kept(front: Front):
-    assert (await send(front, message(front), signature="sha256=" + 64 * "0")).status_code == 401
+    assert (await send(front, message(front), signature=WRONG)).status_code == 401
     assert (await front.http.post(address(front), json={})).status_code == 401
     assert await nudges(front) == 0
 
@@ -104,11 +105,27 @@ async def test_a_wrong_signature_is_401_and_nothing_is_kept(front: Front):
 async def test_the_third_wrong_signature_within_ten_minutes_calls_a_person(front: Front):
     async def wrong(minutes: int) -> list[str]:
         front.counter.clock.move(front.counter.now.replace(minute=minutes))
-        await send(front, message(front), signature="sha256=00")
+        await send(front, message(front), signature=WRONG)
         return await front.counter.attention()
 
     assert [await wrong(minute) for minute in (0, 4, 11)] == [[], [], []]
     assert await wrong(12) == ["webhook_secret"]
+
+
+async def test_what_was_not_even_signed_calls_nobody(front: Front):
+    for signature in ("sha256=00", "hello", *("" for _ in range(3))):
+        headers = {"BTCPay-Sig": signature}
+        assert (await front.http.post(address(front), json={}, headers=headers)).status_code == 401
+    assert await front.counter.attention() == []
+
+
+async def test_a_stranger_uses_up_his_own_share_and_not_the_providers(front: Front):
+    most = LIMITS[Rate.BAD_WEBHOOK].burst
+    statuses = [(await send(front, message(front), signature=WRONG)).status_code for _ in range(most + 1)]
+    assert statuses[-2:] == [401, 429]
+    for _ in range(LIMITS[Rate.NUDGE].burst):
+        await send(front, message(front), signature=WRONG)
+    assert (await send(front, message(front))).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -146,5 +163,12 @@ async def test_what_cannot_be_kept_now_shall_come_again(front: Front):
 
 
 async def test_a_flood_is_slowed_down(front: Front):
-    statuses = [(await send(front, b"", kind="text/plain")).status_code for _ in range(LIMITS[Rate.NUDGE].burst + 1)]
+    most = LIMITS[Rate.NUDGE].burst
+    statuses = [(await send(front, message(front, type="InvoiceCreated"))).status_code for _ in range(most + 1)]
+    assert statuses[-2:] == [200, 429]
+
+
+async def test_a_flood_of_what_is_no_message_is_slowed_down_too(front: Front):
+    most = LIMITS[Rate.BAD_WEBHOOK].burst
+    statuses = [(await send(front, b"", kind="text/plain")).status_code for _ in range(most + 1)]
     assert statuses[-2:] == [415, 429]
