@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import func, select
 
 from keysat.catalog import offers, products
+from keysat.catalog.discount_read import discount_of
+from keysat.catalog.discounts import delete_discount
 from keysat.catalog.features import FeatureInput
 from keysat.catalog.read import choose
 from keysat.catalog.tables import Policy, Product
@@ -15,7 +17,7 @@ from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.house import Mode, write_once
 from keysat.kit.errors import BadRequest, Conflict, NotFound, UpstreamError
 from keysat.payments.tables import Attempt, NudgeRow
-from tests.catalog.shelf import a_product, a_tier
+from tests.catalog.shelf import a_code, a_product, a_tier, code_now
 from tests.checkout.counter import Counter
 from tests.conftest import TESTER
 
@@ -171,3 +173,32 @@ async def test_an_order_refused_by_hand_and_one_of_another_product_do_not_mix(co
     await counter.travel(days=LATE_DAYS)
     await drop_product(counter, force=True, name="app")
     assert (await counter.order(other.id)).product_id == other.product_id
+
+
+async def test_codes_made_for_it_alone_go_with_it_by_force(counter: Counter) -> None:
+    """A code whose only tier is gone would hold for all: it goes too. One for several tiers keeps the others."""
+    await a_tier(counter.store, "max", price_sats_override=9000)
+    await a_code(counter.store, "ONLY", product_slug="app", policy_slugs=["pro"])
+    await a_code(counter.store, "BOTH", product_slug="app", policy_slugs=["pro", "max"])
+    await a_code(counter.store, "ALL")
+    with pytest.raises(Conflict, match="2 discount codes"):
+        await drop_tier(counter)
+    assert (await drop_tier(counter, force=True, name="pro")).cascaded_codes == 1
+    async with counter.store.read() as read:
+        assert await discount_of(read, "ONLY") is None
+    assert len((await code_now(counter.store, "BOTH")).policy_ids) == 1
+    assert (await drop_product(counter, force=True, name="app")).cascaded_codes == 1
+    assert (await code_now(counter.store, "ALL")).active
+
+
+async def test_ended_orders_that_go_give_their_uses_back(counter: Counter) -> None:
+    code = await a_code(counter.store, "SPRING", max_uses=1)
+    async with counter.store.work(counter.now, TESTER) as work:
+        await write_once(work, "mode", Mode.SANDBOX)
+    await counter.buy(code="SPRING")
+    await counter.travel(hours=1)
+    assert (await code_now(counter.store, "SPRING")).used_count == 1
+    await drop_tier(counter, force=True, name="pro")
+    assert (await code_now(counter.store, "SPRING")).used_count == 0
+    async with counter.store.work(counter.now, TESTER) as work:
+        await delete_discount(work, code.id)
