@@ -64,7 +64,7 @@ async def collect(desk: Desk, order_id: OrderId, now: datetime, actor: Actor) ->
     async with desk.store.work(now, actor) as work:
         held = await locked(work, order_id)
         for one in seen:
-            await _note(work, one)
+            await _note(work, held, one)
         await work.session.flush()
         await _apply(work, held, seen)
         await _plan(work, held, seen, nudged_meanwhile=held.nudges != order.nudges)
@@ -94,7 +94,7 @@ async def _look(desk: Desk, attempt: Attempt) -> Seen:
     return Seen(attempt, asked, shown)
 
 
-async def _note(work: Work, seen: Seen) -> None:
+async def _note(work: Work, order: Order, seen: Seen) -> None:
     """Keep what was shown beside the attempt; adopt an invoice whose id a crash had lost."""
     if seen.shown is None:
         if isinstance(seen.error, (CredentialGone, PermissionMissing)):
@@ -108,7 +108,8 @@ async def _note(work: Work, seen: Seen) -> None:
     attempt.seen_paid_minor = seen.shown.paid.minor if seen.shown.paid else None
     attempt.seen_at = work.now
     if seen.shown.state == PayState.UNKNOWN:
-        await work.attend("unknown_status", attempt.id, f"The provider says {seen.shown.raw_status!r}.")
+        words = f"The provider says {seen.shown.raw_status[:64]!r} of the invoice of order {order.support_reference}."
+        await work.attend("unknown_status", attempt.id, words)
 
 
 async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:
@@ -179,7 +180,7 @@ async def _unsee(work: Work, order: Order) -> None:
 
 async def _call_attention(work: Work, order: Order, doubt: Doubt) -> bool:
     """Once for each order and doubt, also when every later look finds the same. True: this was the time."""
-    is_new = await work.attend(f"order_{doubt}", order.id, DOUBTS[doubt])
+    is_new = await work.attend(f"order_{doubt}", order.id, f"Order {order.support_reference}: {DOUBTS[doubt]}")
     if is_new:
         work.record(OrderNeedsAttention(order.id, doubt))
     return is_new
@@ -192,7 +193,8 @@ async def _after_the_sale(work: Work, order: Order, rulings: Mapping[AttemptId, 
             if ruled.ruling == Ruling.INVALID and await work.attend(
                 "payment_reversed",
                 order.id,
-                "The provider calls the paid invoice invalid now. The license still stands.",
+                f"The provider calls the invoice that paid order {order.support_reference} invalid now. "
+                "The license still stands.",
             ):
                 work.record(OrderPaymentReversed(order.id, attempt_id))
         elif ruled.ruling == Ruling.SETTLE and await work.attend(

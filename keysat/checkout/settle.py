@@ -14,7 +14,8 @@ from keysat.infra.attention import clear
 from keysat.infra.log import get
 from keysat.infra.work import Work
 from keysat.kit.errors import KeysatError
-from keysat.payments.tables import AttemptId
+from keysat.kit.money import Money
+from keysat.payments.tables import Attempt, AttemptId
 
 log = get(__name__)
 
@@ -31,10 +32,10 @@ async def settle(
     Raises IllegalStep for a fulfilled order.
     """
     work.record(OrderPaid(order.id, how, order.listed_currency, order.listed_value, order.amount_sats, surplus_minor))
-    if surplus_minor:
-        await work.attend(
-            "order_overpaid", order.id, f"{surplus_minor} minor units of {order.listed_currency} too much"
-        )
+    if surplus_minor and attempt_id:
+        surplus = Money((await work.get(Attempt, attempt_id)).price_currency, surplus_minor)
+        words = f"{surplus.decimal_text()} {surplus.currency} too much was paid for order {order.support_reference}."
+        await work.attend("order_overpaid", order.id, words)
     if order.status not in (OrderStatus.DRAFT, OrderStatus.AWAITING, OrderStatus.PROCESSING):
         await clear(work, order.id, *(f"order_{doubt}" for doubt in Doubt))  # whatever was doubted, it is a sale now
     await fulfil_now(work, order, paid_at=work.now, paid_how=how, paid_attempt_id=attempt_id)
@@ -70,4 +71,6 @@ async def _remember_failure(work: Work, order: Order, error: Exception, paid: Ma
     order.failure, order.failures = code[:64], failures
     order.next_look_at = fulfil_again(failures, work.now)
     await work.session.flush()
-    await work.attend(UNFULFILLED, order.id, f"Paid, but no license could be made: {code}")
+    await work.attend(
+        UNFULFILLED, order.id, f"Order {order.support_reference} is paid, but no license could be made: {code}"
+    )

@@ -165,6 +165,11 @@ class Counter:
         async with self.store.read() as read:
             return list(await read.session.scalars(select(AttentionRow.kind).order_by(AttentionRow.id)))
 
+    async def reasons(self) -> list[str]:
+        """What the operator reads."""
+        async with self.store.read() as read:
+            return list(await read.session.scalars(select(AttentionRow.reason).order_by(AttentionRow.id)))
+
     async def events(self) -> list[str]:
         async with self.store.read() as read:
             return list(

@@ -143,6 +143,7 @@ async def test_an_overpayment_issues_once_and_notes_the_surplus(counter: Counter
     assert await status_of(counter, order) == S.FULFILLED
     assert await counter.licenses() == 1
     assert await counter.attention() == ["order_overpaid"]
+    assert await counter.reasons() == [f"15.00 USD too much was paid for order {order.support_reference}."]
 
 
 async def test_two_payments_for_one_order_issue_once(counter: Counter) -> None:
