@@ -42,7 +42,7 @@ document.addEventListener("keydown", (event) => {
   button.click();
 });
 addEventListener("pageshow", () => {
-  for (const button of document.querySelectorAll("[data-once] [type=submit]")) button.disabled = false;
+  for (const button of document.querySelectorAll("[data-once] [type=submit]:not([data-closed])")) button.disabled = false;
 });
 
 // The time left. The server says how much it is, so a wrong clock here does no harm.

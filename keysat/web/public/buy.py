@@ -261,19 +261,19 @@ def _page(
     codes = counter.deals
     shown = cards(counter.product, counter.tiers, rate, rails, lambda tier: codes.of(counter.product, tier))
     options: list[Option] = [option for card in shown for option in card.options]
-    values = {option.value for option in options}
-    chosen = form.choice if form.choice in values else preselected(counter.product, counter.tiers, None, None).value
+    on_offer = [option.value for option in options if rails or option.is_free]
+    wanted = (form.choice, preselected(counter.product, counter.tiers, None, None).value, *on_offer)
     response = page(
         request,
         "buy.html",
         product=counter.product,
         cards=shown,
         options=options,
-        chosen=chosen,
+        on_offer=on_offer,
+        chosen=next((value for value in wanted if value in on_offer), None),
         form=form,
         rails=[(rail.value, *RAILS[rail]) for rail in rails] if len(rails) > 1 else [],
         rail=form.rail if form.rail in set(Rail) else "",
-        cannot_be_paid=not rails and any(not option.is_free for option in options),
         trouble=trouble,
         asked_for_other=asked_for_other,
         has_codes=codes.has_codes or bool(form.code),

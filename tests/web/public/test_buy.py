@@ -85,13 +85,33 @@ async def test_a_provider_that_is_down_costs_nothing_and_is_told_on_the_page(fro
     assert "Nothing was charged" in answer.text
 
 
-async def test_without_a_provider_the_page_says_so_and_free_tiers_still_work(front: Front):
-    await a_tier(front.shop.store, "free", price_value=0)
+async def without_provider(front: Front) -> str:
+    """The buy page of a shop that has none."""
     async with front.shop.work(TESTER) as work:
         await work.session.execute(delete(ConnectionRow))
     await front.shop.tills.refresh()
-    assert "cannot take payments yet" in (await front.http.get("/buy/app")).text
-    assert (await front.buy("pro")).status_code == 400
+    return (await front.http.get("/buy/app")).text
+
+
+BUY_BUTTON = re.compile(r'<button class="button big" type="submit" ([^>]*)>')
+CANNOT_PAY = "cannot take payments yet"
+
+
+async def test_without_a_provider_what_costs_something_cannot_be_bought_and_the_page_says_why(front: Front):
+    page = await without_provider(front)
+    assert BUY_BUTTON.findall(page) == ["disabled data-closed"]
+    assert page.count(CANNOT_PAY) == 1
+    refused = await front.buy("pro")
+    assert (refused.status_code, refused.text.count(CANNOT_PAY)) == (400, 1)
+
+
+async def test_without_a_provider_free_tiers_still_work(front: Front):
+    await a_tier(front.shop.store, "free", price_value=0)
+    page = await without_provider(front)
+    radios = re.findall(r'<input type="radio" name="choice" value="(\w+)"[^>]*?(checked)? (disabled)?>', page)
+    assert sorted(radios) == [("free", "checked", ""), ("pro", "", "disabled")]
+    assert BUY_BUTTON.findall(page) == [""]
+    assert page.count(CANNOT_PAY) == 1
     assert (await front.buy("free")).status_code == 303
 
 
