@@ -1,8 +1,12 @@
+from decimal import Decimal
+
 import httpx
 import pytest
 
+from keysat.payments.rates.pins import set_pin
 from keysat.upkeep.shop import Shop
 from tests.catalog.shelf import a_product, a_tier
+from tests.conftest import NOON, TESTER
 from tests.web.conftest import ADMIN
 
 pytestmark = pytest.mark.once
@@ -33,3 +37,15 @@ async def test_tiers_are_listed_as_the_sdks_read_them(client: httpx.AsyncClient,
         ("free", 0, "EUR"),
         ("pro", 4900, "EUR"),
     ]
+
+
+async def test_the_list_of_tiers_converts_the_products_price_where_a_rate_is_known(
+    client: httpx.AsyncClient, shop: Shop
+):
+    await a_product(shop.store, price_currency="EUR", price_value=4901)
+    for price, sats in ((Decimal(50_000), 98_020), (Decimal(60_000), 81_684)):
+        async with shop.store.work(NOON, TESTER) as work:
+            await set_pin(work, "EUR", price)
+        listed = (await client.get("/v1/products/app/policies")).json()
+        assert listed["product"]["base_price_sats"] == sats
+    assert (await client.get("/v1/products/app")).json()["price_sats"] == 0
