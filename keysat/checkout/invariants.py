@@ -1,6 +1,7 @@
 """What must hold of orders: one paid order has exactly one effect, and none is forgotten."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
@@ -65,7 +66,7 @@ async def broken(read: Read, now: datetime) -> list[str]:
         lines += [f"Order {reference} {words}." for reference in rows]
     orphans = await read.session.scalars(select(License.id).where(License.order_id.is_(None)).limit(MOST))
     lines += [f"License {license_id} was neither sold nor given: no order made it." for license_id in orphans]
-    return [*lines, *await _uses(read), *await _unattended(read)]
+    return [*lines, *await _uses(read), *await _unattended(read), *await _called_underpaid(read)]
 
 
 async def _uses(read: Read) -> list[str]:
@@ -100,3 +101,15 @@ async def _unattended(read: Read) -> list[str]:
     )
     forgotten = orders.keys() - set(listed)
     return [f"Order {orders[order_id]} waits for a person, but is not on the list." for order_id in sorted(forgotten)]
+
+
+async def _called_underpaid(read: Read) -> list[str]:
+    """Whoever paid the rest is not to be refunded by an operator who reads the list."""
+    calls = await read.session.scalars(
+        select(AttentionRow.subject).where(AttentionRow.kind == "order_underpaid", AttentionRow.settled_at.is_(None))
+    )
+    ids = [UUID(subject) for subject in calls]
+    paid = await read.session.scalars(
+        select(Order.support_reference).where(Order.id.in_(ids), Order.status == OrderStatus.FULFILLED)
+    )
+    return [f"Order {reference} is fulfilled, but is still called underpaid." for reference in paid]

@@ -134,21 +134,27 @@ def migrate(data_dir: Path | None) -> None:
 @data_dir
 @as_json
 def doctor(data_dir: Path | None, as_json: bool) -> None:
-    """Check that what must always hold does hold. Exit code 1 when it does not."""
+    """Check that what must always hold does hold. Exit code 1 when it does not.
+
+    What keeps the shop from selling is a warning, and no reason for another exit code.
+    """
     from keysat.cli.opened import inside
     from keysat.letters import invariants as letters
     from keysat.upkeep.doctor import violations
     from keysat.upkeep.shop import Shop
+    from keysat.upkeep.warn import warnings
 
-    async def act(shop: Shop) -> list[str]:
+    async def act(shop: Shop) -> tuple[list[str], list[str]]:
         async with shop.read() as read:
-            return [*await violations(read, shop.now()), *await letters.broken(read)]
+            found = [*await violations(read, shop.now()), *await letters.broken(read)]
+            return found, await warnings(read, shop.settings, shop.mode)
 
-    found = inside(data_dir, act, seals=False)
+    found, warned = inside(data_dir, act, seals=False)
     if as_json:
-        print_json({"ok": not found, "violations": found})
+        print_json({"ok": not found, "violations": found, "warnings": warned})
     else:
-        click.echo("\n".join(found) if found else "All is well.")
+        told = [*found, *(f"Warning: {line}" for line in warned)]
+        click.echo("\n".join(told) if told else "All is well.")
     if found:
         raise SystemExit(1)
 

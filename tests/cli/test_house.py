@@ -72,10 +72,16 @@ def test_migrate_says_what_it_did(run: Run):
     assert "there is nothing to do" in run("migrate").out
 
 
-def test_the_doctor_finds_a_healthy_shop_well(stocked: Run):
+def test_the_doctor_says_what_keeps_a_healthy_shop_from_selling(stocked: Run):
     assert stocked("job", "seal").out == "seal: done.\n"
-    assert stocked("doctor").out == "All is well.\n"
-    assert stocked("doctor", "--json").json == {"ok": True, "violations": []}
+    told = stocked("doctor")
+    assert told.code == 0
+    assert [line.split(":")[:2] for line in told.out.splitlines()] == [
+        ["Warning", " No payment provider is connected"],
+        ["Warning", " KEYSAT_PUBLIC_URL is not set"],
+    ]
+    as_json = stocked("doctor", "--json").json
+    assert (as_json["ok"], as_json["violations"], len(as_json["warnings"])) == (True, [], 2)
 
 
 def test_the_doctor_names_what_is_wrong(stocked: Run, nowhere: Path):

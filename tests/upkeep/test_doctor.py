@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Update, delete, update
+from sqlalchemy import Update, delete, select, update
 
 from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.house import write_once
@@ -76,3 +76,11 @@ async def test_what_must_not_be_is_found(sold: Counter, change: Update, words: l
     lines = await found(sold)
     for word in words:
         assert any(word in line for line in lines), lines
+
+
+async def test_an_order_that_was_paid_in_full_and_is_still_called_underpaid(sold: Counter):
+    async with sold.store.work(sold.now, LOOKER) as work:
+        order = await work.session.scalar(select(Order).where(Order.status == OrderStatus.FULFILLED))
+        assert order is not None
+        await work.attend("order_underpaid", order.id, "Half of it came.")
+    assert await found(sold) == [f"Order {order.support_reference} is fulfilled, but is still called underpaid."]
