@@ -96,7 +96,7 @@ def configure(
 
     uvicorn must be started with `log_config=None`, else it puts its own handlers back.
     """
-    handler = _Handler(stream or sys.stderr)
+    handler = _Handler(stream)
     handler.setFormatter(_Json() if format == "json" else _Text())
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, _Handler)]:
@@ -113,6 +113,17 @@ def configure(
 
 
 class _Handler(logging.StreamHandler[TextIO]):
+    """Without a stream of its own it writes to what `sys.stderr` is at that moment: it may have been put aside since."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__(stream or sys.stderr)
+        self._follows_stderr = stream is None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._follows_stderr:
+            self.stream = sys.stderr
+        super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the standard library's name
         """The standard library would print the arguments, unredacted."""
         self.stream.write(f"log.failed logger={record.name} line={record.lineno}\n")
