@@ -113,7 +113,7 @@ def configure(
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Without a stream of its own it writes to what `sys.stderr` is at that moment: it may have been put aside since."""
+    """Without a stream of its own it writes to what `sys.stderr` is at that moment: it may have been replaced."""
 
     def __init__(self, stream: TextIO | None) -> None:
         super().__init__(stream or sys.stderr)
