@@ -26,9 +26,12 @@ from keysat.upkeep.occupy import occupied
 from keysat.upkeep.opening import CannotOpen, Founding, open_shop
 from keysat.upkeep.shop import Shop
 from keysat.web.app import create_app
-from keysat.web.tables import IdempotentAnswer
+from keysat.web.tables import IdempotentAnswer, LimitBucket
 
-KEPT = (Kept(IdempotentAnswer, "begun_at", timedelta(hours=24)),)  # what the doors store
+KEPT = (  # what the doors store
+    Kept(IdempotentAnswer, "begun_at", timedelta(hours=24)),
+    Kept(LimitBucket, "full_at", timedelta()),
+)
 
 _log = log.get(__name__)
 

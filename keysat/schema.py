@@ -6,6 +6,7 @@ from keysat.catalog import tables as catalog
 from keysat.checkout import tables as checkout
 from keysat.customers import tables as customers
 from keysat.infra.tables import Base
+from keysat.letters import tables as letters
 from keysat.licenses import tables as licenses
 from keysat.payments import tables as payments
 from keysat.payments.rates import tables as rates
@@ -20,6 +21,7 @@ TABLES: tuple[ModuleType, ...] = (
     payments,
     rates,
     checkout,
+    letters,
     web,
 )
 """The slices that own tables: add yours, with its import above."""

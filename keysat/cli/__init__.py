@@ -11,6 +11,7 @@ from keysat.cli.audit import audit
 from keysat.cli.code import code
 from keysat.cli.house import demo, doctor, init, job, migrate, serve
 from keysat.cli.key import key
+from keysat.cli.letter import letter
 from keysat.cli.license import license_group
 from keysat.cli.offer import offer
 from keysat.cli.order import order
@@ -30,7 +31,7 @@ def cli() -> None:
 COMMANDS = (
     *(serve, init, demo, migrate, doctor, job),
     *(product, policy, offer, code),
-    *(key, verify, provider, rate, order, attention, license_group, audit),
+    *(key, verify, provider, rate, order, attention, license_group, letter, audit),
 )
 for _command in COMMANDS:
     cli.add_command(_command)

@@ -1,4 +1,4 @@
-"""Licenses: issue, show, list, revoke, suspend, unsuspend."""
+"""Licenses: issue, show, list, revoke, suspend, unsuspend, replace-key."""
 
 from pathlib import Path
 from uuid import UUID
@@ -128,6 +128,28 @@ def suspend(data_dir: Path | None, license_id: str, reason: str) -> None:
 def unsuspend(data_dir: Path | None, license_id: str) -> None:
     """Let a suspended license count again."""
     _step(data_dir, license_id, "unsuspend", None)
+
+
+@license_group.command("replace-key")
+@data_dir
+@as_json
+@argument("license_id", metavar="ID")
+@option("--yes", is_flag=True, help="Do not ask.")
+def replace_key(data_dir: Path | None, as_json: bool, license_id: str, yes: bool) -> None:
+    """A new key for one that leaked; the older ones stop working."""
+    from keysat.cli.opened import CLI, inside
+    from keysat.licenses import issue as verbs
+    from keysat.upkeep.shop import Shop
+
+    if not yes:
+        click.confirm("All keys of this license that are in use stop working. Replace them", abort=True)
+
+    async def act(shop: Shop) -> dict[str, object]:
+        async with shop.work(CLI) as work:
+            await verbs.replace_key(work, _id_of(license_id))
+        return await _shown(shop, license_id)
+
+    show_one(inside(data_dir, act), as_json=as_json)
 
 
 def _step(data_dir: Path | None, text: str, step: str, reason: str | None) -> None:

@@ -134,3 +134,19 @@ class AttentionRow(Base):
     settled_at: Mapped[datetime | None]
 
     __table_args__ = (UniqueConstraint("kind", "subject"),)
+
+
+class OneTimeLink(Base):
+    """An address that was mailed to somebody and opens one thing once. `hash` is SHA-256 of the token in it."""
+
+    __tablename__ = "one_time_links"
+
+    id: Mapped[UUID] = mapped_column(UuidType(), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(64))  # id of what it opens
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_one_time_links_expires", "expires_at"),)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete
 
 from keysat.infra.events import Actor
-from keysat.infra.tables import Base
+from keysat.infra.tables import Base, OneTimeLink
 from keysat.payments.tables import NudgeRow
 from keysat.upkeep.shop import Shop
 
@@ -23,7 +23,10 @@ class Kept:
     span: timedelta
 
 
-KEPT = (Kept(NudgeRow, "received_at", timedelta(days=60)),)
+KEPT = (
+    Kept(NudgeRow, "received_at", timedelta(days=60)),
+    Kept(OneTimeLink, "expires_at", timedelta(days=1)),
+)
 
 
 async def forget(shop: Shop, now: datetime, kept: Sequence[Kept] = KEPT) -> None:

@@ -12,6 +12,7 @@ from keysat.infra.tables import EventRow
 from keysat.jobs.connect import connect_from_settings
 from keysat.jobs.forget import KEPT, Kept, forget
 from keysat.jobs.health import check_connections
+from keysat.jobs.letters import write_and_send
 from keysat.jobs.look import look
 from keysat.jobs.sweep import sweep
 from keysat.upkeep.opening import refresh_tills
@@ -74,6 +75,7 @@ def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
         Job("sweep", 10 * MINUTE, sweep),
         Job("health", 5 * MINUTE, check_connections),
         Job("refresh", 30 * SECOND, _refresh),
+        Job("letters", SECOND, write_and_send, topic="seals", gather=50 * MILLISECOND, limit=HOUR),
         Job("telemetry", 50 * MILLISECOND, _flush),
         Job("last-seen", SECOND, _flush_coarse),
         Job("forget", 24 * HOUR, partial(forget, kept=(*KEPT, *kept))),

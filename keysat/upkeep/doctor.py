@@ -1,4 +1,7 @@
-"""The doctor: asks every slice whether what must always hold does hold. Repairs nothing."""
+"""The doctor: asks every slice below whether what must always hold does hold. Repairs nothing.
+
+`letters` stands on the same floor: who calls the doctor asks it too.
+"""
 
 from datetime import datetime
 

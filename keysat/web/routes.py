@@ -16,20 +16,23 @@ from keysat.web.api import (
     licenses,
     products,
     purchase,
+    recover,
 )
 from keysat.web.public import buy, thanks
+from keysat.web.public import recover as recover_pages
 
 API: Sequence[ControllerRouterHandler] = (
     *issuer.ROUTES,
     *licenses.ROUTES,
     *products.ROUTES,
     *purchase.ROUTES,
+    *recover.ROUTES,
     *codes.ROUTES,
     *hooks.ROUTES,
 )
 """For SDKs and integrators: JSON at addresses that the contract fixes."""
 
-PAGES: Sequence[ControllerRouterHandler] = (*buy.ROUTES, *thanks.ROUTES)
+PAGES: Sequence[ControllerRouterHandler] = (*buy.ROUTES, *thanks.ROUTES, *recover_pages.ROUTES)
 """For people: HTML, left out of the OpenAPI document."""
 
 ADMIN_API: Sequence[ControllerRouterHandler] = (

@@ -1,4 +1,4 @@
-"""The one table of the doors: answers that a repeated request gets again."""
+"""The tables of the doors: answers that a repeated request gets again, and limits that all daemons share."""
 
 from datetime import datetime
 from uuid import UUID
@@ -21,3 +21,14 @@ class IdempotentAnswer(Base):
     answer_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     __table_args__ = (Index(None, "begun_at"),)
+
+
+class LimitBucket(Base):
+    """How far a limit is used. `full_at`: when the whole burst is there again, and the row may go."""
+
+    __tablename__ = "limit_buckets"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)  # keyed digest of what is counted: no address in it
+    full_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "full_at"),)

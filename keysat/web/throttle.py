@@ -1,4 +1,7 @@
-"""How often who may ask for what: one table, counted in memory (`decisions.md`, Limits)."""
+"""How often who may ask for what: one table (`decisions.md`, Limits), counted in memory.
+
+What could be guessed in the time a daemon takes to start again is counted in the database: `shared_limits`.
+"""
 
 from collections import OrderedDict
 from datetime import datetime
@@ -23,6 +26,8 @@ class Rate(StrEnum):
     WRONG_BEARER = "wrong_bearer"  # address
     NUDGE = "nudge"  # connection: webhooks in
     BAD_WEBHOOK = "bad_webhook"  # address: webhooks in that are not signed by the connection's secret
+    RECOVER = "recover"  # address: in the database
+    CLAIM = "claim"  # order, as it was typed, or license: in the database
 
 
 LIMITS = {
@@ -35,6 +40,8 @@ LIMITS = {
     Rate.WRONG_BEARER: Limit(burst=20, refill_seconds=6),
     Rate.NUDGE: Limit(burst=300, refill_seconds=Fraction(1, 20)),
     Rate.BAD_WEBHOOK: Limit(burst=20, refill_seconds=6),
+    Rate.RECOVER: Limit(burst=10, refill_seconds=6),
+    Rate.CLAIM: Limit(burst=5, refill_seconds=600),
 }
 
 
@@ -48,14 +55,14 @@ class Throttle:
     """The buckets of this process."""
 
     def __init__(self, *, off: bool = False, buckets_max: int = BUCKETS_MAX) -> None:
-        self._off = off
+        self.off = off
         self._buckets_max = buckets_max
         self._tats: OrderedDict[tuple[Rate, str], datetime] = OrderedDict()
 
     def allows(self, rate: Rate, key: str, now: datetime) -> Decision:
         """Take one, if there is one. What is refused spends nothing."""
         bucket = (rate, key)
-        decision = take(None if self._off else self._tats.get(bucket), LIMITS[rate], now)
+        decision = take(None if self.off else self._tats.get(bucket), LIMITS[rate], now)
         self._tats[bucket] = decision.tat
         self._tats.move_to_end(bucket)
         if len(self._tats) > self._buckets_max:

@@ -30,6 +30,23 @@ def test_a_license_is_suspended_unsuspended_and_revoked_for_ever(stocked: Run):
     assert stocked("license", "list", "--status", "active").out == "There are no such licenses.\n"
 
 
+def test_a_leaked_key_is_replaced(stocked: Run):
+    old = stocked("license", "issue", "aurora", "pro", "--json").json
+    new = stocked("license", "replace-key", old["key"], "--yes", "--json").json
+    assert (new["id"], new["issued_at"]) == (old["id"], old["issued_at"])
+    assert new["key"] != old["key"]
+    assert stocked("license", "show", old["id"], "--json").json == new
+    stocked("license", "revoke", old["id"], "--yes")
+    assert stocked("license", "replace-key", old["id"], "--yes").code == 1
+
+
+def test_without_a_mail_server_there_are_no_letters(stocked: Run):
+    stocked("license", "issue", "aurora", "pro", "--email", "alice@example.org")
+    assert stocked("job", "letters").code == 0
+    assert stocked("letter", "list").out == "There are no such letters.\n"
+    assert stocked("letter", "list", "--status", "parked", "--json").json["items"] == []
+
+
 def test_a_license_is_asked_for_by_a_tier_that_is_there(stocked: Run):
     assert "it has free, standard, pro" in stocked("license", "issue", "aurora", "gold").err
     assert "Say which tier" in stocked("license", "issue", "aurora").err
@@ -45,6 +62,8 @@ def test_a_license_is_asked_for_by_a_tier_that_is_there(stocked: Run):
         ("order", "settle", "KS-NOTHING", "--yes"),
         ("order", "list", "--status", "lost"),
         ("attention", "done", "7"),
+        ("letter", "retry", "hello"),
+        ("letter", "retry", "00000000-0000-0000-0000-000000000000"),
         ("rate", "pin", "USD", "fifty"),
         ("rate", "pin", "USD", "1"),
         ("rate", "pin", "QQQ", "50000"),

@@ -22,9 +22,12 @@ class PostOffice:
         self.envelopes: list[Envelope] = []
         self.rcpt_answer = "250 OK"
         self.data_answer = "250 OK"
+        self.refuses: set[str] = set()  # addresses that it does not know
         self.port = 0
 
     async def handle_RCPT(self, _s: SMTP, _n: Session, envelope: Envelope, address: str, _options: list[str]) -> str:
+        if address in self.refuses:
+            return "550 5.1.1 unknown"
         if self.rcpt_answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return self.rcpt_answer

@@ -29,6 +29,9 @@ PUBLIC = (
     "/v1/machines/activate",
     "/v1/machines/heartbeat",
     "/v1/machines/deactivate",
+    "/v1/recover",
+    "/v1/licenses/refresh",
+    "/v1/licenses/replace-key",
 )
 KINDS = ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/msgpack", "\xe4")
 OPERATOR = ("/v1/admin/products", "/v1/admin/policies")

@@ -183,6 +183,19 @@ async def unsuspend_license(work: WithWork, license_id: FromPath[UUID]) -> Licen
     return await _joined(work, await issue.unsuspend(work, license_id))
 
 
+@post(
+    "/licenses/{license_id:uuid}/replace-key",
+    operation_id="replaceLicenseKey",
+    status_code=200,
+    opt=CREATES,
+    responses=refusals(400, 401, 403, 404, 409, 422),
+)
+async def replace_key(work: WithWork, shop: WithShop, license_id: FromPath[UUID]) -> Key:
+    """A new key for one that leaked: all older ones answer `revoked` from now on. Id, seats and history stay."""
+    row = await issue.replace_key(work, license_id)
+    return Key(license_id=row.id, license_key=await issue.key_text(work, row, shop.ring))
+
+
 async def _joined(read: Read, row: LicenseRow) -> License:
     return _license(row, (await emails(read, [row.customer_id])).get(row.customer_id))
 
@@ -203,4 +216,5 @@ ROUTES = (
     revoke_license,
     suspend_license,
     unsuspend_license,
+    replace_key,
 )

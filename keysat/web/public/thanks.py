@@ -10,6 +10,7 @@ from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import look_if_stale
 from keysat.checkout.read import order_by_invoice, payable_attempt, poll
+from keysat.checkout.recover import claim_code_to_show
 from keysat.checkout.tables import Order
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
@@ -25,6 +26,7 @@ from keysat.web.public.cards import Line, entitlement_lines
 from keysat.web.public.progress import MOVING, Facts, Progress, progress, refresh_seconds
 from keysat.web.security import SECRET_PAGE
 from keysat.web.throttle import Rate
+from keysat.web.visit import visit_of
 
 PARAMETER = "invoice_id"
 
@@ -39,6 +41,10 @@ class Sale:
     attempt: Attempt | None
     license: License | None
     key: str | None
+
+    @property
+    def what(self) -> str:
+        return f"{self.product.name} {self.tier.name}" if self.tier else self.product.name
 
     @property
     def facts(self) -> Facts:
@@ -102,7 +108,7 @@ async def thank_you(
     visit.limit(Rate.POLL, order.id)
     await look_if_stale(shop.desk, order, now, actor)
     async with shop.read() as read:
-        sale = await _sale(read, shop.ring, invoice_id)
+        sale = await sale_of(read, shop.ring, invoice_id)
     return _page(request, sale, now)
 
 
@@ -111,7 +117,7 @@ async def download(request: Request[Any, Any, Any], visit: WithVisit, shop: With
     """The key alone, so that a program can read the file as it is."""
     try:
         async with shop.read() as read:
-            sale = await _sale(read, shop.ring, request.query_params.get(PARAMETER, ""))
+            sale = await sale_of(read, shop.ring, request.query_params.get(PARAMETER, ""))
     except NotFound:
         return _unknown(request)
     visit.limit(Rate.POLL, sale.order.id)
@@ -124,7 +130,7 @@ async def download(request: Request[Any, Any, Any], visit: WithVisit, shop: With
     )
 
 
-async def _sale(read: Read, ring: Ring, invoice_id: str) -> Sale:
+async def sale_of(read: Read, ring: Ring, invoice_id: str) -> Sale:
     """Raises NotFound."""
     order = await order_by_invoice(read, invoice_id)
     license = await read.session.get(License, order.license_id) if order.license_id else None
@@ -152,10 +158,19 @@ def _page(request: Request[Any, Any, Any], sale: Sale, now: datetime) -> Respons
         refresh_seconds=refresh_seconds(sale.facts, now),
         left_seconds=int(left.total_seconds()),
         left=words.about(left),
-        download=f"/thank-you/key?{PARAMETER}={sale.order.invoice_id}",
+        download=download_of(sale),
+        claim_code=claim_code_to_show(visit_of(request).shop.vault, sale.order, now),
     )
     response.headers.update(SECRET_PAGE)
     return response
+
+
+def download_of(sale: Sale) -> str:
+    return f"/thank-you/key?{PARAMETER}={sale.order.invoice_id}"
+
+
+def page_of(sale: Sale) -> str:
+    return f"/thank-you?{PARAMETER}={sale.order.invoice_id}"
 
 
 def _unknown(request: Request[Any, Any, Any]) -> Response[str]:

@@ -1,0 +1,118 @@
+"""The reader: follows the sealed events and writes down which letters are owed, in one transaction with its cursor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+
+from keysat.checkout.tables import Order
+from keysat.customers.tables import Customer
+from keysat.infra.events import Actor
+from keysat.infra.store import Store
+from keysat.infra.tables import EventRow, EventSeal
+from keysat.infra.work import Read, Work
+from keysat.letters.tables import LetterCursor, LetterId, LetterKind, LetterRow, LetterStatus
+
+TOLD = {"order.fulfilled": LetterKind.RECEIPT, "recovery.link_made": LetterKind.RECOVERY}
+"""Events that a buyer is told of. The event's subject is the letter's."""
+YOUNGEST = timedelta(hours=24)
+"""Older news make no letter: mail that is set up in an old shop begins with the last day, not with its first."""
+BATCH = 200
+CURSOR = "letters"
+LAZY = 1000  # events that concern nobody are passed over in such steps, so that they cost no write each time
+POSTMAN = Actor("job:letters")
+
+_head = select(func.max(EventSeal.position))
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    position: int
+    kind: LetterKind
+    subject: UUID
+
+
+async def follow(store: Store, now: datetime) -> int:
+    """Read on to the last sealed event. Returns how many letters are new. Safe from any number of processes."""
+    made = 0
+    while True:
+        async with store.read() as read:
+            begun = await _position(read)
+            head = await read.session.scalar(_head) or 0
+            news = await _news(read, begun, head, now)
+        upto = news[-1].position if len(news) == BATCH else head
+        if upto == begun or (not news and upto - begun < LAZY):
+            return made
+        async with store.work(now, POSTMAN) as work:
+            if not await _move(work, begun, upto):
+                return made  # another daemon was faster
+            made += await _owe(work, news)
+        if len(news) < BATCH:
+            return made
+
+
+async def _position(read: Read) -> int:
+    return await read.session.scalar(select(LetterCursor.position).where(LetterCursor.name == CURSOR)) or 0
+
+
+async def _news(read: Read, after: int, upto: int, now: datetime) -> list[News]:
+    rows = await read.session.execute(
+        select(EventSeal.position, EventRow.name, EventRow.subject)
+        .join(EventRow, EventRow.id == EventSeal.event_id)
+        .where(EventSeal.position > after, EventSeal.position <= upto)
+        .where(EventRow.name.in_(TOLD), EventRow.at > now - YOUNGEST)
+        .order_by(EventSeal.position)
+        .limit(BATCH)
+    )
+    return [News(position, TOLD[name], UUID(subject)) for position, name, subject in rows]
+
+
+async def _move(work: Work, begun: int, upto: int) -> bool:
+    """A compare-and-set, so that of two daemons one writes the letters."""
+    await work.session.execute(
+        work.insert(LetterCursor)
+        .values(name=CURSOR, position=0, moved_at=work.now)
+        .on_conflict_do_nothing(index_elements=["name"])
+    )
+    moved = await work.session.execute(
+        update(LetterCursor)
+        .where(LetterCursor.name == CURSOR, LetterCursor.position == begun)
+        .values(position=upto, moved_at=work.now)
+        .returning(LetterCursor.name)
+        .execution_options(synchronize_session=False)
+    )
+    return moved.first() is not None
+
+
+async def _owe(work: Work, news: Sequence[News]) -> int:
+    """An anonymous buyer is owed none."""
+    receipts = [each.subject for each in news if each.kind is LetterKind.RECEIPT]
+    with_address = set(
+        await work.session.scalars(
+            select(Order.id)
+            .join(Customer, Customer.id == Order.customer_id)
+            .where(Order.id.in_(receipts), Customer.email.is_not(None))
+        )
+    )
+    owed = [each for each in news if each.kind is not LetterKind.RECEIPT or each.subject in with_address]
+    if not owed:
+        return 0
+    rows = [
+        {
+            "id": LetterId(work.new_id()),
+            "kind": each.kind,
+            "subject": each.subject,
+            "status": LetterStatus.WAITING,
+            "status_at": work.now,
+            "created_at": work.now,
+            "next_try_at": work.now,
+            "failures": 0,
+        }
+        for each in owed
+    ]
+    await work.session.execute(
+        work.insert(LetterRow).values(rows).on_conflict_do_nothing(index_elements=["kind", "subject"])
+    )
+    return len(owed)

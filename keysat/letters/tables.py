@@ -1,0 +1,81 @@
+"""What buyers are told by mail: the letters that are owed, and how far the events have been read for them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from sqlalchemy import Index, String, Text, UniqueConstraint, text
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.orm import Mapped, mapped_column
+
+from keysat.infra.leases import Leased
+from keysat.infra.tables import ROW_ID, Base
+
+LetterId = NewType("LetterId", UUID)
+
+
+class LetterKind(StrEnum):
+    RECEIPT = "receipt"  # subject: the order
+    RECOVERY = "recovery"  # subject: the one-time link
+
+
+class LetterStatus(StrEnum):
+    WAITING = "waiting"
+    SENT = "sent"
+    PARKED = "parked"  # refused for good, or too often: for the operator to see and send again
+    DROPPED = "dropped"  # there is nothing to say any more, or nobody to say it to
+
+
+class LetterStep(StrEnum):
+    SEND = "send"
+    PARK = "park"
+    DROP = "drop"
+    RETRY = "retry"
+
+
+LETTER: dict[tuple[LetterStatus, LetterStep], LetterStatus] = {
+    (LetterStatus.WAITING, LetterStep.SEND): LetterStatus.SENT,
+    (LetterStatus.WAITING, LetterStep.PARK): LetterStatus.PARKED,
+    (LetterStatus.WAITING, LetterStep.DROP): LetterStatus.DROPPED,
+    (LetterStatus.PARKED, LetterStep.RETRY): LetterStatus.WAITING,
+}
+
+
+class LetterRow(Leased, Base):
+    """A letter holds neither address nor text nor key: all three are looked up when it is sent.
+
+    `failures` in a row; `failure` is what the mail server said last, without the address.
+    """
+
+    __tablename__ = "letters"
+
+    id: Mapped[LetterId] = mapped_column(UuidType(), primary_key=True)
+    kind: Mapped[LetterKind]
+    subject: Mapped[UUID]
+    status: Mapped[LetterStatus]
+    status_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    next_try_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)
+    failure: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        UniqueConstraint("kind", "subject"),
+        Index(
+            "ix_letters_due",
+            "next_try_at",
+            sqlite_where=text("next_try_at IS NOT NULL"),
+            postgresql_where=text("next_try_at IS NOT NULL"),
+        ),
+    )
+
+
+class LetterCursor(Base):
+    """The one row says up to which sealed position the events were read."""
+
+    __tablename__ = "letter_cursor"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    position: Mapped[int] = mapped_column(ROW_ID)
+    moved_at: Mapped[datetime]

@@ -1,0 +1,50 @@
+"""Limits on what could be guessed: in the database, so that all daemons share them and no restart fills them."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+
+from keysat.infra.events import digest
+from keysat.infra.work import Work
+from keysat.kit.gcra import Decision, take
+from keysat.web.address import limit_key
+from keysat.web.tables import LimitBucket
+from keysat.web.throttle import LIMITS, Rate, refuse_unless
+from keysat.web.visit import Visit
+
+SWEPT_AT_ONCE = 100
+DERIVED_AS = "limit-bucket"
+
+
+async def limit_shared(visit: Visit, rate: Rate, key: object = None) -> None:
+    """One more; without a key, the client's address is counted. In a transaction of its own, since what is refused
+    afterwards counts too. Raises RateLimited."""
+    if visit.throttle.off:
+        return
+    counted = limit_key(visit.address) if key is None else str(key)
+    bucket = digest(visit.shop.vault.derive(DERIVED_AS, counted.encode()).hex(), rate)
+    async with visit.shop.store.work(visit.now, visit.actor) as work:
+        await _sweep(work)
+        decision = await _take(work, rate, bucket)
+    visit.rate = (rate, decision)
+    refuse_unless(decision)
+
+
+async def _take(work: Work, rate: Rate, bucket: str) -> Decision:
+    """The insert that may find the row there locks it, on PostgreSQL too: nobody reads what another is to change."""
+    row = LimitBucket
+    write = work.insert(row).values(id=bucket, full_at=work.now)
+    write = write.on_conflict_do_update(index_elements=["id"], set_={"id": write.excluded.id}).returning(row.full_at)
+    full_at: datetime = (await work.session.scalars(write)).one()
+    decision = take(full_at, LIMITS[rate], work.now)
+    await work.session.execute(
+        update(row).where(row.id == bucket).values(full_at=decision.tat).execution_options(synchronize_session=False)
+    )
+    return decision
+
+
+async def _sweep(work: Work) -> None:
+    """A few of those that are full again, each time."""
+    row = LimitBucket
+    full = select(row.id).where(row.full_at <= work.now).limit(SWEPT_AT_ONCE).with_for_update(skip_locked=True)
+    await work.session.execute(delete(row).where(row.id.in_(full)).execution_options(synchronize_session=False))
