@@ -81,7 +81,7 @@ def listening(settings: Settings) -> socket.socket:
 
 async def answer(shop: Shop, door: socket.socket, ready: Ready = nothing_more) -> None:
     """Doors and jobs of an open shop, until the process is told to stop. `ready` runs once it really answers."""
-    for warning in shop.settings.warnings:
+    for warning in warnings(shop.settings, shop.mode):
         _log.warning("settings.warning", text=warning)
     runner = Runner(shop, jobs(KEPT))
 
@@ -114,6 +114,13 @@ async def answer(shop: Shop, door: socket.socket, ready: Ready = nothing_more) -
     await server.serve(sockets=[door])
     await seal(shop.store, shop.now())  # what the last requests recorded
     _log.info("daemon.stopped")
+
+
+def warnings(settings: Settings, mode: Mode) -> tuple[str, ...]:
+    """What the operator should read at the start; a line each."""
+    if mode != Mode.LIVE or settings.operator_contact is not None:
+        return settings.warnings
+    return *settings.warnings, "KEYSAT_OPERATOR_CONTACT is not set: the pages cannot say where buyers write to you."
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

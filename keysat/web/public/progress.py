@@ -15,6 +15,7 @@ _SLOWEST_SECONDS = 60
 class Progress(StrEnum):
     OPENING = "opening"  # the provider has not made its invoice yet
     WAITING = "waiting"
+    PART_PAID = "part_paid"  # in time, and there is time left for the rest
     TIME_UP = "time_up"  # the offer has just ended, and the provider is being asked for the last time
     SEEN = "seen"
     FINISHING = "finishing"
@@ -30,7 +31,15 @@ class Progress(StrEnum):
 
 
 MOVING = frozenset(
-    {Progress.OPENING, Progress.WAITING, Progress.TIME_UP, Progress.SEEN, Progress.LATE, Progress.FINISHING}
+    {
+        Progress.OPENING,
+        Progress.WAITING,
+        Progress.PART_PAID,
+        Progress.TIME_UP,
+        Progress.SEEN,
+        Progress.LATE,
+        Progress.FINISHING,
+    }
 )
 """The page looks again by itself."""
 
@@ -50,13 +59,14 @@ class Facts:
     expires_at: datetime
     was_opened: bool  # there is, or was, a page to pay on
     money_seen: bool
+    money_missing: bool  # less was seen than is asked for
     license_status: LicenseStatus | None
 
 
 def progress(facts: Facts, now: datetime) -> Progress:
     match facts.status:
         case OrderStatus.AWAITING:
-            return Progress.WAITING if now < facts.expires_at else Progress.TIME_UP
+            return _awaited(facts) if now < facts.expires_at else Progress.TIME_UP
         case OrderStatus.FULFILLED:
             if facts.license_status is None:
                 return Progress.FINISHING
@@ -69,6 +79,12 @@ def progress(facts: Facts, now: datetime) -> Progress:
             return Progress.INVALID if facts.was_opened else Progress.NOT_OPENED
         case _:
             return _FIXED[facts.status]
+
+
+def _awaited(facts: Facts) -> Progress:
+    if not facts.money_seen:
+        return Progress.WAITING
+    return Progress.PART_PAID if facts.money_missing else Progress.SEEN
 
 
 def refresh_seconds(facts: Facts, now: datetime) -> int | None:

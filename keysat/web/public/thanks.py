@@ -11,7 +11,7 @@ from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import look_if_stale
 from keysat.checkout.read import order_by_invoice, payable_attempt, poll
 from keysat.checkout.recover import claim_code_to_show
-from keysat.checkout.tables import Order
+from keysat.checkout.tables import Order, PaidHow
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import NotFound
@@ -53,7 +53,8 @@ class Sale:
             status_at=self.order.status_at,
             expires_at=self.order.expires_at,
             was_opened=self.attempt is not None,
-            money_seen=self.paid_in_part is not None,
+            money_seen=self.seen is not None,
+            money_missing=self.missing is not None,
             license_status=self.license.status if self.license else None,
         )
 
@@ -68,11 +69,32 @@ class Sale:
         return Money(SAT, self.order.amount_sats) if worth_saying else None
 
     @property
-    def paid_in_part(self) -> Money | None:
+    def asked(self) -> Money | None:
+        """What the provider asks for: the price, or sats where it does not price fiat."""
         attempt = self.attempt
-        if attempt is None or not attempt.seen_paid_minor:
+        return Money(attempt.price_currency, attempt.price_minor) if attempt else None
+
+    @property
+    def seen(self) -> Money | None:
+        """What has arrived, as far as the provider showed. None: nothing, or it did not say."""
+        attempt = self.attempt
+        return Money(attempt.price_currency, attempt.seen_paid_minor) if attempt and attempt.seen_paid_minor else None
+
+    @property
+    def missing(self) -> Money | None:
+        """None: nothing is."""
+        asked, seen = self.asked, self.seen
+        if asked is None or (seen is not None and seen >= asked):
             return None
-        return Money(attempt.price_currency, attempt.seen_paid_minor)
+        return asked - seen if seen else asked
+
+    @property
+    def surplus(self) -> Money | None:
+        """What was paid too much on the attempt that paid the order, and the seller was told of."""
+        asked, seen, order = self.asked, self.seen, self.order
+        if self.attempt is None or self.attempt.id != order.paid_attempt_id or order.paid_how == PaidHow.MARKED:
+            return None
+        return seen - asked if seen and asked and seen > asked else None
 
     @property
     def again(self) -> str:
@@ -138,10 +160,16 @@ async def sale_of(read: Read, ring: Ring, invoice_id: str) -> Sale:
         order=order,
         product=await product(read, order.product_id),
         tier=await policy(read, order.policy_id) if order.policy_id else None,
-        attempt=await payable_attempt(read, order.id),
+        attempt=await _attempt(read, order),
         license=license,
         key=(await poll(read, ring, order)).license_key,
     )
+
+
+async def _attempt(read: Read, order: Order) -> Attempt | None:
+    """The one that paid it, else the one that can."""
+    paid = await read.session.get(Attempt, order.paid_attempt_id) if order.paid_attempt_id else None
+    return paid or await payable_attempt(read, order.id)
 
 
 def _page(request: Request[Any, Any, Any], sale: Sale, now: datetime) -> Response[str]:

@@ -15,6 +15,7 @@ AWAITING = Facts(
     expires_at=NOON + 15 * MINUTE,
     was_opened=True,
     money_seen=False,
+    money_missing=True,
     license_status=None,
 )
 
@@ -44,6 +45,14 @@ def test_a_payment_that_ran_out_is_not_called_final_while_late_money_counts():
 def test_when_the_time_is_up_but_nobody_has_looked_the_page_says_just_that():
     assert progress(AWAITING, NOON + 14 * MINUTE) == Progress.WAITING
     assert progress(AWAITING, NOON + 15 * MINUTE) == Progress.TIME_UP
+
+
+def test_money_that_is_there_is_not_called_missing():
+    part = replace(AWAITING, money_seen=True, money_missing=True)
+    assert progress(part, NOON) == Progress.PART_PAID
+    assert progress(replace(part, money_missing=False), NOON) == Progress.SEEN
+    assert progress(part, NOON + 15 * MINUTE) == Progress.TIME_UP
+    assert Progress.PART_PAID in MOVING
 
 
 def test_a_license_that_was_taken_back_shows_no_key():

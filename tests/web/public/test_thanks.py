@@ -1,10 +1,14 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from keysat.checkout.tables import Order, OrderStatus
+from keysat.infra.store import Store
 from keysat.licenses.issue import revoke
 from keysat.payments.provider import Rail
 from tests.conftest import TESTER
-from tests.web.selling import Front
+from tests.web.selling import Front, open_front
 
 pytestmark = pytest.mark.once
 
@@ -98,6 +102,59 @@ async def test_too_little_money_is_told_with_the_sum_that_came(front: Front):
     assert "Too little was paid" in page
     assert "$37.50" in page
     assert order.support_reference in page
+
+
+async def test_a_part_that_came_in_time_is_told_with_what_is_missing_and_where_to_pay_it(front: Front):
+    checkout = (await front.buy()).headers["location"]
+    order = await front.order()
+    await front.counter.pay(order, percent=50)
+    page = (await front.thanks(order)).text
+    assert "Part of your payment has arrived" in page
+    assert "<strong>$37.50</strong> has arrived, <strong>$37.50</strong> is still missing" in page
+    assert "No payment has arrived" not in page
+    assert re.search(rf'href="{re.escape(checkout)}">\s*Pay the missing \$37\.50', page)
+    assert '<meta http-equiv="refresh"' in page
+    await front.counter.pay(order, percent=50)
+    assert "Your license key" in (await front.thanks(order)).text
+
+
+async def test_a_second_part_changes_the_page_for_the_script_that_waits_too(front: Front):
+    order = await front.bought()
+    states: set[str] = set()
+    for percent in (10, 40):
+        await front.counter.pay(order, percent=percent)
+        states.update(re.findall(r'data-state="([^"]*)"', (await front.thanks(order)).text))
+    assert len(states) == 2
+
+
+async def test_who_paid_too_much_is_told_how_much_beside_the_key(front: Front):
+    order = await front.bought()
+    await front.counter.pay(order, percent=110)
+    page = (await front.thanks(order)).text
+    assert "LIC1-" in page
+    assert "<strong>$7.50</strong> more than asked" in page
+    assert "The seller has been told" in page
+
+
+async def test_who_paid_what_was_asked_reads_nothing_of_too_much(front: Front):
+    order = await front.bought()
+    await front.counter.pay(order)
+    assert "more than asked" not in (await front.thanks(order)).text
+
+
+async def test_the_seller_can_be_written_to_where_the_page_asks_for_it(store: Store, tmp_path: Path):
+    async with open_front(store, tmp_path, contact="help@example.org") as front:
+        order = await front.bought()
+        await front.counter.pay(order, percent=50)
+        await front.counter.travel(minutes=20)
+        page = (await front.thanks(order)).text
+    assert page.count('href="mailto:help@example.org"') == 2, "beside the reference, and in the footer"
+
+
+async def test_without_a_contact_no_link_leads_nowhere(front: Front):
+    page = (await front.thanks(await front.bought())).text
+    assert "mailto:" not in page
+    assert "Write to the seller" not in page
 
 
 @pytest.mark.parametrize(
