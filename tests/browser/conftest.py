@@ -49,8 +49,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[Demo, None, None
         yield Demo(url, data_dir)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser(chromium: str) -> Generator[Browser, None, None]:
+    """One a test: Playwright's event loop runs as long as it is open, and the next test may want one of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
