@@ -1,6 +1,7 @@
 """The daemon: a shop, its doors and its jobs in one process, behind uvicorn."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -137,6 +138,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            gc.freeze()  # what start-up made stays for good: no collection need walk it while somebody waits
             _log.info("daemon.ready", url=self._shop.settings.public_url, mode=self._shop.mode)
             await self._ready(self._shop)
 
