@@ -3,13 +3,8 @@
 An errand: a short transaction writes order and attempt before the provider is asked, so that no crash loses an invoice.
 """
 
-import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from urllib.parse import urlsplit
-
-from sqlalchemy import select
 
 from keysat.catalog.pricing import reduced, works_in_sats
 from keysat.catalog.tiers import Choice
@@ -18,12 +13,14 @@ from keysat.checkout.codes import Asked, CodeRefused, asked_for, bind, release, 
 from keysat.checkout.desk import Desk
 from keysat.checkout.happenings import OrderClosed, OrderOpened
 from keysat.checkout.quote import Quote, quote
+from keysat.checkout.reopen import hash_of, readdress, still_open
 from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
 from keysat.checkout.settle import settle
-from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, PaidHow, Purpose, Redemption, Step
+from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, PaidHow, Purpose, Step
+from keysat.checkout.wish import Wish, checked_redirect, rail_of
 from keysat.customers.accounts import remember
 from keysat.infra.events import Actor
-from keysat.infra.work import Read, Work
+from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, UpstreamError
 from keysat.kit.ids import support_reference
 from keysat.kit.money import BtcRate, Money, up
@@ -41,32 +38,7 @@ from keysat.payments.rates.pins import pin_of
 from keysat.payments.tables import Attempt, AttemptId
 from keysat.payments.tills import OpenTill
 
-REDIRECT_MAX = 2000
 PROVIDER_WORDS_MAX = 200  # of what a provider says, for the operator
-RAIL_WORDS = {
-    "lightning": Rail.LIGHTNING,
-    "onchain": Rail.ONCHAIN,
-    "on-chain": Rail.ONCHAIN,
-    "on_chain": Rail.ONCHAIN,
-    "card": Rail.CARD,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a buyer asks for, as `POST /v1/purchase` and the buy page send it. Empty strings are absent ones."""
-
-    product: str
-    policy_slug: str | None = None
-    offer: str | None = None
-    code: str | None = None
-    takes_featured: bool = True  # without a code, the tier's featured one; the buy page lets a buyer take it off
-    buyer_email: str | None = None
-    buyer_note: str | None = None
-    redirect_url: str | None = None
-    rail: str | None = None
-    buyer_token: str | None = None  # the buy page's cookie; API calls have none
-    only_free: bool = False  # it shall cost nothing, or not be opened at all
 
 
 async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor) -> OrderId:
@@ -74,7 +46,7 @@ async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor) -> Order
 
     Raises NotFound and BadRequest as contract 3.7 says, UpstreamError when neither a rate nor a provider answers.
     """
-    redirect_url, rail = _checked_redirect(wish.redirect_url), _rail(wish.rail)
+    redirect_url, rail = checked_redirect(wish.redirect_url), rail_of(wish.rail)
     async with desk.store.read() as read:
         asked = await asked_for(
             read, wish.product, wish.policy_slug, wish.offer, wish.code, now, takes_featured=wish.takes_featured
@@ -82,8 +54,9 @@ async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor) -> Order
         pin = await pin_of(read, asked.choice.price.currency)
     asked, quoted = await priced(desk, asked, pin)
     async with desk.store.read() as read:
-        open_order = await _still_open(read, wish, asked, quoted, now)
+        open_order = await still_open(read, wish, asked, quoted, rail, now)
     if open_order is not None:
+        await readdress(desk, open_order, wish, now, actor)
         return open_order
     try:
         return await _buy(desk, wish, asked, quoted, redirect_url, rail, now, actor)
@@ -147,35 +120,6 @@ async def _rate(desk: Desk, price: Money, discount: DiscountView | None, pin: Bt
         return await desk.board.rate(price.currency, pin)
     except RateUnavailable:
         return None
-
-
-async def _still_open(read: Read, wish: Wish, asked: Asked, quoted: Quote, now: datetime) -> OrderId | None:
-    """The order that this browser opened for the same thing and can still pay: it is shown again, not doubled."""
-    if not wish.buyer_token:
-        return None
-    choice, discount = asked.choice, asked.discount
-    same_price = Order.base_value == choice.price.minor
-    if not quoted.is_in_sats:  # else the worth follows the rate
-        same_price &= Order.listed_value == quoted.price.minor
-    found = await read.session.scalar(
-        select(Order.id)
-        .join(Attempt, Attempt.order_id == Order.id)
-        .join(Redemption, Redemption.order_id == Order.id, isouter=True)
-        .where(
-            Order.buyer_hash == hash_of(wish.buyer_token),
-            Order.status == OrderStatus.AWAITING,
-            Order.product_id == choice.product.id,
-            Order.policy_id == (choice.policy.id if choice.policy else None),
-            Order.offer_id == (choice.offer.id if choice.offer else None),
-            Redemption.discount_id == (discount.id if discount else None),
-            same_price,
-            Order.expires_at > now,
-            Attempt.checkout_url.is_not(None),
-        )
-        .order_by(Order.created_at.desc())
-        .limit(1)
-    )
-    return OrderId(found) if found is not None else None
 
 
 async def _give(desk: Desk, wish: Wish, asked: Asked, quoted: Quote, now: datetime, actor: Actor) -> OrderId:
@@ -354,10 +298,6 @@ async def locked(work: Work, order_id: OrderId) -> Order:
     return await work.hold(Order, order_id)
 
 
-def hash_of(buyer_token: str) -> str:
-    return hashlib.sha256(buyer_token.encode()).hexdigest()
-
-
 def _description(choice: Choice) -> tuple[str, str]:
     """What the buyer reads on the provider's page, and the code in its lists."""
     if choice.policy is None:
@@ -367,22 +307,3 @@ def _description(choice: Choice) -> tuple[str, str]:
 
 def _evidence(rate: RateEvidence) -> list[dict[str, str]]:
     return [{"source": name, "price": str(price), "at": at.isoformat()} for name, price, at in rate.sources]
-
-
-def _rail(word: str | None) -> Rail | None:
-    """An unknown word counts as absent (contract 3.7)."""
-    return RAIL_WORDS.get(word.strip().lower()) if word else None
-
-
-def _checked_redirect(url: str | None) -> str | None:
-    """Where the provider sends the buyer afterwards. Raises BadRequest unless it is an absolute http(s) address."""
-    if not url:
-        return None
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
-    except ValueError:
-        sound = False
-    if not sound or len(url) > REDIRECT_MAX or any(ord(char) <= 0x20 for char in url):
-        raise BadRequest("redirect_url must be an absolute http or https address of at most 2000 characters.")
-    return url

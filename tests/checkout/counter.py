@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 
 from keysat.checkout.collect import collect, mark_due
 from keysat.checkout.desk import Desk
-from keysat.checkout.order import Wish, purchase
+from keysat.checkout.order import purchase
 from keysat.checkout.read import Poll, poll
 from keysat.checkout.tables import Order, OrderId
+from keysat.checkout.wish import Wish
 from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.http import HttpClient

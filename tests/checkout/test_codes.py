@@ -13,9 +13,10 @@ from keysat.catalog.tables import DiscountDuration
 from keysat.checkout.codes import CodeRefused
 from keysat.checkout.invariants import broken
 from keysat.checkout.operate import accept
-from keysat.checkout.order import Wish, purchase
+from keysat.checkout.order import purchase
 from keysat.checkout.preview import preview
 from keysat.checkout.tables import Order, OrderStatus, Redemption, RedemptionStatus
+from keysat.checkout.wish import Wish
 from keysat.infra.tables import EventRow
 from keysat.kit.errors import BadRequest, UpstreamError
 from keysat.payments.rates.board import RateUnavailable

@@ -243,3 +243,19 @@ async def test_a_recurring_tier_sells_one_period(counter: Counter) -> None:
     assert timedelta(days=28) <= subscription.paid_through - subscription.anchor_at <= timedelta(days=31)
     assert license.grace_seconds == 5 * 86_400
     assert (subscription.listed_currency, subscription.listed_value) == ("USD", 1200)
+
+
+async def test_who_comes_back_with_another_address_has_mended_it(counter: Counter) -> None:
+    first = await counter.buy(buyer_token="cookie", buyer_email="ann@exmaple.org")
+    again = await counter.buy(buyer_token="cookie", buyer_email="ann@example.org")
+    assert again.id == first.id
+    async with counter.store.read() as read:
+        customer = await read.get(Customer, again.customer_id)
+    assert customer.email == "ann@example.org"
+    assert (await counter.buy(buyer_token="cookie")).customer_id == again.customer_id
+
+
+async def test_another_rail_is_another_order(counter: Counter) -> None:
+    first = await counter.buy(buyer_token="cookie", rail="lightning")
+    assert (await counter.buy(buyer_token="cookie", rail="lightning")).id == first.id
+    assert (await counter.buy(buyer_token="cookie", rail="onchain")).id != first.id

@@ -6,10 +6,11 @@ from litestar import get, post
 from litestar.openapi.spec import Example
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
-from keysat.checkout.order import Wish, purchase
+from keysat.checkout.order import purchase
 from keysat.checkout.preview import Preview, preview
 from keysat.checkout.read import purchased
 from keysat.checkout.redemptions import redemption_of
+from keysat.checkout.wish import Wish
 from keysat.kit.errors import BadRequest
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals

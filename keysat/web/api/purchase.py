@@ -8,9 +8,9 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from keysat.checkout.collect import look_if_stale
-from keysat.checkout.order import Wish
 from keysat.checkout.order import purchase as open_order
 from keysat.checkout.read import Poll, Purchase, order_by_invoice, poll, purchased
+from keysat.checkout.wish import Wish
 from keysat.infra.house import Mode
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals

@@ -17,9 +17,11 @@ from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tables import DiscountCode
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.codes import CodeRefused
-from keysat.checkout.order import Wish, hash_of, purchase
+from keysat.checkout.order import purchase
 from keysat.checkout.read import payable_attempt
+from keysat.checkout.reopen import hash_of
 from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Redemption
+from keysat.checkout.wish import Wish
 from keysat.customers.accounts import normal_email
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable, UpstreamError

@@ -1,0 +1,64 @@
+"""Showing a browser the order that it has open already, instead of opening a second one."""
+
+import hashlib
+from datetime import datetime
+
+from sqlalchemy import select
+
+from keysat.checkout.codes import Asked
+from keysat.checkout.desk import Desk
+from keysat.checkout.quote import Quote
+from keysat.checkout.tables import Order, OrderId, OrderStatus, Redemption
+from keysat.checkout.wish import Wish
+from keysat.customers.accounts import remember
+from keysat.infra.events import Actor
+from keysat.infra.work import Read
+from keysat.payments.provider import Rail
+from keysat.payments.tables import Attempt
+
+
+async def still_open(
+    read: Read, wish: Wish, asked: Asked, quoted: Quote, rail: Rail | None, now: datetime
+) -> OrderId | None:
+    """The order that this browser opened for the same thing and can still pay: it is shown again, not doubled."""
+    if not wish.buyer_token:
+        return None
+    choice, discount = asked.choice, asked.discount
+    same_price = Order.base_value == choice.price.minor
+    if not quoted.is_in_sats:  # else the worth follows the rate
+        same_price &= Order.listed_value == quoted.price.minor
+    found = await read.session.scalar(
+        select(Order.id)
+        .join(Attempt, Attempt.order_id == Order.id)
+        .join(Redemption, Redemption.order_id == Order.id, isouter=True)
+        .where(
+            Order.buyer_hash == hash_of(wish.buyer_token),
+            Order.status == OrderStatus.AWAITING,
+            Order.product_id == choice.product.id,
+            Order.policy_id == (choice.policy.id if choice.policy else None),
+            Order.offer_id == (choice.offer.id if choice.offer else None),
+            Redemption.discount_id == (discount.id if discount else None),
+            Order.rail == rail,
+            Order.listed_currency == quoted.price.currency,
+            same_price,
+            Order.expires_at > now,
+            Attempt.checkout_url.is_not(None),
+        )
+        .order_by(Order.created_at.desc())
+        .limit(1)
+    )
+    return OrderId(found) if found is not None else None
+
+
+async def readdress(desk: Desk, order_id: OrderId, wish: Wish, now: datetime, actor: Actor) -> None:
+    """Who comes back to an open order with another address has mended a slip: the receipt goes to the new one."""
+    if not wish.buyer_email:
+        return
+    async with desk.store.work(now, actor) as work:
+        order = await work.hold(Order, order_id)
+        if order.status == OrderStatus.AWAITING:
+            order.customer_id = await remember(work, wish.buyer_email)
+
+
+def hash_of(buyer_token: str) -> str:
+    return hashlib.sha256(buyer_token.encode()).hexdigest()
