@@ -38,7 +38,6 @@ async def test_a_license_that_drifts_from_its_subscription_is_found(store: Store
         subscription = await sold(counter)
         async with store.read() as read:
             assert await broken(read) == []
-        counter.breaks = (str(subscription.id),)
         async with store.work(counter.now, TESTER) as work:
             await work.session.execute(update(License).values(expires_at=counter.now))
         async with store.read() as read:
