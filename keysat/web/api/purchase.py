@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from keysat.checkout.collect import look_if_stale
 from keysat.checkout.order import purchase as open_order
 from keysat.checkout.read import Poll, Purchase, order_by_invoice, poll, purchased
-from keysat.checkout.wish import Wish
+from keysat.checkout.wish import REDIRECT_MAX, Wish
 from keysat.infra.house import Mode
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
@@ -18,8 +18,6 @@ from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
 from keysat.web.throttle import Rate
 from keysat.web.visit import limited
 from keysat.web.wire import Inbound, Line, Paragraph
-
-REDIRECT_MAX = 2000
 
 RedirectUrl = Annotated[str, Meta(max_length=REDIRECT_MAX, pattern="^[^\\u0000]*$")]
 
