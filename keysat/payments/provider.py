@@ -51,6 +51,7 @@ class Capabilities:
     prices_fiat_itself: bool  # False: it is sent sats, converted by us
     fiat_exponents: Mapping[str, int] = field(default_factory=dict[str, int])  # where it differs from ISO 4217
     networks: frozenset[Network] = frozenset(Network)
+    saved_profiles: bool = False  # keeps cards for later: `InvoiceRequest.may_save_card` and what follows from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class InvoiceRequest:
     return_url: str  # where the provider sends the buyer back to; proves nothing
     rails: frozenset[Rail]  # empty: all that the account has
     min_confirmations: int = 1
+    may_save_card: bool = False  # offer the buyer to keep a card; only where the capability is
+    customer_ref: str | None = None  # whose card: as an earlier snapshot named them, None for a first purchase
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,18 @@ class InvoiceSnapshot:
     checkout_url: str | None = None
     network: Network = Network.UNKNOWN
     due_sats: int | None = None  # what remains to be paid by Bitcoin, when the provider tells
+    customer_ref: str | None = None  # the provider's id of who may save a card with this invoice
+
+
+@dataclass(frozen=True, slots=True)
+class SavedProfile:
+    """A card that the buyer lets the shop charge again. The provider has its number; we never do."""
+
+    id: str
+    rail: Rail
+    label: str  # "card •••• 4242", for people
+    expires_at: datetime | None  # no charge succeeds from then on
+    source_attempt_id: str | None  # the attempt that was paid with it when it was saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +161,7 @@ class Transient(ProviderError):
 
 
 class OutcomeUnknown(Transient):
-    """The request may have been carried out: search by attempt before repeating it."""
+    """The request may have been carried out: search by attempt before repeating it. A charge is never repeated."""
 
 
 class CredentialGone(ProviderError):
@@ -165,8 +180,16 @@ class Rejected(ProviderError):
     """The provider refuses the request as it stands; repeating it is useless."""
 
 
+class Declined(Rejected):
+    """The card was not charged, and will not be for this invoice: the buyer pays by its link."""
+
+
+class Unsupported(ProviderError):
+    """The provider lacks the capability; a caller that asks `Capabilities` first never sees this."""
+
+
 class NoSuchId(ProviderError):
-    """The provider has no such invoice, store or webhook."""
+    """The provider has no such invoice, store, webhook, customer or saved card."""
 
 
 class BadSignature(ProviderError):
@@ -207,6 +230,23 @@ class Till(Protocol):
 
     async def btc_rate(self, currency: str) -> Decimal | None:
         """Price of one BTC in the currency's major unit by the provider's own rates; None where it has no opinion."""
+        ...
+
+    async def list_profiles(self, customer_ref: str) -> Sequence[SavedProfile]:
+        """The customer's saved cards, the newest first.
+
+        The one an invoice was paid with is found by its `source_attempt_id`. It may show up later than the webhook
+        that tells of the payment: nothing found means "not yet", or that the buyer did not want it.
+        Raises NoSuchId, Unsupported.
+        """
+        ...
+
+    async def charge_saved(self, invoice_id: str, profile_id: str) -> InvoiceSnapshot:
+        """Charge the card for the invoice, once: providers do not guard against a second charge, the caller does.
+
+        An answer is not yet money: what follows for the order comes from `get_invoice`, as for every payment.
+        Raises Declined; NoSuchId; OutcomeUnknown, after which nobody charges this invoice again; Unsupported.
+        """
         ...
 
     def parse_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> Nudge | None:

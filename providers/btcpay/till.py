@@ -18,6 +18,8 @@ from keysat.payments.provider import (
     PermissionMissing,
     ProviderError,
     Rejected,
+    SavedProfile,
+    Unsupported,
 )
 from providers.btcpay import webhook, wire
 from providers.btcpay.greenfield import Greenfield, segment
@@ -92,6 +94,12 @@ class BtcPayTill:
             if item.currency_pair == pair and not item.errors and item.rate is not None:
                 return item.rate if item.rate.is_finite() and item.rate > 0 else None
         return None
+
+    async def list_profiles(self, customer_ref: str) -> Sequence[SavedProfile]:
+        raise Unsupported("BTCPay Server keeps no cards")
+
+    async def charge_saved(self, invoice_id: str, profile_id: str) -> InvoiceSnapshot:
+        raise Unsupported("Bitcoin is sent by the buyer: nobody can draw it")
 
     def parse_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> Nudge | None:
         return webhook.read(headers, raw_body, self._connection)

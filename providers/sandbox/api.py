@@ -15,9 +15,21 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
 from keysat.kit.money import Money
+from providers.sandbox.cards import CARDS
 from providers.sandbox.invoice import Invoice
 from providers.sandbox.wallet import Wallet, sats
-from providers.sandbox.wire import PAGE, InvoicePage, InvoiceView, NewInvoice, NewWebhook, WalletHealth, Webhook
+from providers.sandbox.wire import (
+    PAGE,
+    InvoicePage,
+    InvoiceView,
+    NewCharge,
+    NewInvoice,
+    NewWebhook,
+    Profile,
+    Profiles,
+    WalletHealth,
+    Webhook,
+)
 
 VERSION = "1"
 
@@ -30,7 +42,7 @@ Skip = Annotated[int, QueryParameter(), Meta(ge=0, le=2**31)]
 def api(api_key: str) -> Router:
     return Router(
         "/api",
-        route_handlers=[health, create_invoice, get_invoice, list_invoices, register_webhook],
+        route_handlers=[health, create_invoice, get_invoice, list_invoices, list_profiles, charge, register_webhook],
         guards=[_bearer(api_key)],
     )
 
@@ -69,6 +81,28 @@ async def list_invoices(
     return InvoicePage([_view(invoice, wallet, request) for invoice in found[:PAGE]], more=len(found) > PAGE)
 
 
+@get("/customers/{customer_id:str}/profiles")
+async def list_profiles(customer_id: FromPath[str], wallet: NamedDependency[Wallet]) -> Profiles:
+    return Profiles(
+        [
+            Profile(
+                id=saved.id,
+                method=CARDS[saved.card].label,
+                expires_at=saved.expires_at,
+                source_attempt_id=saved.source_attempt_id,
+            )
+            for saved in wallet.cards_of(customer_id)
+        ]
+    )
+
+
+@post("/invoices/{invoice_id:str}/charge", status_code=200)
+async def charge(
+    request: AnyRequest, invoice_id: FromPath[str], data: JSONBody[NewCharge], wallet: NamedDependency[Wallet]
+) -> InvoiceView:
+    return _view(wallet.charge(invoice_id, data.profile_id), wallet, request)
+
+
 @post("/webhook", status_code=200)
 async def register_webhook(data: JSONBody[NewWebhook], wallet: NamedDependency[Wallet]) -> Webhook:
     return wallet.add_webhook(data.url)
@@ -102,4 +136,5 @@ def _view(invoice: Invoice, wallet: Wallet, request: AnyRequest) -> InvoiceView:
         monitor_until=invoice.monitor_until,
         last_payment_at=invoice.last_payment_at,
         checkout_url=f"{str(request.base_url).rstrip('/')}/checkout/{invoice.checkout_id}",
+        customer_id=invoice.customer_id,
     )

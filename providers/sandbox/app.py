@@ -16,8 +16,8 @@ from keysat.kit.errors import KeysatError
 from keysat.kit.ids import Chance
 from providers.sandbox.api import api
 from providers.sandbox.deliver import Courier
-from providers.sandbox.pages import play, show_checkout
-from providers.sandbox.wallet import Missing, Wallet
+from providers.sandbox.pages import pay_by_card, play, show_checkout
+from providers.sandbox.wallet import Declined, Missing, Wallet
 
 TICK_SECONDS = 1
 BODY_BYTES_MAX = 64 * 1024
@@ -33,10 +33,10 @@ def create_app(wallet: Wallet, api_key: str, lifespan: Lifespan | None = None) -
         return wallet
 
     return Litestar(
-        route_handlers=[api(api_key), show_checkout, play],
+        route_handlers=[api(api_key), show_checkout, pay_by_card, play],
         dependencies={"wallet": the_wallet},
         lifespan=[lifespan] if lifespan else [],
-        exception_handlers={Missing: _missing, KeysatError: _refused},
+        exception_handlers={Missing: _missing, Declined: _declined, KeysatError: _refused},
         after_exception=[_log_unexpected],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
@@ -71,7 +71,13 @@ class Beside:
 
 
 def _missing(_request: Request[object, object, State], _error: Missing) -> Response[str]:
-    return Response("There is no such invoice in this sandbox wallet.\n", status_code=404, media_type=MediaType.TEXT)
+    return Response(
+        "There is no such invoice or card in this sandbox wallet.\n", status_code=404, media_type=MediaType.TEXT
+    )
+
+
+def _declined(_request: Request[object, object, State], error: Declined) -> Response[dict[str, str]]:
+    return Response({"detail": str(error)}, status_code=402)
 
 
 def _refused(_request: Request[object, object, State], error: KeysatError) -> Response[dict[str, str]]:
@@ -79,5 +85,5 @@ def _refused(_request: Request[object, object, State], error: KeysatError) -> Re
 
 
 async def _log_unexpected(error: Exception, _scope: Scope) -> None:
-    if not isinstance(error, HTTPException | KeysatError | Missing):
+    if not isinstance(error, HTTPException | KeysatError | Missing | Declined):
         _log.error("a request failed", exc_info=error)

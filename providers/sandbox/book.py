@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from providers.sandbox.cards import SavedCard
 from providers.sandbox.invoice import Event, Invoice
 from providers.sandbox.wire import Webhook
 
@@ -37,6 +38,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
   answer TEXT     -- what came of the last try, for people
 );
 CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (webhook_id, position) WHERE next_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS cards (id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS cards_customer ON cards (customer_id);
 """
 
 
@@ -108,6 +111,18 @@ class Book:
     def watched(self) -> list[Invoice]:
         return self._invoices("WHERE watched ORDER BY created_at, id")
 
+    def save_card(self, saved: SavedCard) -> None:
+        self._connection.execute(
+            "INSERT INTO cards (id, customer_id, body) VALUES (?, ?, ?)",
+            (saved.id, saved.customer_id, msgspec.json.encode(saved).decode()),
+        )
+
+    def card(self, card_id: str) -> SavedCard | None:
+        return next(iter(self._cards("WHERE id = ?", card_id)), None)
+
+    def cards_of(self, customer_id: str) -> list[SavedCard]:
+        return self._cards("WHERE customer_id = ? ORDER BY rowid DESC", customer_id)
+
     def webhooks(self) -> list[Webhook]:
         rows = self._connection.execute("SELECT id, url, secret FROM webhooks ORDER BY id")
         return [Webhook(row["id"], row["url"], row["secret"]) for row in rows]
@@ -148,6 +163,10 @@ class Book:
     def _invoices(self, where: str, *values: str | int) -> list[Invoice]:
         rows = self._connection.execute(f"SELECT body FROM invoices {where}", values)  # noqa: S608 - constants of this file
         return [msgspec.json.decode(row["body"], type=Invoice) for row in rows]
+
+    def _cards(self, where: str, value: str) -> list[SavedCard]:
+        rows = self._connection.execute(f"SELECT body FROM cards {where}", (value,))  # noqa: S608 - constants of this file
+        return [msgspec.json.decode(row["body"], type=SavedCard) for row in rows]
 
 
 def _waiting(row: sqlite3.Row) -> Waiting:

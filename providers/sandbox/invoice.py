@@ -5,7 +5,7 @@ expiry matters only while New; what arrives later leaves an invoice Expired, at 
 replaced takes Processing back to New without any event; Settled is never looked at again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -37,6 +37,8 @@ class Payment(Struct, frozen=True, kw_only=True):
     confirmed: bool
     replaced_at: datetime | None = None
     """When an unconfirmed payment is spent elsewhere; None: never."""
+    confirmed_at: datetime | None = None
+    """When an unconfirmed payment is final by itself; None: never."""
 
 
 class Invoice(Struct, frozen=True, kw_only=True):
@@ -55,6 +57,8 @@ class Invoice(Struct, frozen=True, kw_only=True):
     extra: Extra = Extra.NONE
     payments: tuple[Payment, ...] = ()
     """Those that were not replaced."""
+    customer_id: str | None = None
+    """Who may save a card here; None: nobody."""
 
     @property
     def paid_minor(self) -> int:
@@ -93,7 +97,8 @@ Change = tuple[Invoice, tuple[Event, ...]]
 
 def by_time(invoice: Invoice, now: datetime) -> Change:
     """What the clock alone has done to it, moment by moment, so that it does not matter how often anybody looks."""
-    moments = {invoice.expires_at, invoice.monitor_until, *(p.replaced_at for p in invoice.payments if p.replaced_at)}
+    moments = {invoice.expires_at, invoice.monitor_until}
+    moments |= {at for payment in invoice.payments for at in (payment.replaced_at, payment.confirmed_at) if at}
     told: tuple[Event, ...] = ()
     for moment in sorted(moment for moment in moments if moment < now):
         invoice, events = _at(invoice, moment)
@@ -128,9 +133,7 @@ def received(invoice: Invoice, payment: Payment) -> Change:
 
 def confirmed(invoice: Invoice) -> Change:
     """Every payment seen so far gets its confirmations, and cannot be replaced any more."""
-    payments = tuple(replace(payment, confirmed=True, replaced_at=None) for payment in invoice.payments)
-    after = replace(invoice, payments=payments)
-    return _settled_if_confirmed(after) if after.status is Status.PROCESSING else (after, ())
+    return _confirmed(invoice, invoice.payments)
 
 
 def replaced(invoice: Invoice, now: datetime) -> Change:
@@ -158,13 +161,24 @@ def marked(invoice: Invoice, *, settled: bool) -> Change:
 
 
 def _at(invoice: Invoice, now: datetime) -> Change:
+    final = [one for one in invoice.payments if one.confirmed_at is not None and one.confirmed_at <= now]
+    invoice, told = _confirmed(invoice, final) if final else (invoice, ())
     invoice = _without_replaced(invoice, now)
     if invoice.status is Status.NEW and invoice.expires_at <= now:
         partial = invoice.extra is Extra.PARTIAL
-        return replace(invoice, status=Status.EXPIRED), (Event("InvoiceExpired", {"partiallyPaid": partial}),)
+        return replace(invoice, status=Status.EXPIRED), (*told, Event("InvoiceExpired", {"partiallyPaid": partial}))
     if invoice.status is Status.PROCESSING and invoice.monitor_until <= now:
-        return replace(invoice, status=Status.INVALID), (Event("InvoiceInvalid", {"manuallyMarked": False}),)
-    return invoice, ()
+        return replace(invoice, status=Status.INVALID), (*told, Event("InvoiceInvalid", {"manuallyMarked": False}))
+    return invoice, told
+
+
+def _confirmed(invoice: Invoice, final: Collection[Payment]) -> Change:
+    payments = tuple(
+        replace(payment, confirmed=True, replaced_at=None, confirmed_at=None) if payment in final else payment
+        for payment in invoice.payments
+    )
+    after = replace(invoice, payments=payments)
+    return _settled_if_confirmed(after) if after.status is Status.PROCESSING else (after, ())
 
 
 def _without_replaced(invoice: Invoice, now: datetime) -> Invoice:

@@ -8,14 +8,17 @@ from urllib.parse import urlsplit
 
 import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import MediaType, Response, get, post
+from litestar import MediaType, Request, Response, get, post
+from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from keysat.kit.currencies import SAT
+from keysat.kit.errors import BadRequest
 from keysat.kit.money import Money
 from providers.sandbox.accidents import ACCIDENTS
+from providers.sandbox.cards import CARDS
 from providers.sandbox.invoice import Invoice, Status, marked
 from providers.sandbox.texts import BY_OTHERS, BY_THE_BUYER, CONFIRM, Button, standing
 from providers.sandbox.wallet import Wallet, sats
@@ -42,8 +45,25 @@ async def play(checkout_id: FromPath[str], accident: FromPath[str], wallet: Name
     if accident not in ACCIDENTS:
         raise NotFoundException(detail="No such button.")
     invoice = wallet.change(wallet.checkout(checkout_id).id, ACCIDENTS[accident])
-    paid = accident in _BACK_TO_THE_SHOP and invoice.status is Status.SETTLED
-    location = invoice.return_url if paid else f"/checkout/{checkout_id}"
+    return _onward(invoice, done=accident in _BACK_TO_THE_SHOP)
+
+
+@post("/checkout/{checkout_id:str}/pay-card", status_code=303)
+async def pay_by_card(
+    request: Request[object, object, State], checkout_id: FromPath[str], wallet: NamedDependency[Wallet]
+) -> Response[None]:
+    """The form's `card` is a name of CARDS, the first one when it is absent; `save` keeps it for renewals."""
+    form = await request.form()
+    card = CARDS.get(str(form.get("card", next(iter(CARDS)))))
+    if card is None:
+        raise BadRequest(f"There is no such play card; there are {', '.join(CARDS)}.")
+    return _onward(wallet.pay_by_card(checkout_id, card, save="save" in form), done=True)
+
+
+def _onward(invoice: Invoice, *, done: bool) -> Response[None]:
+    """Back to the shop when nothing is left to do here."""
+    paid = done and invoice.status is Status.SETTLED
+    location = invoice.return_url if paid else f"/checkout/{invoice.checkout_id}"
     return Response(None, status_code=303, headers={"location": location, "cache-control": "no-store"})
 
 
@@ -62,6 +82,7 @@ def page(invoice: Invoice, now: datetime) -> str:
         now=now,
         qr=_qr(invoice, sats(due)) if invoice.status is Status.NEW else None,
         buttons=BY_THE_BUYER,
+        cards=CARDS.values() if invoice.status is Status.NEW else (),
         others=_others(invoice),
         confirm_first=unconfirmed,
         settled=invoice.status is Status.SETTLED,

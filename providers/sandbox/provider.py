@@ -19,6 +19,7 @@ from keysat.payments.provider import (
     Capabilities,
     Connection,
     CredentialGone,
+    Declined,
     Health,
     InvoiceRequest,
     InvoiceSnapshot,
@@ -32,6 +33,7 @@ from keysat.payments.provider import (
     ProviderError,
     Rail,
     Rejected,
+    SavedProfile,
     Transient,
     unanswered,
 )
@@ -41,8 +43,10 @@ from providers.sandbox.wire import (
     Delivery,
     InvoicePage,
     InvoiceView,
+    NewCharge,
     NewInvoice,
     NewWebhook,
+    Profiles,
     WalletHealth,
     Webhook,
     signature,
@@ -100,25 +104,31 @@ class SandboxTill:
             expires_in_seconds=request.expires_in_seconds,
             monitor_seconds=request.monitor_seconds,
             return_url=request.return_url,
+            may_save_card=request.may_save_card,
+            customer_id=request.customer_ref,
         )
-        try:
-            return self._snapshot(await self._tell("/invoices", new, InvoiceView))
-        except Malformed as error:
-            raise OutcomeUnknown(str(error)) from error
+        return await self._make("/invoices", new)
 
     async def find_by_attempt(self, attempt_id: str) -> Sequence[InvoiceSnapshot]:
         return [snapshot async for snapshot in self._all({"attempt": attempt_id})]
 
     async def get_invoice(self, invoice_id: str) -> InvoiceSnapshot:
-        if _ID.fullmatch(invoice_id) is None:
-            raise NoSuchId("the sandbox wallet gives no such ids")
-        return self._snapshot(await self._ask(f"/invoices/{invoice_id}", InvoiceView))
+        return self._snapshot(await self._ask(f"/invoices/{_id(invoice_id)}", InvoiceView))
 
     def changed_since(self, since: datetime) -> AsyncIterator[InvoiceSnapshot]:
         return self._all({"since": since.isoformat()})
 
     async def btc_rate(self, currency: str) -> Decimal | None:
         return None
+
+    async def list_profiles(self, customer_ref: str) -> Sequence[SavedProfile]:
+        found = await self._ask(f"/customers/{_id(customer_ref)}/profiles", Profiles)
+        return [
+            SavedProfile(one.id, Rail.CARD, one.method, one.expires_at, one.source_attempt_id) for one in found.profiles
+        ]
+
+    async def charge_saved(self, invoice_id: str, profile_id: str) -> InvoiceSnapshot:
+        return await self._make(f"/invoices/{_id(invoice_id)}/charge", NewCharge(profile_id))
 
     def parse_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> Nudge | None:
         secret = self._connection.secrets.get("webhook_secret", "")
@@ -138,6 +148,13 @@ class SandboxTill:
             for view in page.invoices:
                 yield self._snapshot(view)
             skip, more = skip + PAGE, page.more
+
+    async def _make(self, path: str, body: msgspec.Struct) -> InvoiceSnapshot:
+        """What must not be carried out twice: an answer that cannot be read leaves open whether it was done."""
+        try:
+            return self._snapshot(await self._tell(path, body, InvoiceView))
+        except Malformed as error:
+            raise OutcomeUnknown(str(error)) from error
 
     async def _ask(self, path: str, shape: type[T]) -> T:
         return _read(await self._call("GET", path, None), shape)
@@ -182,6 +199,7 @@ class SandboxTill:
             checkout_url=self._public(view.checkout_url),
             network=Network.SANDBOX,
             due_sats=view.due_sats,
+            customer_ref=view.customer_id,
         )
 
     def _public(self, checkout_url: str) -> str:
@@ -201,6 +219,7 @@ class SandboxProvider:
             rails=frozenset({Rail.LIGHTNING, Rail.ONCHAIN}),
             prices_fiat_itself=True,
             networks=frozenset({Network.SANDBOX}),
+            saved_profiles=True,
         )
 
     def open(self, connection: Connection, http: HttpClient) -> SandboxTill:
@@ -228,6 +247,12 @@ class SandboxProvider:
         return replace(connection, account_id=await SandboxTill(connection, http).wallet_id())
 
 
+def _id(given: str) -> str:
+    if _ID.fullmatch(given) is None:
+        raise NoSuchId("the sandbox wallet gives no such ids")
+    return given
+
+
 def _read(answer: Answer, shape: type[T]) -> T:
     if answer.status != 200:
         raise _error_of(answer)
@@ -242,6 +267,8 @@ def _error_of(answer: Answer) -> ProviderError:
     match answer.status:
         case 401:
             return CredentialGone("the sandbox wallet does not know this API key")
+        case 402:
+            return Declined(_detail(answer.body))
         case 403:
             return PermissionMissing(said)
         case 404:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from keysat.kit.clock import Clock
 from keysat.kit.currencies import SAT
+from keysat.kit.errors import BadRequest
 from keysat.kit.ids import Chance, token
 from keysat.kit.money import BtcRate, Money, to_sats
-from providers.sandbox.accidents import Accident, Moment
+from providers.sandbox.accidents import Accident, Moment, pay
 from providers.sandbox.book import Book
-from providers.sandbox.invoice import Change, Invoice, by_time
+from providers.sandbox.cards import CARDS, SHOWN_AFTER, Card, SavedCard, charged
+from providers.sandbox.invoice import Change, Invoice, Status, by_time
 from providers.sandbox.wire import NewInvoice, Webhook
 
 PLAY_PRICE_OF_BTC = Decimal(50_000)  # what the demo pins, so that shop and wallet name the same sats
@@ -22,7 +24,11 @@ OFFSET_FILE = "clock-offset"
 
 
 class Missing(Exception):
-    """There is no such invoice."""
+    """There is no such invoice, or no such card."""
+
+
+class Declined(Exception):
+    """The card was not charged."""
 
 
 class OffsetClock:
@@ -79,6 +85,7 @@ class Wallet:
             created_at=now,
             expires_at=expires_at,
             monitor_until=expires_at + timedelta(seconds=new.monitor_seconds),
+            customer_id=(new.customer_id or token(self._chance, 80)) if new.may_save_card else None,
         )
         self.book.save(invoice)
         return invoice
@@ -101,6 +108,38 @@ class Wallet:
             moment = Moment(self.now(), self._double_spend_seconds)
             invoice = self._write(invoice, by_time(invoice, moment.now), moment.now)
             return self._write(invoice, accident(invoice, moment), moment.now)
+
+    def pay_by_card(self, checkout_id: str, card: Card, *, save: bool) -> Invoice:
+        """Paid at once whatever the card; one that does not wait for payment any more stays as it is."""
+        invoice = self.checkout(checkout_id)
+        if invoice.status is not Status.NEW:
+            return invoice
+        if save and invoice.customer_id is not None:
+            saved = SavedCard(
+                id=token(self._chance, 80),
+                customer_id=invoice.customer_id,
+                card=card.name,
+                source_attempt_id=invoice.attempt_id,
+                saved_at=self.now(),
+            )
+            self.book.save_card(saved)
+        return self.change(invoice.id, pay)
+
+    def cards_of(self, customer_id: str) -> list[SavedCard]:
+        """The newest first; one that was saved this very moment is not among them yet."""
+        latest = self.now() - SHOWN_AFTER
+        return [saved for saved in self.book.cards_of(customer_id) if saved.saved_at <= latest]
+
+    def charge(self, invoice_id: str, card_id: str) -> Invoice:
+        """As often as it is asked to. Raises Missing, Declined; BadRequest for somebody else's card."""
+        saved = self.book.card(card_id)
+        if saved is None:
+            raise Missing(card_id)
+        if self.invoice(invoice_id).customer_id != saved.customer_id:
+            raise BadRequest("This card was not saved by the customer of this invoice.")
+        if saved.declines(self.now()):
+            raise Declined(f"{CARDS[saved.card].label} was declined.")
+        return self.change(invoice_id, charged(CARDS[saved.card]))
 
     def tick(self) -> None:
         """What time has done to the invoices that nobody looked at."""

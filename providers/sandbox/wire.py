@@ -27,6 +27,9 @@ class NewInvoice(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     expires_in_seconds: Annotated[int, Meta(ge=1, le=2**31)]
     monitor_seconds: Annotated[int, Meta(ge=0, le=2**31)]
     return_url: _Url
+    may_save_card: bool = False
+    customer_id: _Key | None = None
+    """Whose card may be saved; None makes a new customer. Nothing without `may_save_card`."""
 
 
 class InvoiceView(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -46,6 +49,24 @@ class InvoiceView(Struct, frozen=True, kw_only=True, rename="camel"):
     monitor_until: datetime
     last_payment_at: datetime | None
     checkout_url: str
+    customer_id: str | None
+
+
+class Profile(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A saved card, as the shop sees it."""
+
+    id: str
+    method: str
+    expires_at: datetime
+    source_attempt_id: str
+
+
+class Profiles(Struct, frozen=True, rename="camel"):
+    profiles: list[Profile]
+
+
+class NewCharge(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    profile_id: _Key
 
 
 class InvoicePage(Struct, frozen=True, rename="camel"):

@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.sandbox.accidents import ACCIDENTS, Moment
+from providers.sandbox.cards import CARDS, charged
 from providers.sandbox.invoice import Extra, Invoice, Status, by_time
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+BEFALLS = ACCIDENTS | {f"charge {card.name}": charged(card) for card in CARDS.values()}
 BY_HAND = {"mark-settled", "mark-invalid"}
 
 # (seconds until then, what is pressed)
-stories = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([*ACCIDENTS])), max_size=12)
+stories = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([*BEFALLS])), max_size=12)
 
 
 def made(price_minor: int, lives: int, monitored: int) -> Invoice:
@@ -50,7 +52,7 @@ def test_it_does_not_matter_how_often_anybody_looks(invoice: Invoice, story: lis
         heard_rarely += [event.type for event in events]
         if button:
             (often, told), (rarely, same) = [
-                ACCIDENTS[button](one, Moment(now, gone)) for one in (by_time(often, now)[0], rarely)
+                BEFALLS[button](one, Moment(now, gone)) for one in (by_time(often, now)[0], rarely)
             ]
             heard_often += [event.type for event in told]
             heard_rarely += [event.type for event in same]
@@ -63,7 +65,7 @@ def test_states_only_go_where_btcpay_lets_them(invoice: Invoice, story: list[tup
     for wait, button in story:
         now += timedelta(seconds=wait)
         before, _ = by_time(invoice, now)
-        invoice, events = ACCIDENTS[button](before, Moment(now, 5))
+        invoice, events = BEFALLS[button](before, Moment(now, 5))
         if before.status is Status.SETTLED and before.extra is not Extra.MARKED:
             assert (invoice.status, invoice.extra) == (before.status, before.extra)
         if before.status is Status.EXPIRED and button not in BY_HAND:

@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +17,21 @@ from keysat.kit.ids import SeededChance
 from keysat.kit.money import Money
 from keysat.payments.provider import InvoiceRequest, InvoiceSnapshot, PayState, Rejected, Till
 from providers.sandbox.book import Book
+from providers.sandbox.cards import CARDS
 from providers.sandbox.pages import left, written
 from providers.sandbox.wallet import OffsetClock, Wallet
 from tests.providers.world_sandbox import API_KEY, HandClock, SandboxWorld, open_sandbox
+from tests.providers.worlds import PlayCard
 
+OLD_WALLET = """
+CREATE TABLE invoices (id TEXT PRIMARY KEY, checkout_id TEXT NOT NULL UNIQUE, attempt_id TEXT NOT NULL,
+  created_at TEXT NOT NULL, watched INTEGER NOT NULL, body TEXT NOT NULL);
+INSERT INTO invoices VALUES ('old', 'page', 'a', '2026-01-15T12:00:00.000000+00:00', 1, '{
+  "id": "old", "checkout_id": "page", "attempt_id": "a", "currency": "EUR", "price_minor": 4900, "description": "",
+  "item_code": "", "return_url": "http://shop.test/", "created_at": "2026-01-15T12:00:00Z",
+  "expires_at": "2026-01-15T12:15:00Z", "monitor_until": "2026-01-16T12:15:00Z", "status": "New", "extra": "None",
+  "payments": [{"minor": 900, "seen_at": "2026-01-15T12:00:00Z", "confirmed": true, "replaced_at": null}]}');
+"""
 RETURN_URL = "http://shop.test/thank-you/o1?t=1"
 REQUEST = InvoiceRequest(
     attempt_id="attempt-1",
@@ -243,6 +256,36 @@ async def test_a_press_needs_no_body_and_takes_any(visit: Visit):
     assert strange.status_code == 303
 
 
+async def test_a_card_pays_and_is_saved_only_where_the_shop_offers_it(visit: Visit):
+    assert 'name="save"' not in (await visit.browser.get(visit.path)).text
+    assert (await visit.press("pay-card", card="works", save="yes")).headers["location"] == RETURN_URL
+    seen = await visit.look()
+    assert (seen.raw_status, seen.paid, seen.customer_ref) == ("Settled/None", Money("EUR", 4900), None)
+    assert "pay-card" not in (await visit.browser.get(visit.path)).text
+    assert (await visit.press("pay-card")).headers["location"] == RETURN_URL
+    assert (await visit.look()).paid == Money("EUR", 4900)
+
+
+async def test_a_card_is_saved_when_the_buyer_ticks_it(visit: Visit):
+    for ticked, kept in (({}, []), ({"save": "yes"}, ["card •••• 0341"])):
+        invoice = await visit.till.create_invoice(replace(REQUEST, may_save_card=True))
+        assert invoice.customer_ref is not None
+        path = urlsplit(invoice.checkout_url or "").path
+        page = (await visit.browser.get(path)).text
+        assert set(re.findall(r'<option value="([a-z-]+)"', page)) == {*PlayCard}
+        assert 'name="save"' in page
+        await visit.browser.post(f"{path}/pay-card", data={"card": "declines", **ticked})
+        await visit.world.travel(2)
+        assert [one.label for one in await visit.till.list_profiles(invoice.customer_ref)] == kept
+
+
+async def test_a_card_cannot_pay_what_is_over_and_must_be_one_of_ours(visit: Visit):
+    assert (await visit.press("pay-card", card="stolen")).status_code == 400
+    await visit.press("expire")
+    assert (await visit.press("pay-card")).headers["location"] == visit.path
+    assert (await visit.look()).raw_status == "Expired/None"
+
+
 async def test_unknown_pages_and_buttons_are_not_found(visit: Visit):
     assert (await visit.browser.get("/checkout/nothing")).status_code == 404
     assert (await visit.browser.post("/checkout/nothing/pay")).status_code == 404
@@ -316,6 +359,16 @@ def test_the_wallet_remembers_across_a_restart(tmp_path: Path):
         ids.add(Wallet(book, HandClock(), SeededChance(len(ids))).id)
         book.close()
     assert len(ids) == 1
+
+
+def test_a_wallet_from_before_there_were_cards_goes_on(tmp_path: Path):
+    with closing(sqlite3.connect(tmp_path / "wallet.db")) as old:
+        old.executescript(OLD_WALLET)
+    book = Book(tmp_path / "wallet.db")
+    wallet = Wallet(book, HandClock(), SeededChance(1))
+    assert wallet.pay_by_card("page", CARDS["works"], save=True).status == "Settled"
+    assert wallet.cards_of("nobody") == []
+    book.close()
 
 
 def test_the_clock_is_real_time_plus_the_file(tmp_path: Path):

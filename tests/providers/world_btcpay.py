@@ -11,7 +11,7 @@ from keysat.kit.ids import SeededChance
 from keysat.payments.provider import Provider, Rail
 from providers.btcpay import BtcPay
 from tests.fakes.btcpay import FakeBtcPay
-from tests.providers.worlds import Accident, Message
+from tests.providers.worlds import Accident, Message, PlayCard
 
 WEBHOOK_URL = "http://shop.test/v1/btcpay/webhook/c1"
 
@@ -61,6 +61,9 @@ class BtcPayWorld:
         self, invoice_id: str, *, percent: int = 100, rail: Rail = Rail.ONCHAIN, confirmed: bool = True
     ) -> None:
         await self.fake.pay(invoice_id, percent=percent, rail=rail, confirmed=confirmed)
+
+    async def pay_by_card(self, invoice_id: str, card: PlayCard) -> None:
+        raise NotImplementedError("no card pays here")
 
     async def confirm(self, invoice_id: str) -> None:
         await self.fake.confirm(invoice_id)

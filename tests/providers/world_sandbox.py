@@ -18,10 +18,11 @@ from providers.sandbox.accidents import Accident as Happening
 from providers.sandbox.accidents import Moment
 from providers.sandbox.app import create_app
 from providers.sandbox.book import Book
+from providers.sandbox.cards import CARDS
 from providers.sandbox.deliver import Courier
 from providers.sandbox.invoice import Change, Invoice, Payment, confirmed, marked, received, replaced
 from providers.sandbox.wallet import Wallet
-from tests.providers.worlds import Accident, Message
+from tests.providers.worlds import Accident, Message, PlayCard
 
 API_KEY = "a key for play money"
 WALLET_URL = "http://wallet.test"
@@ -133,6 +134,11 @@ class SandboxWorld:
             return received(invoice, Payment(minor=minor, seen_at=moment.now, confirmed=final))
 
         await self._happen(invoice_id, payment)
+
+    async def pay_by_card(self, invoice_id: str, card: PlayCard) -> None:
+        invoice = self.wallet.invoice(invoice_id)
+        self.wallet.pay_by_card(invoice.checkout_id, CARDS[card], save=True)
+        await self._courier.deliver_due()
 
     async def confirm(self, invoice_id: str) -> None:
         await self._happen(invoice_id, lambda invoice, _: confirmed(invoice))

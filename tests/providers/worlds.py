@@ -25,6 +25,7 @@ class Ability(StrEnum):
     FIAT = "fiat"  # the provider prices fiat itself
     WEBHOOKS = "webhooks"  # it calls us, signed
     ACCIDENTS = "accidents"  # `fail_next` works
+    CARDS = "cards"  # it keeps cards, and charges them
     RATES = "rates"  # it knows a price of Bitcoin
 
 
@@ -37,6 +38,16 @@ class Accident(StrEnum):
     BROKEN = "broken"  # 500
     GARBAGE = "garbage"  # 200, and no JSON
     LOCKED_OUT = "locked_out"  # 401
+
+
+class PlayCard(StrEnum):
+    """A card that pays once, and how it answers when it was saved and is charged."""
+
+    WORKS = "works"
+    DECLINES = "declines"
+    EXPIRES = "expires"  # within two weeks
+    SLOW = "slow"  # processing, settled within a minute
+    TAKEN_BACK = "taken-back"  # processing, gone within a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,10 @@ class World(Protocol):
         self, invoice_id: str, *, percent: int = 100, rail: Rail = Rail.ONCHAIN, confirmed: bool = True
     ) -> None:
         """A payment of so many percent of the price, now (late when the invoice's time is over), and its messages."""
+        ...
+
+    async def pay_by_card(self, invoice_id: str, card: PlayCard) -> None:
+        """The whole price, now, on the provider's own page; the buyer lets the card be saved."""
         ...
 
     async def confirm(self, invoice_id: str) -> None:
