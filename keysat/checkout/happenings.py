@@ -14,7 +14,7 @@ class OrderOpened(Happening, frozen=True, tag="order.opened"):
     purpose: Purpose
     listed_currency: str
     listed_value: int
-    amount_sats: int
+    amount_sats: int | None
 
 
 class OrderPaymentSeen(Happening, frozen=True, tag="order.payment_seen"):
@@ -32,7 +32,7 @@ class OrderPaid(Happening, frozen=True, tag="order.paid"):
     how: PaidHow
     listed_currency: str
     listed_value: int
-    amount_sats: int
+    amount_sats: int | None
     surplus_minor: int = 0
 
 

@@ -2,26 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import select
 
 from keysat.catalog.read import policies, product_by_slug
-from keysat.catalog.tiers import list_price
+from keysat.catalog.tiers import Choice, list_price
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
-from keysat.checkout.happenings import OrderOpened
+from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.order import close, locked
+from keysat.checkout.quote import given
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose, Step
 from keysat.customers.accounts import remember
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
-from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, Conflict, NotFound
-from keysat.kit.ids import support_reference
 from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt, AttemptId
 
@@ -90,7 +88,8 @@ async def gift(
     if not policy_slug and tiers:
         raise BadRequest(f"Say which tier of {product.slug}: {', '.join(tiers)}.")
     if policy_slug and policy_slug not in tiers:
-        raise NotFound(f"The product {product.slug} has no tier {policy_slug[:64]!r}.")
+        named = ", ".join(tiers) or "none"
+        raise NotFound(f"The product {product.slug} has no tier {policy_slug[:64]!r}; it has {named}.")
     return Gift(product, tiers[policy_slug] if policy_slug else None, email, note)
 
 
@@ -99,36 +98,9 @@ async def give(work: Work, gift: Gift) -> Order:
 
     The list price stays on it, since a subscription that was given renews at that (`published-server.md`, D-2).
     """
-    customer_id: UUID | None = await remember(work, gift.email, gift.note)
+    customer_id = await remember(work, gift.email, gift.note)
     price = list_price(gift.product, gift.policy)
-    period = gift.policy.period if gift.policy else None
-    order = Order(
-        id=OrderId(work.new_id()),
-        invoice_id=work.token(160),
-        support_reference=support_reference(work.chance),
-        purpose=Purpose.MANUAL,
-        status=OrderStatus.DRAFT,
-        product_id=gift.product.id,
-        policy_id=gift.policy.id if gift.policy else None,
-        customer_id=customer_id,
-        period_count=period.count if period else None,
-        period_unit=period.unit if period else None,
-        listed_currency=price.currency,
-        listed_value=0,
-        base_value=price.minor,
-        amount_sats=0,
-        base_sats=price.minor if price.currency == SAT else 0,
-        created_at=work.now,
-        status_at=work.now,
-        expires_at=work.now,
-        watch_until=work.now,
-        next_look_at=work.now,
-        look_failures=0,
-        nudges=0,
-        failures=0,
-    )
-    work.session.add(order)
-    await work.session.flush()
-    work.record(OrderOpened(order.id, order.purpose, order.listed_currency, 0, 0))
+    choice = Choice(gift.product, gift.policy, None, price, gift.policy.period if gift.policy else None)
+    order = await draft(work, Purpose.MANUAL, choice, given(price), Buyer(customer_id=customer_id))
     await settle(work, order, how=PaidHow.FREE)
     return order

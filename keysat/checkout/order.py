@@ -11,9 +11,10 @@ from keysat.catalog.tiers import Choice
 from keysat.catalog.views import DiscountView
 from keysat.checkout.codes import Asked, CodeRefused, asked_for, bind, release, reserve
 from keysat.checkout.desk import Desk
-from keysat.checkout.happenings import OrderClosed, OrderOpened
+from keysat.checkout.draft import Buyer, draft
+from keysat.checkout.happenings import OrderClosed
 from keysat.checkout.quote import Quote, quote
-from keysat.checkout.reopen import hash_of, readdress, still_open
+from keysat.checkout.reopen import hash_of, ordered_already, readdress
 from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, PaidHow, Purpose, Step
@@ -21,13 +22,12 @@ from keysat.checkout.wish import Wish, checked_redirect, rail_of
 from keysat.customers.accounts import remember
 from keysat.infra.events import Actor
 from keysat.infra.work import Work
+from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, UpstreamError
-from keysat.kit.ids import support_reference
 from keysat.kit.money import BtcRate, Money, up
 from keysat.payments.provider import (
     InvoiceRequest,
     InvoiceSnapshot,
-    Malformed,
     OutcomeUnknown,
     ProviderError,
     Rail,
@@ -54,10 +54,10 @@ async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor) -> Order
         pin = await pin_of(read, asked.choice.price.currency)
     asked, quoted = await priced(desk, asked, pin)
     async with desk.store.read() as read:
-        open_order = await still_open(read, wish, asked, quoted, rail, now)
-    if open_order is not None:
-        await readdress(desk, open_order, wish, now, actor)
-        return open_order
+        before = await ordered_already(read, wish, asked, quoted, rail, now)
+    if before is not None:
+        await readdress(desk, before.id, wish, now, actor)
+        return before.id
     try:
         return await _buy(desk, wish, asked, quoted, redirect_url, rail, now, actor)
     except CodeRefused:
@@ -112,7 +112,7 @@ async def _buy(
 
 async def _rate(desk: Desk, price: Money, discount: DiscountView | None, pin: BtcRate | None) -> RateEvidence | None:
     """None when nobody knows: a provider that prices fiat itself can still be asked. What is free waits for no rate."""
-    if price.minor == 0:
+    if price.minor == 0 or price.currency == SAT:
         return None
     if discount is not None and not works_in_sats(discount, price.currency) and reduced(price, discount).minor == 0:
         return desk.board.peek(price.currency, pin)
@@ -136,44 +136,13 @@ async def _draft(
     """Raises CodeRefused when the code has no use left."""
     if asked.discount is not None:
         await reserve(work, asked.discount)
-    choice = asked.choice
-    customer_id = await remember(work, wish.buyer_email or None, wish.buyer_note or None)
-    rate = quoted.rate
-    order = Order(
-        id=OrderId(work.new_id()),
-        invoice_id=work.token(160),
-        support_reference=support_reference(work.chance),
-        purpose=Purpose.PURCHASE,
-        status=OrderStatus.DRAFT,
-        product_id=choice.product.id,
-        policy_id=choice.policy.id if choice.policy else None,
-        offer_id=choice.offer.id if choice.offer else None,
-        customer_id=customer_id,
-        period_count=choice.period.count if choice.period else None,
-        period_unit=choice.period.unit if choice.period else None,
-        listed_currency=quoted.price.currency,
-        listed_value=quoted.price.minor,
-        base_value=quoted.base.minor,
-        amount_sats=quoted.amount_sats or 0,
-        base_sats=quoted.base_sats or 0,
-        exchange_rate_centibps=rate.rate.centibps if rate and rate.rate else None,
-        exchange_rate_source=rate.source if rate else None,
-        exchange_rate_evidence=_evidence(rate) if rate else None,
+    buyer = Buyer(
+        customer_id=await remember(work, wish.buyer_email or None, wish.buyer_note or None),
         redirect_url=redirect_url,
         rail=rail,
-        buyer_hash=hash_of(wish.buyer_token) if wish.buyer_token else None,
-        created_at=work.now,
-        status_at=work.now,
-        expires_at=work.now + OPEN_FOR,
-        watch_until=work.now + MONITOR_FOR + WATCH_AFTER_MONITOR,
-        next_look_at=work.now + 30 * SECOND,
-        look_failures=0,
-        nudges=0,
-        failures=0,
+        browser_hash=hash_of(wish.buyer_token) if wish.buyer_token else None,
     )
-    work.session.add(order)
-    await work.session.flush()
-    work.record(OrderOpened(order.id, order.purpose, order.listed_currency, order.listed_value, order.amount_sats))
+    order = await draft(work, Purpose.PURCHASE, asked.choice, quoted, buyer)
     if asked.discount is not None:
         await bind(work, asked.discount, order)
     return order
@@ -215,8 +184,6 @@ async def _open(
     )
     try:
         shown = await _created(till, request)
-        if order.amount_sats == 0 and shown.due_sats is None:
-            raise Malformed("no rate is known, and the invoice does not tell its sats")
     except ProviderError as error:
         await _not_opened(desk, till, order.id, attempt.id, error, now, actor)
         raise UpstreamError(
@@ -225,7 +192,9 @@ async def _open(
             retry_after_seconds=60,
         ) from error
     async with desk.store.work(now, actor) as work:
-        await opened(work, order.id, attempt.id, shown)
+        kept = await opened(work, order.id, attempt.id, shown)
+    if kept.amount_sats is None:  # it can be paid all the same, but nobody could be told how much
+        raise RateUnavailable(kept.listed_currency)
 
 
 async def _created(till: OpenTill, request: InvoiceRequest) -> InvoiceSnapshot:
@@ -242,17 +211,17 @@ async def _created(till: OpenTill, request: InvoiceRequest) -> InvoiceSnapshot:
         return found[0]
 
 
-async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: InvoiceSnapshot) -> None:
+async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: InvoiceSnapshot) -> Order:
     """The provider's invoice is there: the order can be paid. Also the road of a draft that a crash left behind."""
     order = await locked(work, order_id)
     attempt = await work.get(Attempt, attempt_id)
     if attempt.provider_invoice_id is not None:
-        return
+        return order
     attempt.provider_invoice_id = shown.invoice_id
     attempt.checkout_url = shown.checkout_url
     attempt.expires_at = shown.expires_at or attempt.expires_at
     attempt.monitor_until = shown.monitor_until or attempt.monitor_until
-    if order.amount_sats == 0 and shown.due_sats is not None:  # no rate was known: the provider's own sats are shown
+    if order.amount_sats is None and shown.due_sats is not None:  # no rate was known: the provider's own sats are shown
         order.amount_sats = shown.due_sats
         order.base_sats = up(Fraction(shown.due_sats * order.base_value, order.listed_value))
     order.expires_at = attempt.expires_at
@@ -260,6 +229,7 @@ async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: In
     await work.session.flush()
     if order.status == OrderStatus.DRAFT:
         await work.advance(ORDER, order, Step.OPEN, status_at=work.now, next_look_at=work.now + 30 * SECOND)
+    return order
 
 
 async def _not_opened(
@@ -303,7 +273,3 @@ def _description(choice: Choice) -> tuple[str, str]:
     if choice.policy is None:
         return choice.product.name, choice.product.slug
     return f"{choice.product.name} {choice.policy.name}", f"{choice.product.slug}/{choice.policy.slug}"
-
-
-def _evidence(rate: RateEvidence) -> list[dict[str, str]]:
-    return [{"source": name, "price": str(price), "at": at.isoformat()} for name, price, at in rate.sources]

@@ -48,13 +48,19 @@ def quote(base: Money, rate: RateEvidence | None, discount: DiscountView | None 
     price = reduced(base, discount) if discount is not None and base.minor else base
     if base.currency == SAT or base.minor == 0:
         return Quote(base, price, base.minor, price.minor, None)
-    if rate is None or rate.rate is None:
+    if rate is None:
         return Quote(base, price, None, 0 if price.minor == 0 else None, None)
     return Quote(base, price, to_sats(base, rate.rate), to_sats(price, rate.rate), rate)
 
 
+def given(base: Money, rate: RateEvidence | None = None) -> Quote:
+    """What has a price and is given for nothing: the price stays beside it, for what comes after (D-2)."""
+    sats = quote(base, rate)
+    return Quote(base, Money(base.currency, 0), sats.base_sats, 0, sats.rate)
+
+
 def _less_sats(base: Money, rate: RateEvidence | None, discount: DiscountView) -> Quote:
-    if rate is None or rate.rate is None:
+    if rate is None:
         raise RateUnavailable(base.currency)
     base_sats = to_sats(base, rate.rate)
     left = reduced(Money(SAT, base_sats), discount)

@@ -89,8 +89,8 @@ async def report(
                 Order.base_value,
                 Order.base_value - Order.listed_value,
                 Order.listed_value,
-                Order.base_sats - Order.amount_sats,
-                Order.amount_sats,
+                func.coalesce(Order.base_sats - Order.amount_sats, 0),
+                func.coalesce(Order.amount_sats, 0),
             )
         ),
     ]
@@ -139,9 +139,9 @@ def _view(use: Redemption, order: Order) -> RedemptionView:
         price_currency=order.listed_currency,
         base_price_value=order.base_value,
         final_price_value=order.listed_value,
-        base_price_sats=order.base_sats,
-        final_price_sats=order.amount_sats,
-        discount_applied_sats=order.base_sats - order.amount_sats,
+        base_price_sats=order.base_sats or 0,
+        final_price_sats=order.amount_sats or 0,
+        discount_applied_sats=order.sats_off,
         created_at=use.created_at,
         status_at=use.status_at,
     )

@@ -1,14 +1,14 @@
-"""Showing a browser the order that it has open already, instead of opening a second one."""
+"""Showing a browser the order that it has already, instead of opening a second one."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from keysat.checkout.codes import Asked
 from keysat.checkout.desk import Desk
 from keysat.checkout.quote import Quote
-from keysat.checkout.tables import Order, OrderId, OrderStatus, Redemption
+from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Redemption
 from keysat.checkout.wish import Wish
 from keysat.customers.accounts import remember
 from keysat.infra.events import Actor
@@ -16,38 +16,47 @@ from keysat.infra.work import Read
 from keysat.payments.provider import Rail
 from keysat.payments.tables import Attempt
 
+GIVEN_LATELY = timedelta(minutes=10)
+"""For so long a second click is taken for the first one, where nothing is to be paid."""
 
-async def still_open(
+
+async def ordered_already(
     read: Read, wish: Wish, asked: Asked, quoted: Quote, rail: Rail | None, now: datetime
-) -> OrderId | None:
-    """The order that this browser opened for the same thing and can still pay: it is shown again, not doubled."""
+) -> Order | None:
+    """What this browser opened for the same thing and can still pay, or was given just now: shown again."""
     if not wish.buyer_token:
         return None
     choice, discount = asked.choice, asked.discount
     same_price = Order.base_value == choice.price.minor
     if not quoted.is_in_sats:  # else the worth follows the rate
         same_price &= Order.listed_value == quoted.price.minor
-    found = await read.session.scalar(
-        select(Order.id)
-        .join(Attempt, Attempt.order_id == Order.id)
+    can_be_paid = and_(
+        Order.status == OrderStatus.AWAITING,
+        Order.rail == rail,
+        Order.expires_at > now,
+        Order.amount_sats.is_not(None),
+        Attempt.checkout_url.is_not(None),
+    )
+    was_given = and_(
+        Order.status == OrderStatus.FULFILLED, Order.paid_how == PaidHow.FREE, Order.created_at > now - GIVEN_LATELY
+    )
+    return await read.session.scalar(
+        select(Order)
+        .join(Attempt, Attempt.order_id == Order.id, isouter=True)
         .join(Redemption, Redemption.order_id == Order.id, isouter=True)
         .where(
             Order.buyer_hash == hash_of(wish.buyer_token),
-            Order.status == OrderStatus.AWAITING,
             Order.product_id == choice.product.id,
             Order.policy_id == (choice.policy.id if choice.policy else None),
             Order.offer_id == (choice.offer.id if choice.offer else None),
             Redemption.discount_id == (discount.id if discount else None),
-            Order.rail == rail,
             Order.listed_currency == quoted.price.currency,
             same_price,
-            Order.expires_at > now,
-            Attempt.checkout_url.is_not(None),
+            was_given if quoted.is_free else can_be_paid,
         )
         .order_by(Order.created_at.desc())
         .limit(1)
     )
-    return OrderId(found) if found is not None else None
 
 
 async def readdress(desk: Desk, order_id: OrderId, wish: Wish, now: datetime, actor: Actor) -> None:

@@ -95,9 +95,10 @@ class Order(Leased, Base):
     """`invoice_id` opens the key, so it is a random token; `support_reference` may be mailed around and opens nothing.
 
     Money: `base_value` and `listed_value` are the price before and after discount in minor units of `listed_currency`;
-    `base_sats` and `amount_sats` the same in sats. What is asked for stands in the attempt: after a code in sats it is
-    `amount_sats`, and `listed_value` says what that is worth. `exchange_rate_centibps` is the price of one BTC in
-    1/10,000 of the currency's unit; for prices in SAT all rate fields are null.
+    `base_sats` and `amount_sats` the same in sats, null as long as no rate is known. What is asked for stands in the
+    attempt: after a code in sats it is `amount_sats`, and `listed_value` says what that is worth.
+    `exchange_rate_centibps` is the price of one BTC in 1/10,000 of the currency's unit; for prices in SAT all rate
+    fields are null.
     Times: `status_at` last change of status; `expires_at` when the open offer to pay ends; `watch_until` when nobody
     looks for late money any more; `next_look_at` when the reconciler looks next, null: never again by itself.
     """
@@ -120,8 +121,8 @@ class Order(Leased, Base):
     listed_currency: Mapped[str] = mapped_column(String(3))
     listed_value: Mapped[int]
     base_value: Mapped[int]
-    amount_sats: Mapped[int]
-    base_sats: Mapped[int]
+    amount_sats: Mapped[int | None]
+    base_sats: Mapped[int | None]
     exchange_rate_centibps: Mapped[int | None]
     exchange_rate_source: Mapped[str | None] = mapped_column(String(200))
     exchange_rate_evidence: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
@@ -144,6 +145,11 @@ class Order(Leased, Base):
     paid_how: Mapped[PaidHow | None]
     failure: Mapped[str | None] = mapped_column(String(64))
     failures: Mapped[int] = mapped_column(default=0)  # of fulfilling
+
+    @property
+    def sats_off(self) -> int:
+        """What the code took off; 0 where no rate was known."""
+        return 0 if self.base_sats is None or self.amount_sats is None else self.base_sats - self.amount_sats
 
     __table_args__ = (
         Index(

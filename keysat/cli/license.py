@@ -26,21 +26,14 @@ def issue(
     data_dir: Path | None, as_json: bool, product: str, tier: str | None, email: str | None, note: str | None
 ) -> None:
     """Give a license away: `keysat license issue aurora pro --email alice@example.org`."""
-    from keysat.catalog.read import policies, product_by_slug
-    from keysat.checkout.operate import Gift, give
+    from keysat.checkout.operate import gift, give
     from keysat.cli.opened import CLI, inside
-    from keysat.kit.errors import NotFound, Unavailable
+    from keysat.kit.errors import Unavailable
     from keysat.upkeep.shop import Shop
 
     async def act(shop: Shop) -> dict[str, object]:
         async with shop.work(CLI) as work:
-            view = await product_by_slug(work, product)
-            tiers = {policy.slug: policy for policy in await policies(work, view)}
-            if tier is not None and tier not in tiers:
-                raise NotFound(f"{product} has no tier {tier!r}; it has {', '.join(tiers) or 'none'}.")
-            if tier is None and tiers:
-                raise NotFound(f"Say which tier of {product}: {', '.join(tiers)}.")
-            order = await give(work, Gift(view, tiers[tier] if tier else None, email, note))
+            order = await give(work, await gift(work, product, tier, email, note))
             if order.license_id is None:
                 raise Unavailable(f"The license could not be made: {order.failure}.")
         return await _shown(shop, str(order.license_id))

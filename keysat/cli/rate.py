@@ -38,7 +38,7 @@ def list_rates(data_dir: Path | None, as_json: bool) -> None:
         for currency in currencies:
             try:
                 known = await shop.board.rate(currency, pins.get(currency))
-                price = known.rate.decimal_text() if known.rate else None
+                price = known.rate.decimal_text()
                 rows.append({"currency": currency, "price_of_one_btc": price, "source": known.source, "at": known.at})
             except RateUnavailable:
                 rows.append({"currency": currency, "price_of_one_btc": None, "source": "none agree", "at": None})

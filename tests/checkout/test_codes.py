@@ -272,6 +272,8 @@ async def test_a_code_in_sats_needs_a_rate_and_other_codes_do_not(counter: Count
     )
     order = await counter.buy(code="FIFTH")
     assert order.listed_value == 6000
+    assert order.base_sats is not None
+    assert order.amount_sats is not None
     assert 0 <= order.base_sats * 6000 - order.amount_sats * 7500 < 6000  # the sats are the provider's
     assert (await counter.buy(code="GIFT")).status == OrderStatus.FULFILLED
     await a_code(counter.store, "AUTO", "fixed_sats", 1000, featured=True)

@@ -14,6 +14,7 @@ from keysat.infra.tables import AttentionRow
 from keysat.kit.errors import BadRequest, NotFound, UpstreamError
 from keysat.licenses.tables import IssuerKey, IssuerStatus, License
 from keysat.payments.connections import disconnect
+from keysat.payments.rates.board import RateUnavailable
 from keysat.payments.rates.pins import clear_pin
 from keysat.subscriptions.tables import Subscription
 from tests.catalog.shelf import a_product, a_tier
@@ -259,3 +260,25 @@ async def test_another_rail_is_another_order(counter: Counter) -> None:
     first = await counter.buy(buyer_token="cookie", rail="lightning")
     assert (await counter.buy(buyer_token="cookie", rail="lightning")).id == first.id
     assert (await counter.buy(buyer_token="cookie", rail="onchain")).id != first.id
+
+
+async def test_an_invoice_whose_sats_nobody_knows_is_told_honestly_and_kept(counter: Counter) -> None:
+    async with counter.store.work(counter.now, TESTER) as work:
+        await clear_pin(work, "USD")
+    counter.fake.fail_next("broken", method="GET", path="/payment-methods")
+    with pytest.raises(RateUnavailable, match="cannot be converted"):
+        await counter.buy()
+    order = await only_order(counter)
+    assert (order.status, order.amount_sats, order.base_sats) == (S.AWAITING, None, None)
+    assert (await counter.poll(order)).amount_sats == 0
+    await counter.pay(order)
+    assert (await counter.order(order.id)).status == S.FULFILLED
+
+
+async def test_free_is_nought_sats_and_no_rate_is_none(counter: Counter) -> None:
+    await a_tier(counter.store, "free", price_sats_override=0)
+    given = await counter.buy("free", buyer_token="cookie")
+    assert (given.amount_sats, given.base_sats) == (0, 0)
+    assert (await counter.buy("free", buyer_token="cookie")).id == given.id
+    await counter.travel(minutes=11)
+    assert (await counter.buy("free", buyer_token="cookie")).id != given.id

@@ -15,7 +15,7 @@ from functools import partial
 from keysat.infra.http import HttpClient
 from keysat.kit.clock import Clock
 from keysat.kit.currencies import SAT, exponent
-from keysat.kit.errors import UpstreamError
+from keysat.kit.errors import BadRequest, UpstreamError
 from keysat.kit.ids import Chance, fraction
 from keysat.kit.money import BtcRate
 from keysat.payments.provider import Transient
@@ -52,8 +52,8 @@ PACE = Pace()
 class RateEvidence:
     """A price and where it came from, as an order keeps it."""
 
-    rate: BtcRate | None  # None for SAT, which needs none
-    source: str  # "kraken+coinbase+bitstamp", "pin", "identity"
+    rate: BtcRate
+    source: str  # "kraken+coinbase+bitstamp", "pin"
     sources: tuple[tuple[str, Decimal, datetime], ...]  # name, price of one bitcoin in major units, time of that price
     at: datetime
     stale: bool = False  # older than a minute, and being refreshed
@@ -120,9 +120,10 @@ class RateBoard:
     async def rate(self, currency: str, pin: BtcRate | None = None) -> RateEvidence:
         """The price to sell at: the pin, else a price of the last minute, else one of the last ten minutes (`stale`).
 
-        Asks the network only without any of them; then it takes 5 s at most. Raises BadRequest for an unknown currency,
-        RateUnavailable when the sources do not agree.
+        Asks the network only without any of them; then it takes 5 s at most. Raises BadRequest for an unknown currency
+        and for SAT, RateUnavailable when the sources do not agree.
         """
+        _check(currency)
         known = self.peek(currency, pin)
         if known is None:
             await self._round(currency)
@@ -134,11 +135,12 @@ class RateBoard:
         return known
 
     def peek(self, currency: str, pin: BtcRate | None = None) -> RateEvidence | None:
-        """What is known without asking anyone, for pages that must not wait. Raises BadRequest: unknown currency."""
+        """What is known without asking anyone, for pages that must not wait; SAT needs no rate and has none.
+
+        Raises BadRequest for an unknown currency.
+        """
         exponent(currency)
         now = self._clock.now()
-        if currency == SAT:
-            return RateEvidence(None, "identity", (), now)
         if pin is not None:
             return RateEvidence(pin, "pin", (), now)
         post = self._posts.get(currency, _NOTHING)
@@ -149,14 +151,12 @@ class RateBoard:
     def warm(self, currency: str, pin: BtcRate | None = None) -> None:
         """Begin a round when nothing fresh is known, without waiting for it: the next page can then `peek`."""
         known = self.peek(currency, pin)
-        if known is None or known.stale:
+        if currency != SAT and (known is None or known.stale):
             self._start(currency)
 
     async def refresh(self, currency: str) -> RateEvidence:
         """The operator's button: ask the sources now, whatever is known or pinned. Raises as `rate` does."""
-        exponent(currency)
-        if currency == SAT:
-            return await self.rate(currency)
+        _check(currency)
         if currency in self._posts:
             self._posts[currency] = replace(self._posts[currency], pause_until=None)
         verdict = await self._round(currency)
@@ -277,6 +277,13 @@ class RateBoard:
         """The span, up to `jitter` shorter or longer."""
         share = 1 + self._pace.jitter * (2 * fraction(self._chance) - 1)
         return timedelta(microseconds=int(span // timedelta(microseconds=1) * share))
+
+
+def _check(currency: str) -> None:
+    """Raises BadRequest for what has no price in bitcoin."""
+    exponent(currency)
+    if currency == SAT:
+        raise BadRequest("A price in sats needs no rate.")
 
 
 def _evidence(accepted: Accepted, *, stale: bool) -> RateEvidence:

@@ -59,7 +59,10 @@ class Attempt(Outbound, frozen=True, kw_only=True):
 
 
 class Order(Outbound, frozen=True, kw_only=True):
-    """Amounts are minor units of `listed_currency`, or sats. `buyer_email` is null for who did not give one."""
+    """Amounts are minor units of `listed_currency`, or sats (null: no rate is known).
+
+    `buyer_email` is null for who did not give one.
+    """
 
     id: UUID
     invoice_id: str
@@ -77,8 +80,8 @@ class Order(Outbound, frozen=True, kw_only=True):
     listed_currency: str
     listed_value: int
     base_value: int
-    amount_sats: int
-    base_sats: int
+    amount_sats: int | None
+    base_sats: int | None
     exchange_rate_centibps: int | None
     exchange_rate_source: str | None
     rail: str | None

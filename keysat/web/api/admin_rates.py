@@ -83,7 +83,7 @@ async def list_rates(shop: WithShop) -> Rates:
         pinned = await pins.all_pins(read)
     return Rates(
         pins=[_pin(rate) for rate in pinned.values()],
-        rates=[_rate(known, known.rate) for known in shop.board.known() if known.rate is not None],
+        rates=[_rate(known) for known in shop.board.known()],
         sources=[_source(health) for health in shop.board.health()],
     )
 
@@ -107,11 +107,11 @@ def _pin(rate: BtcRate) -> Pin:
     return Pin(currency=rate.currency, price=rate.decimal_text(), centibps=rate.centibps)
 
 
-def _rate(known: RateEvidence, rate: BtcRate) -> Rate:
+def _rate(known: RateEvidence) -> Rate:
     return Rate(
-        currency=rate.currency,
-        price=rate.decimal_text(),
-        centibps=rate.centibps,
+        currency=known.rate.currency,
+        price=known.rate.decimal_text(),
+        centibps=known.rate.centibps,
         source=known.source,
         sources=[Asked(source=name, price=f"{price:f}", at=at) for name, price, at in known.sources],
         at=known.at,

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote as quoted
 from weakref import WeakValueDictionary
@@ -11,16 +11,14 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import FromPath, URLEncodedBody
-from sqlalchemy import select
 
 from keysat.catalog.read import policies, product_by_slug
-from keysat.catalog.tables import DiscountCode
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.codes import CodeRefused
 from keysat.checkout.order import purchase
 from keysat.checkout.read import payable_attempt
 from keysat.checkout.reopen import hash_of
-from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Redemption
+from keysat.checkout.tables import Order, OrderId, OrderStatus
 from keysat.checkout.wish import Wish
 from keysat.customers.accounts import normal_email
 from keysat.infra.work import Read
@@ -43,9 +41,6 @@ COOKIE = "keysat_buyer"
 COOKIE_SECONDS = 30 * 86_400
 COOKIE_BITS = 160
 FIELD_MAX = 255
-SAME_WISH_FOR = timedelta(minutes=10)
-"""A free order is shown again instead of made again for so long, when the same browser asks for the same."""
-
 _SAYABLE = (BadRequest, NotFound, Conflict, RateLimited, UpstreamError, Unavailable)
 _buying: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 """A double click comes as two requests at once: the second one waits, and finds the order of the first."""
@@ -136,8 +131,7 @@ async def buy(
             return _with_cookie(request, _page(request, counter, data), buyer)
         _check_email(data.buyer_email)
         async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
-            wish = _wish(counter, data, buyer)
-            order_id = await _given_lately(shop, counter, wish, now) or await purchase(shop.desk, wish, now, actor)
+            order_id = await purchase(shop.desk, _wish(counter, data, buyer), now, actor)
         address = await _where_to_pay(shop, order_id)
     except _SAYABLE as error:
         if not counter.tiers and not counter.sells_itself:
@@ -206,32 +200,6 @@ def _wish(counter: Counter, form: BuyForm, buyer: str) -> Wish:
         rail=form.rail or None,
         buyer_token=buyer,
     )
-
-
-async def _given_lately(shop: Shop, counter: Counter, wish: Wish, now: datetime) -> OrderId | None:
-    """The free order that this browser has just been given. One that is to be paid is found by `purchase` itself."""
-    if not wish.buyer_token:
-        return None
-    tier = counter.tier(wish.policy_slug)
-    offer = next((offer for offer in tier.offers if offer.slug == wish.offer), None) if tier else None
-    async with shop.read() as read:
-        return await read.session.scalar(
-            select(Order.id)
-            .join(Redemption, Redemption.order_id == Order.id, isouter=True)
-            .join(DiscountCode, DiscountCode.id == Redemption.discount_id, isouter=True)
-            .where(
-                Order.buyer_hash == hash_of(wish.buyer_token),
-                Order.status == OrderStatus.FULFILLED,
-                Order.paid_how == PaidHow.FREE,
-                Order.product_id == counter.product.id,
-                Order.policy_id == (tier.id if tier else None),
-                Order.offer_id == (offer.id if offer else None),
-                DiscountCode.code == (wish.code.upper() if wish.code else None),
-                Order.created_at > now - SAME_WISH_FOR,
-            )
-            .order_by(Order.created_at.desc())
-            .limit(1)
-        )
 
 
 async def _where_to_pay(shop: Shop, order_id: OrderId) -> str:

@@ -65,8 +65,8 @@ class Sale:
     @property
     def sats(self) -> Money | None:
         """None where the price is in sats anyway, or nothing is to be paid."""
-        worth_saying = self.order.listed_currency != SAT and self.order.amount_sats > 0
-        return Money(SAT, self.order.amount_sats) if worth_saying else None
+        sats = self.order.amount_sats
+        return Money(SAT, sats) if sats and self.order.listed_currency != SAT else None
 
     @property
     def asked(self) -> Money | None:

@@ -74,10 +74,12 @@ async def test_all_sources_are_asked_at_once_and_their_median_is_the_rate(
 
 
 async def test_prices_in_sats_need_no_rate(board: RateBoard, market: RateSources) -> None:
-    evidence = await board.rate("SAT")
-    assert (evidence.rate, evidence.source) == (None, "identity")
-    assert to_sats(Money("SAT", 2100), evidence.rate) == 2100
-    assert await board.refresh("SAT") == evidence
+    for ask in (board.rate, board.refresh):
+        with pytest.raises(BadRequest, match="needs no rate"):
+            await ask("SAT")
+    board.warm("SAT")
+    assert board.peek("SAT") is None
+    assert to_sats(Money("SAT", 2100), None) == 2100
     assert not market.asked
 
 
