@@ -85,14 +85,14 @@ class FakeBtcPay(Server):
     def _judged(self, call: Call) -> Reply:
         if not contract.available() or len(self.requests) % self.judge_every:
             return answer(self, call)
-        request = contract.request_of(call.method, call.path, call.query, call.headers, call.body)
-        faults = contract.faults_of_request(request)
+        asked = contract.Asked(call.method, call.path, tuple(call.query), tuple(call.headers.items()), call.body)
+        faults = list(contract.faults_of_request(asked))
         if call.method == "POST" and call.path.endswith("/invoices") and not faults:
             faults += contract.faults_of_checkout(call.json().get("checkout", {}))
         before = len(self.violations)
         if not faults:
             reply = answer(self, call)
-            faults += contract.faults_of_answer(request, reply.status, reply.body)
+            faults += contract.faults_of_answer(asked, reply.status, reply.body)
             if not faults and len(self.violations) == before:
                 return reply
         self.violations += [f"{call.method} {call.path}: {fault}" for fault in faults]

@@ -4,7 +4,8 @@ The file stays outside of this repository; without it (a stranger's clone) nothi
 """
 
 import json
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ REASON = "BTCPay's specification is not here (../shared/data)"
 
 UNDOCUMENTED = frozenset({401, 403, 404, 422, 429, 500})
 """Statuses the server does give where its specification is silent (`payment-rails.md` 1.1)."""
+
+REMEMBERED = 4096
 
 
 def available() -> bool:
@@ -41,25 +44,34 @@ def _event_validator(name: str) -> Any:
     return OAS30Validator({"components": components, "$ref": f"#/components/schemas/{name}"})
 
 
-def request_of(
-    method: str, path: str, query: list[tuple[str, str]], headers: dict[str, str], body: bytes
-) -> MockRequest:
-    arguments: dict[str, list[str]] = {}
-    for name, value in query:
-        arguments.setdefault(name, []).append(value)
-    return MockRequest(
-        "http://btcpay.test",
-        method.lower(),
-        path,
-        args=cast("Any", ImmutableMultiDict(arguments)),
-        headers={name.title(): value for name, value in headers.items()},
-        data=body or None,
-        content_type=headers.get("content-type", "application/json"),
-    )
+@dataclass(frozen=True)
+class Asked:
+    """A request as the judge sees it. What is alike is judged once: judging takes 20 ms, and shops ask alike."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def seen(self) -> MockRequest:
+        arguments: dict[str, list[str]] = {}
+        for name, value in self.query:
+            arguments.setdefault(name, []).append(value)
+        return MockRequest(
+            "http://btcpay.test",
+            self.method.lower(),
+            self.path,
+            args=cast("Any", ImmutableMultiDict(arguments)),
+            headers={name.title(): value for name, value in self.headers},
+            data=self.body or None,
+            content_type=dict(self.headers).get("content-type", "application/json"),
+        )
 
 
-def faults_of_request(request: MockRequest) -> list[str]:
-    return [_described(error) for error in _specification().iter_request_errors(request)]
+@lru_cache(REMEMBERED)
+def faults_of_request(asked: Asked) -> tuple[str, ...]:
+    return tuple(_described(error) for error in _specification().iter_request_errors(asked.seen()))
 
 
 def faults_of_checkout(checkout: dict[str, Any]) -> list[str]:
@@ -68,14 +80,15 @@ def faults_of_checkout(checkout: dict[str, Any]) -> list[str]:
     return [f"checkout.{name} is not in the specification" for name in checkout if name not in known]
 
 
-def faults_of_answer(request: MockRequest, status: int, body: bytes) -> list[str]:
+@lru_cache(REMEMBERED)
+def faults_of_answer(asked: Asked, status: int, body: bytes) -> tuple[str, ...]:
     if status == 400 and b"generic-error" in body:
-        return []  # one object where the specification says a list (1.1)
+        return ()  # one object where the specification says a list (1.1)
     response = MockResponse(body, status_code=status, content_type="application/json")
-    errors = list(_specification().iter_response_errors(request, response))
+    errors = list(_specification().iter_response_errors(asked.seen(), response))
     if status in UNDOCUMENTED and any(isinstance(error, ResponseNotFound) for error in errors):
-        return []
-    return [_described(error) for error in errors]
+        return ()
+    return tuple(_described(error) for error in errors)
 
 
 def faults_of_event(kind: str, body: dict[str, Any]) -> list[str]:
