@@ -14,7 +14,7 @@ from keysat.catalog import checks, read
 from keysat.catalog.events import PolicyArchived, PolicyCreated, PolicyDeleted, PolicyUnarchived, PolicyUpdated
 from keysat.catalog.policy_values import PolicyValues, lifted
 from keysat.catalog.rows import locked_policy, locked_product
-from keysat.catalog.tables import Offer, Policy, PolicyId, Product
+from keysat.catalog.tables import Offer, Policy, PolicyId, Product, TrialNeeds
 from keysat.catalog.views import PolicyView
 from keysat.infra.work import Work, flushed
 from keysat.kit.errors import BadRequest
@@ -40,6 +40,7 @@ class PolicyFields(checks.Input, frozen=True, kw_only=True):
     seats_evict_after_days: int | UnsetType | None = UNSET
     is_trial: bool | UnsetType = UNSET
     trial_days: int | UnsetType = UNSET
+    trial_needs: TrialNeeds | UnsetType = UNSET
     is_recurring: bool | UnsetType = UNSET
     renewal_period_days: int | UnsetType | None = UNSET
     renewal_period: checks.PeriodInput | UnsetType | None = UNSET

@@ -7,6 +7,7 @@ import msgspec
 
 from keysat.catalog import checks
 from keysat.catalog.features import check_granted
+from keysat.catalog.tables import TrialNeeds
 from keysat.catalog.views import PolicyView
 from keysat.kit.errors import BadRequest
 from keysat.kit.periods import COUNT_MAX, Unit
@@ -17,6 +18,8 @@ RANK_MAX = 1000
 BULLETS_MAX = 50
 BULLET_LENGTH_MAX = 500
 EVICT_DAYS_MAX = 3650
+TRIAL_DAYS_MAX = 365
+"""Of a tier that is bought once; of another one it is a period."""
 LEAD_DAYS_MAX = COUNT_MAX[Unit.DAY] // 2
 
 _DAYS = {Unit.DAY: 1, Unit.MONTH: 30, Unit.YEAR: 365}
@@ -34,6 +37,7 @@ class PolicyValues(msgspec.Struct, frozen=True, kw_only=True):
     seats_evict_after_days: int | None = None
     is_trial: bool = False
     trial_days: int = 0
+    trial_needs: TrialNeeds = TrialNeeds.EMAIL
     is_recurring: bool = False
     period_count: int | None = None
     period_unit: Unit | None = None
@@ -71,11 +75,7 @@ class PolicyValues(msgspec.Struct, frozen=True, kw_only=True):
         checks.between("grace_period_days", self.grace_period_days, 0, GRACE_DAYS_MAX)
         checks.between("renewal_lead_days", self.renewal_lead_days, 0, LEAD_DAYS_MAX)
         if not self.is_recurring:
-            if self.trial_days != 0:
-                raise BadRequest(
-                    "trial_days goes with is_recurring. For a trial that nothing follows, set is_trial and "
-                    "duration_seconds."
-                )
+            checks.between("trial_days", self.trial_days, 0, TRIAL_DAYS_MAX)
             return
         if self.period_count is None or self.period_unit is None:
             raise BadRequest(

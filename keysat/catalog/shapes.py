@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from keysat.catalog.policy_values import folded
-from keysat.catalog.tables import DiscountDuration, DiscountId, DiscountKind, OfferId, PolicyId, ProductId
+from keysat.catalog.tables import DiscountDuration, DiscountId, DiscountKind, OfferId, PolicyId, ProductId, TrialNeeds
 from keysat.catalog.tiers import list_price
 from keysat.catalog.views import DiscountView, OfferView, PolicyView, ProductView
 from keysat.kit.currencies import SAT
@@ -143,6 +143,7 @@ class Tier(msgspec.Struct, frozen=True):
     renewal_period_days: int
     renewal_period: Period | None
     trial_days: int
+    trial_needs: TrialNeeds
     featured_discount: FeaturedDiscount | None
     offers: list[TierOffer]
 
@@ -180,6 +181,7 @@ class Policy(msgspec.Struct, frozen=True):
     seats_evict_after_days: int | None
     is_trial: bool
     trial_days: int
+    trial_needs: TrialNeeds
     is_recurring: bool
     renewal_period_days: int | None
     renewal_period: Period | None
@@ -251,6 +253,7 @@ def admin_policy(product: ProductView, policy: PolicyView, now: datetime) -> Pol
         seats_evict_after_days=policy.seats_evict_after_days,
         is_trial=policy.is_trial,
         trial_days=policy.trial_days,
+        trial_needs=policy.trial_needs,
         is_recurring=policy.is_recurring,
         renewal_period_days=period_days(period, now) if period is not None else None,
         renewal_period=period,
@@ -355,6 +358,7 @@ def _tier(product: ProductView, policy: PolicyView, now: datetime, featured: Fea
         renewal_period_days=period_days(policy.period, now),
         renewal_period=policy.period,
         trial_days=policy.trial_days,
+        trial_needs=policy.trial_needs,
         featured_discount=featured,
         offers=[_tier_offer(product, policy, offer, now) for offer in policy.offers if offer.active],
     )

@@ -55,6 +55,14 @@ class Feature(Base):
     __table_args__ = (UniqueConstraint("product_id", "slug"),)
 
 
+class TrialNeeds(StrEnum):
+    """What tells who has had a trial already."""
+
+    EMAIL = "email"
+    FINGERPRINT = "fingerprint"  # of a device, as the app sends it
+    NOTHING = "nothing"  # the address is limited
+
+
 class Policy(Base):
     """A tier. `price_value` None takes the product's price, 0 is free; `max_machines` 0 is unlimited."""
 
@@ -72,6 +80,7 @@ class Policy(Base):
     seats_evict_after_days: Mapped[int | None]
     is_trial: Mapped[bool] = mapped_column(default=False)
     trial_days: Mapped[int] = mapped_column(default=0)
+    trial_needs: Mapped[TrialNeeds] = mapped_column(default=TrialNeeds.EMAIL)
     is_recurring: Mapped[bool] = mapped_column(default=False)
     period_count: Mapped[int | None]
     period_unit: Mapped[Unit | None]

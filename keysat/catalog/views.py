@@ -5,7 +5,16 @@ from typing import Any
 
 import msgspec
 
-from keysat.catalog.tables import DiscountDuration, DiscountId, DiscountKind, FeatureId, OfferId, PolicyId, ProductId
+from keysat.catalog.tables import (
+    DiscountDuration,
+    DiscountId,
+    DiscountKind,
+    FeatureId,
+    OfferId,
+    PolicyId,
+    ProductId,
+    TrialNeeds,
+)
 from keysat.kit.money import Money
 from keysat.kit.periods import Period, Unit
 
@@ -66,6 +75,7 @@ class PolicyView(msgspec.Struct, frozen=True):
     seats_evict_after_days: int | None
     is_trial: bool
     trial_days: int
+    trial_needs: TrialNeeds
     is_recurring: bool
     period_count: int | None
     period_unit: Unit | None

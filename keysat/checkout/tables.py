@@ -9,7 +9,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, t
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
-from keysat.catalog.tables import DiscountId, DiscountKind
+from keysat.catalog.tables import DiscountId, DiscountKind, TrialNeeds
 from keysat.infra.leases import Leased
 from keysat.infra.tables import Base
 from keysat.kit.periods import Unit
@@ -117,6 +117,7 @@ class Order(Leased, Base):
     license_id: Mapped[UUID | None]  # what it made, or is to change
     period_count: Mapped[int | None]  # what is bought: this long, or for good
     period_unit: Mapped[Unit | None]
+    trial_days: Mapped[int | None]  # what comes first, for nothing; null: no trial
 
     listed_currency: Mapped[str] = mapped_column(String(3))
     listed_value: Mapped[int]
@@ -148,8 +149,10 @@ class Order(Leased, Base):
 
     @property
     def sats_off(self) -> int:
-        """What the code took off; 0 where no rate was known."""
-        return 0 if self.base_sats is None or self.amount_sats is None else self.base_sats - self.amount_sats
+        """What the code took off; 0 where no rate was known. Of a trial nothing was taken off (contract 3.7)."""
+        if self.base_sats is None or self.amount_sats is None or self.trial_days is not None:
+            return 0
+        return self.base_sats - self.amount_sats
 
     __table_args__ = (
         Index(
@@ -166,6 +169,18 @@ class Order(Leased, Base):
         ),
         Index("ix_orders_status", "status", "created_at"),
     )
+
+
+class Trial(Base):
+    """Somebody's one trial of a product. `hash` is SHA-256 of product and identity; who gives none has no row."""
+
+    __tablename__ = "trials"
+
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("products.id"), primary_key=True)
+    kind: Mapped[TrialNeeds] = mapped_column(primary_key=True)
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    order_id: Mapped[OrderId] = mapped_column(UuidType(), ForeignKey("orders.id"), unique=True)
+    created_at: Mapped[datetime]
 
 
 class RedemptionStatus(StrEnum):

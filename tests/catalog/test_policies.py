@@ -75,7 +75,7 @@ async def test_of_many_who_write_one_slug_at_once_one_succeeds(store: Store):
         ),
         ({"is_recurring": True, "renewal_period_days": 30, "trial_days": 31}, "from 0 to 30"),
         ({"is_recurring": True, "renewal_period_days": 30, "grace_period_days": 91}, "from 0 to 90"),
-        ({"trial_days": 14}, "goes with is_recurring"),
+        ({"trial_days": 366}, "from 0 to 365"),
         ({"entitlements": ["raw", "cloud"]}, "has no cloud"),
         ({"entitlements": ["RAW"]}, "is not an entitlement"),
         ({"marketing_bullets_position": "left"}, "above or below"),

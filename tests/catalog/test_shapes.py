@@ -96,6 +96,7 @@ async def test_the_tier_list_has_every_field_and_no_null_integer(store: Store):
         "renewal_period_days": 0,
         "renewal_period": None,
         "trial_days": 0,
+        "trial_needs": "email",
         "featured_discount": None,
         "offers": [],
     }
