@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check bench lock migration clean
+.PHONY: demo test check bench openapi lock migration clean
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Keysat needs Python 3.11 or newer")'
@@ -26,6 +26,9 @@ check: .venv/ready  ## what a machine can check without running the program
 
 bench: .venv/ready  ## measured, never asserted; SIZE=1M for the large one
 	$(BIN)/python -m tests.bench --size $(or $(SIZE),100k)
+
+openapi: .venv/ready  ## docs/openapi.json and the answers in keysat/web/examples.json, from the code
+	$(BIN)/python -m tests.web.story
 
 lock: .venv/ready  ## after a change of the dependencies in pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

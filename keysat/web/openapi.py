@@ -1,34 +1,112 @@
-"""The OpenAPI 3.1 document at /v1/openapi.json, generated from the handlers. No page shows it: those come from CDNs."""
+"""The OpenAPI 3.1 document at /v1/openapi.json: generated from the handlers, with what Litestar cannot know of us.
 
+That is: the chapter an operation stands in, its example (`examples.py`), what may follow it (LINKS), and that errors
+are problems. `public/reference.py` shows the same document as a page; docs/openapi.json is what it was at last.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from itertools import groupby
+from typing import Any, cast
 
 import msgspec
-from litestar import MediaType, Request
+from litestar import Litestar, MediaType, Request
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 
+from keysat.kit.errors import CODES, ErrorCode
+from keysat.web.examples import Example, examples
 from keysat.web.problems import MEDIA_TYPE, Problem
 
 PATH = "/v1/openapi.json"
 ADMIN_KEY_SCHEME = "adminKey"
+ABOUT = """\
+What a Keysat shop answers to apps, to programs that buy, and to its operator. All text is UTF-8 JSON; moments are RFC
+3339 in UTC; amounts are whole numbers of the minor unit that stands beside them, or of sats. Unknown fields in answers
+are to be ignored: there may be more of them tomorrow. Errors are `application/problem+json` (RFC 9457) with a code in
+`error`. Any request may also be answered 500 `internal_error`, or 503 `service_unavailable` while the shop is busy."""
 
-_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
+CHAPTERS: Sequence[tuple[str, str, Sequence[str]]] = (
+    (
+        "Licenses in apps",
+        "What a licensed app asks. A refusal is an answer: `ok` is false and `reason` says why.",
+        ("/v1/validate", "/v1/machines", "/v1/licenses"),
+    ),
+    ("Buying", "What is sold, buying it, and codes.", ("/v1/products", "/v1/purchase", "/v1/discount", "/v1/redeem")),
+    ("Getting a key back", "For buyers who lost their key.", ("/v1/recover",)),
+    (
+        "Keys to verify with",
+        "License keys are verified offline with these.",
+        ("/v1/pubkey", "/v1/issuer", "/.well-known"),
+    ),
+    ("The server", "Who it is, and whether it works.", ("/healthz", "/readyz")),
+    ("Payment providers", "What they tell this shop.", ("/v1/{provider}",)),
+    ("Admin: catalog", "Products, tiers and offers.", ("/v1/admin/products", "/v1/admin/policies")),
+    ("Admin: codes", "Discount codes and free licenses.", ("/v1/admin/discount-codes",)),
+    ("Admin: licenses", "Licenses that were sold or given.", ("/v1/admin/licenses",)),
+    ("Admin: orders", "Orders, and what only a person can decide.", ("/v1/admin/orders", "/v1/admin/attention")),
+    ("Admin: rates", "What a bitcoin costs.", ("/v1/admin/rates",)),
+)
+"""Name, description, and how the paths begin. The first that fits holds; `/` is the server's."""
+
+_KEY = {"key": "$response.body#/license_key"}
+_SEAT = {**_KEY, "fingerprint": "the-id-of-this-machine"}
+_SAME_SEAT = {"key": "$request.body#/key", "fingerprint": "$request.body#/fingerprint"}
+_WITH_KEY = {"validateLicense": _KEY, "activateMachine": _SEAT, "refreshLicenseKey": {"license_key": _KEY["key"]}}
+_BY_SLUG = {"slug": "$response.body#/products/0/slug"}
+_BOUGHT = {
+    "getPurchase": {"invoice_id": "$response.body#/invoice_id"},
+    "recoverLicense": {"invoice_id": "$response.body#/invoice_id", "email": "$request.body#/buyer_email"},
+}
+
+LINKS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "listProducts": {"getProduct": _BY_SLUG, "listTiers": _BY_SLUG},
+    "previewCode": {"redeemCode": {"code": "$request.query.code", "product": "$request.query.product"}},
+    "createPurchase": {**_BOUGHT, **_WITH_KEY},
+    "redeemCode": {**_BOUGHT, **_WITH_KEY},
+    "getPurchase": _WITH_KEY,
+    "recoverLicense": _WITH_KEY,
+    "refreshLicenseKey": _WITH_KEY,
+    "activateMachine": {"validateLicense": _SAME_SEAT, "heartbeatMachine": _SAME_SEAT, "deactivateMachine": _SAME_SEAT},
+    "deactivateMachine": {"activateMachine": _SAME_SEAT},
+}
+"""What may follow what (OpenAPI links): the operation that follows, and where its parameters or its body come from."""
+
+_PARAMETERS: Mapping[str, tuple[str, str | int]] = {
+    "limit": ("How many at most.", 20),
+    "cursor": ("`next_cursor` of the page before.", "WyIyMDI2LTAxLTE1VDEyOjAwOjAwWiJd"),
+    "offer": ("Another price and period of the tier.", "yearly"),
+    "customer_id": ("As an order names its buyer.", "5b7e4f0a-3f1d-4c55-9d2e-0a6c9a1f4e77"),
+}
+"""Words, and an example for where the story needs none."""
+
+_NOISE: Sequence[tuple[str, Any]] = (
+    ("deprecated", False),
+    ("allowEmptyValue", False),
+    ("allowReserved", False),
+    ("headers", {}),
+)
+_PROBLEM = {"$ref": f"#/components/schemas/{Problem.__name__}"}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "description": "A repetition with the same key and body gets the first answer again, for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "example": "2f1c8d3e-order-1",
 }
+
+Operation = dict[str, Any]
 
 
 def openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Keysat",
         version=version("keysat"),
+        description=ABOUT,
         path=PATH,
         render_plugins=[_Document(path="/", media_type=MediaType.JSON)],
         use_handler_docstrings=True,
@@ -37,37 +115,135 @@ def openapi_config() -> OpenAPIConfig:
     )
 
 
+def document(app: Litestar) -> dict[str, Any]:
+    """As it is served."""
+    return _finished(app, app.openapi_schema.to_schema())
+
+
 class _Document(JsonRenderPlugin):
     def has_path(self, path: str) -> bool:
         """Whatever path the framework would add one for, this is it: no pages beside the document."""
         return bool(path)
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """What the framework does not know: errors are problems, and some requests may be repeated safely."""
-        creating = _creating_operations(request)
-        for methods in openapi_schema["paths"].values():
-            for operation in methods.values():
-                if operation["operationId"] in creating:
-                    _add_idempotency(operation)
-                for status, answer in operation["responses"].items():
-                    if int(status) >= 400:
-                        answer["content"] = _PROBLEM
-        return msgspec.json.encode(openapi_schema)
+        return msgspec.json.encode(_finished(request.app, openapi_schema))
 
 
-def _creating_operations(request: Request[Any, Any, Any]) -> set[str]:
-    handlers = [
-        handler for route in request.app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers
-    ]
+def _finished(app: Litestar, schema: dict[str, Any]) -> dict[str, Any]:
+    """A second time on the same `schema`, which is changed, comes to the same."""
+    creating, known = _creating_operations(app), examples()
+    operations = {
+        operation["operationId"]: (path, operation)
+        for path, methods in schema["paths"].items()
+        for operation in methods.values()
+    }
+    for name, (path, operation) in operations.items():
+        operation["summary"] = _words(name)
+        operation["tags"] = [_chapter(path)]
+        if name in creating:
+            _add_idempotency(operation)
+        _tell_errors(operation, path)
+        _add_example(operation, known.get(name, Example()))
+        if links := LINKS.get(name):
+            answer = operation["responses"]["200"]
+            answer["links"] = {follower: _link(operations[follower][1], link) for follower, link in links.items()}
+    schema["components"]["responses"] = _problems()
+    schema["tags"] = [{"name": name, "description": words} for name, words, _ in CHAPTERS]
+    return _without_noise(schema)
+
+
+def _creating_operations(app: Litestar) -> set[str]:
+    handlers = [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
     return {str(handler.operation_id) for handler in handlers if handler.opt.get("creates")}
 
 
-def _add_idempotency(operation: dict[str, Any]) -> None:
+def _words(operation_id: str) -> str:
+    """`listAllProducts` -> `List all products`"""
+    return re.sub(r"[A-Z]", lambda capital: f" {capital[0].lower()}", operation_id).capitalize()
+
+
+def _chapter(path: str) -> str:
+    return next((name for name, _, starts in CHAPTERS if path.startswith(tuple(starts))), "The server")
+
+
+def _add_idempotency(operation: Operation) -> None:
     parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
     if _IDEMPOTENCY_KEY not in parameters:
         parameters.append(_IDEMPOTENCY_KEY)
-    for status, words in (
-        ("409", "It is still being answered, or in conflict"),
-        ("422", "The key came with another body"),
-    ):
-        operation["responses"].setdefault(status, {"description": words})
+    for status in ("409", "422"):
+        operation["responses"].setdefault(status, {})
+
+
+def _tell_errors(operation: Operation, path: str) -> None:
+    """Those that its handler declares, and those that come with what it takes."""
+    answers: dict[str, Any] = operation["responses"]
+    if "requestBody" in operation:
+        for status in ("400", "413", "415"):
+            answers.setdefault(status, {})
+    if path.startswith("/v1/admin"):
+        answers.setdefault("429", {})
+    operation["responses"] = {
+        status: {"$ref": f"#/components/responses/{_problem_name(status)}"} if int(status) >= 400 else answers[status]
+        for status in sorted(answers)
+    }
+
+
+def _problem_name(status: str | int) -> str:
+    return f"{Problem.__name__}{status}"
+
+
+def _problems() -> dict[str, Any]:
+    """An answer for each status of an error: it looks the same wherever it is given."""
+    return {_problem_name(status): _problem([*codes]) for status, codes in groupby(CODES, lambda code: code.status)}
+
+
+def _problem(codes: Sequence[ErrorCode]) -> dict[str, Any]:
+    code = codes[0]
+    example = Problem(
+        error=code.code,
+        message=f"{code.title}.",
+        type=f"urn:keysat:error:{code.code}",
+        title=code.title,
+        status=code.status,
+        detail=f"{code.title}.",
+        request_id="c6ylnyxjdnvlfvvc",
+    )
+    return {
+        "description": " / ".join(f"{code.title}: `{code.code}`" for code in codes),
+        "content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": msgspec.to_builtins(example)}},
+    }
+
+
+def _add_example(operation: Operation, example: Example) -> None:
+    given = {**example.path, **example.query, **example.headers}
+    for parameter in operation.get("parameters", ()):
+        name = parameter["name"]
+        words, usual = _PARAMETERS.get(name, (None, None))
+        if words and not parameter.get("description"):
+            parameter["description"] = words
+        if name in given or usual:
+            parameter["example"] = given.get(name, usual)
+            parameter.pop("examples", None)  # the two exclude each other (OpenAPI 3.1, Parameter Object)
+    if example.body is not msgspec.UNSET:
+        [content] = operation["requestBody"]["content"].values()
+        content["example"] = example.body
+    if example.answer is not msgspec.UNSET:
+        [content] = operation["responses"]["200"]["content"].values()
+        content["example"] = example.answer
+
+
+def _without_noise(value: Any) -> Any:
+    """Without what goes without saying."""
+    match value:
+        case dict():
+            found = cast("dict[str, Any]", value)
+            return {name: _without_noise(inner) for name, inner in found.items() if (name, inner) not in _NOISE}
+        case list():
+            return [_without_noise(inner) for inner in cast("list[Any]", value)]
+        case _:
+            return value
+
+
+def _link(follower: Operation, given: Mapping[str, str]) -> dict[str, Any]:
+    where = "requestBody" if "requestBody" in follower else "parameters"
+    return {"operationId": follower["operationId"], where: dict(given)}

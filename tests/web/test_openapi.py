@@ -1,15 +1,24 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 from litestar import post
 from litestar.params import JSONBody
+from openapi_core import OpenAPI
 
+from keysat.infra.store import Store
 from keysat.upkeep.shop import Shop
+from keysat.web.app import litestar
+from keysat.web.examples import examples
 from keysat.web.idempotency import CREATES
+from keysat.web.openapi import CHAPTERS
+from keysat.web.openapi import document as described
 from keysat.web.wire import Inbound, Line
 from tests.web.conftest import browse, doors_of
+from tests.web.story import SNAPSHOT, Player, prepared, written
 
 pytestmark = pytest.mark.once
 
@@ -22,32 +31,87 @@ class Baking(Inbound, frozen=True, kw_only=True):
 async def bake(data: JSONBody[Baking]) -> None: ...
 
 
-@pytest.fixture
-async def document(client: httpx.AsyncClient) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return json.loads(written(described(litestar())))
+
+
+async def test_the_api_is_described_without_help_from_elsewhere(
+    client: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
     answer = await client.get("/v1/openapi.json")
     assert answer.headers["content-type"].startswith("application/json")
-    return answer.json()
-
-
-async def test_the_api_is_described_without_help_from_elsewhere(document: dict[str, Any]) -> None:
+    assert answer.json() == document
     assert str(document["openapi"]).startswith("3.1")
-    assert "cdn" not in json.dumps(document)
+    assert "cdn" not in answer.text
+    OpenAPI.from_dict(document)  # refuses what is no OpenAPI
 
 
-async def test_every_operation_is_named_and_tells_its_errors_as_problems(document: dict[str, Any]) -> None:
-    paths = document["paths"]
-    seen: set[str] = set()
-    for path, methods in paths.items():
-        for method, operation in methods.items():
-            assert operation["operationId"] not in seen, (path, method)
-            seen.add(operation["operationId"])
-            for status, answer in operation["responses"].items():
-                if int(status) >= 400:
-                    assert list(answer["content"]) == ["application/problem+json"], (path, method, status)
-    assert {"validateLicense", "getPubkey"} <= seen
+def test_docs_openapi_json_is_what_the_code_says(document: dict[str, Any]) -> None:
+    assert SNAPSHOT.read_text() == written(document), "run make openapi, and look at the difference"
 
 
-async def test_only_the_admin_api_wants_a_bearer(document: dict[str, Any]) -> None:
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = [operation for methods in document["paths"].values() for operation in methods.values()]
+    named = {operation["operationId"]: operation for operation in found}
+    assert len(named) == len(found)
+    return named
+
+
+def test_every_operation_is_named_and_tells_its_errors_as_problems(document: dict[str, Any]) -> None:
+    answers = document["components"]["responses"]
+    for name, operation in operations(document).items():
+        assert operation["summary"], name
+        assert operation["description"].endswith((".", "`")), name
+        for status, answer in operation["responses"].items():
+            if int(status) >= 400:
+                told = answers[answer["$ref"].rpartition("/")[2]]
+                assert list(told["content"]) == ["application/problem+json"], (name, status)
+    assert {"400", "413", "415", "429"} <= set(operations(document)["createProduct"]["responses"])
+
+
+def test_every_operation_stands_in_a_chapter_and_every_chapter_has_some(document: dict[str, Any]) -> None:
+    paths = set(document["paths"]) - {"/"}
+    starts = [start for _, _, starts in CHAPTERS for start in starts]
+    assert {path for path in paths if not path.startswith(tuple(starts))} == set()
+    assert {start for start in starts if not any(path.startswith(start) for path in paths)} == set()
+
+
+def test_every_operation_has_an_example_of_all_that_it_takes_and_answers(document: dict[str, Any]) -> None:
+    for name, operation in operations(document).items():
+        contents = [operation["responses"]["200"], *([body] if (body := operation.get("requestBody")) else [])]
+        for content in contents:
+            [(_, shown)] = content["content"].items()
+            assert "example" in shown, f"{name}: give it a step in keysat/web/examples.json, then make openapi"
+            assert problems_of(shown, document) == [], name
+        for parameter in operation.get("parameters", ()):
+            [shown] = parameter["examples"].values() if "examples" in parameter else [{"value": parameter["example"]}]
+            assert problems_of({**parameter, "example": shown["value"]}, document) == [], (name, parameter["name"])
+
+
+async def test_every_operation_answers_its_own_example_as_it_is_documented(
+    store: Store, tmp_path: Path, document: dict[str, Any]
+) -> None:
+    assert set(examples()) == set(operations(document))
+    async with prepared(store, tmp_path) as front:
+        player = Player(front, document)
+        for name, example in examples().items():
+            answer = await player.ask(name, example)
+            assert answer.status_code == 200, (name, answer.text)
+            [shape] = operations(document)[name]["responses"]["200"]["content"].values()
+            assert problems_of({**shape, "example": answer.json()}, document) == [], name
+            others = player.names.learn(example.answer, answer.json(), name)
+            assert others == [], "the answer is another one now: run make openapi, and look at the difference"
+
+
+def problems_of(shown: dict[str, Any], document: dict[str, Any]) -> list[str]:
+    """What the schema beside an example says against it."""
+    schema = {**shown["schema"], "components": document["components"]}
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return [error.message for error in validator.iter_errors(shown["example"])]
+
+
+def test_only_the_admin_api_wants_a_bearer(document: dict[str, Any]) -> None:
     paths = document["paths"]
     for path, methods in paths.items():
         for operation in methods.values():

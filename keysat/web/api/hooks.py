@@ -6,12 +6,14 @@ The answers are chosen for the provider's queue: 200 for all that need not come 
 import re
 from collections import deque
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, post
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Parameter, RequestBody, Schema
 from litestar.params import FromPath
 
 from keysat.checkout.collect import mark_due
@@ -34,6 +36,22 @@ BAD_SIGNATURES_WITHIN = timedelta(minutes=10)
 Recent = MutableMapping[UUID, deque[datetime]]
 
 
+@dataclass
+class FromProvider(Operation):
+    """In the OpenAPI document: a body whose bytes the handler takes as they came, and who sent it."""
+
+    def __post_init__(self) -> None:
+        signature = Parameter(
+            name="BTCPay-Sig",
+            param_in="header",
+            description="`sha256=` and the HMAC of the body with the webhook's secret, in hex. BTCPay Server sends it.",
+            schema=Schema(type=OpenAPIType.STRING),
+        )
+        self.parameters = [*(self.parameters or []), signature]
+        message = OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT))
+        self.request_body = RequestBody(content={"application/json": message}, required=True)
+
+
 class Taken(msgspec.Struct, frozen=True):
     """Nothing: the provider is told no more than that we have it."""
 
@@ -42,6 +60,7 @@ class Taken(msgspec.Struct, frozen=True):
     "/v1/{provider:str}/webhook/{connection_id:uuid}",
     status_code=200,
     operation_id="receivePaymentWebhook",
+    operation_class=FromProvider,
     responses=refusals(400, 401, 404, 413, 415, 429, 503),
 )
 async def receive_webhook(

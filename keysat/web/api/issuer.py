@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from litestar import Request, Response, get
 from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import select
 
@@ -33,6 +34,9 @@ class About(Outbound, frozen=True, kw_only=True):
     key_algorithm: Literal["ed25519"] = "ed25519"
     key_format_version: int = KEY_FORMAT_VERSION
     sandbox: bool | UnsetType = UNSET
+
+
+ABOUT = ResponseSpec(About, description="As a program is answered", generate_examples=False)
 
 
 class Health(Outbound, frozen=True, kw_only=True):
@@ -76,7 +80,7 @@ class Jwks(Outbound, frozen=True, kw_only=True):
     keys: list[Jwk]
 
 
-@get("/", operation_id="getAbout", responses=refusals(429))
+@get("/", operation_id="getAbout", responses={200: ABOUT, **refusals(429)})
 async def about(request: Request[Any, Any, Any], shop: WithShop) -> Response[Any]:
     """What this server is, for a program. A browser gets the shop's front page."""
     if wants_page(request.scope):

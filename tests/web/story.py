@@ -1,0 +1,181 @@
+"""The story of `keysat/web/examples.json`, played in a shop: every operation is called with its own example.
+
+Ids, keys and the like are other ones in each shop. The first answer that tells one tells how it is called here, and the
+later steps ask with that. Run as a program (`make openapi`) it writes the answers, and docs/openapi.json, anew.
+"""
+
+import hashlib
+import hmac
+import json
+import tempfile
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import anyio
+import httpx
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+from sqlalchemy import create_engine
+
+from keysat.checkout.recover import claim_code
+from keysat.infra.store import Store
+from keysat.kit.ids import SeededChance
+from keysat.schema import metadata
+from keysat.web.app import litestar
+from keysat.web.examples import Example, examples
+from keysat.web.openapi import document
+from tests.catalog.shelf import a_code, a_product, a_tier
+from tests.conftest import TESTER
+from tests.web.conftest import ADMIN
+from tests.web.selling import Front, open_front
+
+ROOT = Path(__file__).parents[2]
+SNAPSHOT = ROOT / "docs" / "openapi.json"
+EXAMPLES = ROOT / "keysat" / "web" / "examples.json"
+
+
+@asynccontextmanager
+async def prepared(store: Store, folder: Path) -> AsyncGenerator[Front, None]:
+    """Aurora is on sale, a code gives it away, one order waits for its money, and something calls the operator."""
+    async with open_front(store, folder, contact="mailto:ada@example.org") as front:
+        front.http.headers["accept"] = "application/json"
+        [spare] = (await front.http.get("/v1/products")).json()["products"]
+        await front.http.delete(f"/v1/admin/products/{spare['id']}", headers=ADMIN)
+        await a_product(
+            store,
+            "aurora",
+            description="Notes that stay on your own machine.",
+            price_currency="USD",
+            price_value=2500,
+            metadata={"public": {"homepage": "https://aurora.example"}},
+            entitlements_catalog=[{"slug": "sync", "name": "Sync", "description": "Between your own machines."}],
+        )
+        await a_tier(store, "home", "aurora", marketing_bullets=["One machine"])
+        await a_tier(store, "pro", "aurora", price_sats_override=7500, max_machines=3, entitlements=["sync"])
+        await a_code(store, "FRIENDS", "free_license", 0, product_slug="aurora", referrer_label="friends")
+        await front.counter.buy("pro", product="aurora", buyer_email="dora@example.org")
+        async with store.work(front.counter.now, TESTER) as work:
+            await work.attend("webhook_secret", front.shop.tills.all()[0].id, "Webhooks come with a wrong signature.")
+        yield front
+
+
+class Names:
+    """What is called otherwise in this shop than in the examples."""
+
+    def __init__(self) -> None:
+        self.here: dict[str, str] = {}
+
+    def translated(self, value: Any) -> Any:
+        return _renamed(value, self.here)
+
+    def as_in_the_examples(self, value: Any) -> Any:
+        return _renamed(value, {here: name for name, here in self.here.items()})
+
+    def learn(self, told: Any, answer: Any, where: str) -> list[str]:
+        """Where the answer is another one than the example tells, in more than a name."""
+        match told, answer:
+            case dict(), dict():
+                missing = [f"{where}.{name}" for name in told.keys() ^ answer.keys()]
+                return missing + [
+                    line
+                    for name in told.keys() & answer.keys()
+                    for line in self.learn(told[name], answer[name], f"{where}.{name}")
+                ]
+            case list(), list() if len(told) == len(answer):
+                pairs = enumerate(zip(told, answer, strict=True))
+                return [line for at, pair in pairs for line in self.learn(*pair, f"{where}.{at}")]
+            case str(), str() if told != answer and _is_name(told) and _is_name(answer):
+                return [] if self.here.setdefault(told, answer) == answer else [where]
+            case _:
+                return [] if told == answer else [where]
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    match value:
+        case dict():
+            return {field: _renamed(inner, names) for field, inner in value.items()}
+        case list():
+            return [_renamed(inner, names) for inner in value]
+        case str():
+            return names.get(value, value)
+        case _:
+            return value
+
+
+def _is_name(text: str) -> bool:
+    """An id, a reference, a key: nothing that a person wrote."""
+    return len(text) >= 10 and (" " not in text or text.startswith("-----BEGIN"))
+
+
+class Player:
+    """Calls the operations of `document`, one after the other."""
+
+    def __init__(self, front: Front, document: Mapping[str, Any]) -> None:
+        self.front = front
+        self.names = Names()
+        self.doors = {
+            operation["operationId"]: (method, path)
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+        }
+
+    async def ask(self, operation_id: str, example: Example) -> httpx.Response:
+        """A second after the one before, so that lists have one order."""
+        self.front.counter.clock.move(self.front.counter.now + timedelta(seconds=1))
+        await self._prepare(operation_id, example)
+        method, path = self.doors[operation_id]
+        asked: Example = msgspec.convert(self.names.translated(msgspec.to_builtins(example)), Example)
+        return await self.front.http.request(
+            method,
+            path.format(**asked.path),
+            params=asked.query,
+            headers={"Content-Type": "application/json", **asked.headers, **(ADMIN if "/admin/" in path else {})},
+            content=None if asked.body is UNSET else json.dumps(asked.body),
+        )
+
+    async def _prepare(self, operation_id: str, example: Example) -> None:
+        """What no answer tells: the provider's secrets, and the code that stands on the buyer's page alone."""
+        here = self.names.here
+        if operation_id == "receivePaymentWebhook":
+            [till] = self.front.shop.tills.all()
+            here[example.body["storeId"]] = till.connection.account_id
+            body = json.dumps(self.names.translated(example.body)).encode()
+            secret = till.connection.secrets["webhook_secret"].encode()
+            here[example.headers["BTCPay-Sig"]] = f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"
+        if operation_id == "replaceLeakedKey":
+            order_id = self.names.translated(examples()["getOrder"].answer["id"])
+            here[example.body["claim_code"]] = claim_code(self.front.shop.vault, UUID(order_id))
+
+
+async def record() -> None:
+    """Writes both files. A step that has no answer yet gets one; names stay what they were."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "keysat.db"
+        engine = create_engine(f"sqlite:///{path}")
+        metadata.create_all(engine)
+        engine.dispose()
+        store = Store(f"sqlite+aiosqlite:///{path}", SeededChance(1))
+        async with prepared(store, Path(folder)) as front:
+            player = Player(front, document(litestar()))
+            told: dict[str, Example] = {}
+            for name, example in examples().items():
+                answer = (await player.ask(name, example)).raise_for_status().json()
+                player.names.learn(example.answer, answer, name)
+                told[name] = replace(example, answer=player.names.as_in_the_examples(answer))
+        await store.close()
+    EXAMPLES.write_text(written(msgspec.to_builtins(told)))
+    examples.cache_clear()
+    SNAPSHOT.write_text(written(document(litestar())))
+
+
+def written(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=msgspec.to_builtins) + "\n"
+
+
+if __name__ == "__main__":
+    anyio.run(record)
