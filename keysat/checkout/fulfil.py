@@ -1,6 +1,6 @@
 """What a paid order brings: one act for each purpose. Only `settle` calls it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from keysat.catalog.tables import Policy
 from keysat.catalog.views import period_of
@@ -24,9 +24,10 @@ async def fulfil(work: Work, order: Order) -> License:
 async def _sell(work: Work, order: Order) -> License:
     policy = await work.get(Policy, order.policy_id) if order.policy_id else None
     period = period_of(order.period_count, order.period_unit)
+    trial_until = work.now + timedelta(days=order.trial_days) if order.trial_days else None
     license = await issue(
         work,
-        _terms(work, order, policy, period),
+        _terms(work, order, policy, period, trial_until),
         order_id=order.id,
         customer_id=order.customer_id,
         source=order.purpose.value,
@@ -40,11 +41,14 @@ async def _sell(work: Work, order: Order) -> License:
             period=period,
             listed_currency=order.listed_currency,
             listed_value=order.base_value,
+            trial_until=trial_until,
         )
     return license
 
 
-def _terms(work: Work, order: Order, policy: Policy | None, period: Period | None) -> Terms:
+def _terms(
+    work: Work, order: Order, policy: Policy | None, period: Period | None, trial_until: datetime | None
+) -> Terms:
     """A product without tiers sells itself: for ever, on one machine, without entitlements."""
     if policy is None:
         return Terms(product_id=order.product_id, policy_id=None)
@@ -57,11 +61,11 @@ def _terms(work: Work, order: Order, policy: Policy | None, period: Period | Non
     return Terms(
         product_id=order.product_id,
         policy_id=policy.id,
-        expires_at=expires_at,
+        expires_at=trial_until or expires_at,
         grace_seconds=grace_seconds,
         max_machines=policy.max_machines,
         seats_evict_after_days=policy.seats_evict_after_days,
         entitlements=tuple(policy.entitlements),
-        is_trial=policy.is_trial,
+        is_trial=policy.is_trial or trial_until is not None,
         is_subscribed=period is not None,
     )
