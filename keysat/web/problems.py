@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import Scope
 from msgspec import Meta
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from keysat.kit import errors
 from keysat.kit.errors import ErrorCode, KeysatError
@@ -98,10 +98,13 @@ def refusal_of(error: Exception) -> Refusal | None:
 
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The handler of every exception. Logged here: what nobody foresaw, with its traceback, under the request's id."""
+    """The handler of every exception. Logged here: what nobody foresaw, and what the database refused.
+
+    With its traceback, under the request's id: a full disk is a 503 to the buyer, and must be told to the operator.
+    """
     visit = visit_of(request)
     refusal = refusal_of(error)
-    if refusal is None or isinstance(error, IntegrityError):
+    if refusal is None or isinstance(error.__cause__ or error, SQLAlchemyError):
         scope = cast("dict[str, str]", request.scope)
         route = scope.get("path_template", "?")  # never the path: it may hold an order's id
         log.error("%s %s failed (request %s)", request.method, route, visit.request_id, exc_info=error)

@@ -9,8 +9,9 @@ import pytest
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from keysat.kit.errors import CODES, BtcpayNotConfigured, RateLimited, TierCap
+from keysat.kit.errors import CODES, BtcpayNotConfigured, RateLimited, TierCap, Unavailable
 from keysat.kit.states import IllegalStep
 from keysat.upkeep.shop import Shop
 from keysat.web.provide import WithWork
@@ -35,6 +36,8 @@ async def fails(how: FromPath[str]) -> None:
             raise TierCap("Five products are the limit.", upgrade_url="https://keysat.test/upgrade")
         case "unconfigured":
             raise BtcpayNotConfigured("No payment provider is connected.")
+        case "busy":
+            raise Unavailable("Busy.") from OperationalError("SELECT 1", None, Exception("the disk is full"))
         case "illegal":
             raise IllegalStep(Colour.RED, Colour.RED)
         case _:
@@ -108,6 +111,16 @@ async def test_what_nobody_foresaw_is_bland_outside_and_logged_inside(
     assert answer.json()["request_id"] in caplog.text
     assert "the secret is 4711" in caplog.text
     assert "by-accident" not in caplog.messages[0]
+
+
+async def test_what_the_database_refused_is_told_to_the_operator(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk looks like a busy shop to a buyer; in the log it must look like a full disk."""
+    answer = await client.get("/v1/fails/busy")
+    assert (answer.status_code, answer.json()["message"]) == (503, "Busy.")
+    assert "the disk is full" in caplog.text
+    assert answer.json()["request_id"] in caplog.text
 
 
 async def test_a_wrong_method_names_the_right_ones(client: httpx.AsyncClient) -> None:
