@@ -45,6 +45,7 @@ _SECRETS = [
             r"\1\2" + HIDDEN,
         ),
         (r"(?<=://)[^/\s@]{1,512}@", HIDDEN + "@"),
+        (r"(?<=DETAIL:)[^\n]+", " " + HIDDEN),  # PostgreSQL: the row that broke a constraint, with all its values
         (r"(?<=[\w/.}\])-])\?[^\s\"'<>]+", "?" + HIDDEN),  # the query of a URL, not the `?` of an SQL statement
         (r"[^\s@<>\"'(),:;/=\[\]]{1,64}(?:@|%40)[^\s@<>\"'(),:;/=\[\]]+", HIDDEN),
     )

@@ -1,6 +1,7 @@
 """Letters over SMTP, when the operator has named a server. Whether and when to try again is the sender's business."""
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.errors import MessageError
@@ -15,6 +16,7 @@ from keysat.infra.log import redact
 from keysat.infra.setting_values import Smtp
 
 REPLY_CHARACTERS_MAX = 200
+_LINK = re.compile(r"\w+://[^\s<>\"']+")
 
 # RFC 4954, 6: the server wants other credentials; the same letter goes through once they are mended.
 _CREDENTIALS = frozenset({530, 534, 535, 538})
@@ -41,7 +43,8 @@ class Letter:
 class MailRefused(Exception):
     """Not sent, as far as is known. `permanent`: this letter to this address will never be taken.
 
-    What is the operator's to mend (server, credentials, certificate) is not permanent. The text holds no address.
+    What is the operator's to mend (server, credentials, certificate) is not permanent. The text holds no address, and
+    no link: spam filters quote those that they dislike, and ours open a license.
     """
 
     def __init__(self, message: str, *, permanent: bool) -> None:
@@ -116,5 +119,5 @@ def _refused(error: aiosmtplib.SMTPResponseException) -> MailRefused:
         aiosmtplib.SMTPAuthenticationError | aiosmtplib.SMTPConnectResponseError | aiosmtplib.SMTPHeloError,
     )
     permanent = error.code >= 500 and error.code not in _CREDENTIALS and not of_the_server
-    reply = redact(" ".join(error.message.split()))[:REPLY_CHARACTERS_MAX]
+    reply = redact(_LINK.sub("[link]", " ".join(error.message.split())))[:REPLY_CHARACTERS_MAX]
     return MailRefused(f"the mail server answered {error.code} {reply}", permanent=permanent)

@@ -32,6 +32,10 @@ SECRETS = {
     "mail address on this machine": ("satoshi@localhost", "satoshi"),
     "query": ("GET https://keys.example/v1/x?licence=hunter2&b=hunter2", "hunter2"),
     "query of a path": ('"GET /thank-you?invoice_id=hunter2 HTTP/1.1"', "hunter2"),
+    "row of PostgreSQL": (
+        'null value in column "a" violates a constraint\nDETAIL:  Failing row contains (7, hunter2, null).',
+        "hunter2",
+    ),
     "user of a URL": ("postgresql+asyncpg://satoshi:hunter2@db/keysat", "hunter2"),
 }
 

@@ -103,6 +103,7 @@ async def test_credentials_open_the_door_and_wrong_ones_are_for_the_operator_to_
         ("552 too large", True),
         ("451 4.7.1 greylisted, satoshi@gmx.example", False),
         ("421 shutting down", False),
+        ("550 spam: <http://shop.test/recover/hunter2> and https://shop.test/x?invoice_id=hunter2", True),
     ],
 )
 @pytest.mark.parametrize("step", ["rcpt_answer", "data_answer"])

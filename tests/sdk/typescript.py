@@ -154,7 +154,7 @@ class TypeScript(Client):
 
     @staticmethod
     def verify(key: str, pem: str, at: int) -> Said:
-        """Trims, takes any case; cuts at the first and last hyphen; takes the PEM's last 32 bytes. Raises KeyRefused."""
+        """Trims, takes any case; cuts at the first and last hyphen; of the PEM the last 32 bytes. Raises KeyRefused."""
         prefix, first, rest = key.strip().partition("-")
         body, last, signed = rest.rpartition("-")
         if prefix != "LIC1" or not first or not last:

@@ -1,0 +1,286 @@
+"""No secret, key or e-mail in logs, events or rows: a full story, and afterwards all that was written is read."""
+
+import base64
+import io
+import json
+import logging
+import sqlite3
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
+from email.headerregistry import Address
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from sqlalchemy import select, text
+
+from keysat.checkout.read import order_by_invoice
+from keysat.checkout.recover import claim_code
+from keysat.infra.links import token_of
+from keysat.infra.log import configure
+from keysat.infra.mail import Mailer
+from keysat.infra.seals import seal
+from keysat.infra.store import Store
+from keysat.infra.tables import OneTimeLink
+from keysat.jobs.health import check_connections
+from keysat.jobs.letters import write_and_send
+from keysat.jobs.look import look
+from keysat.jobs.sweep import sweep
+from keysat.upkeep.shop import Shop
+from tests.catalog.shelf import a_code, a_tier
+from tests.conftest import TESTER
+from tests.fakes.btcpay import API_KEY, Accident
+from tests.fakes.post_office import PostOffice, post_office
+from tests.web.conftest import ADMIN, ADMIN_KEY, BROWSER, browse, doors_of
+from tests.web.selling import Front, open_front
+
+pytestmark = pytest.mark.once
+
+EMAIL, NOTE, FINGERPRINT = "ann.lovelace@letters.example", "call me on 555 0123", "board-4711-disk-0815"
+WRONG_KEY, SCOPED = "not-the-admin-key-but-somebodys-secret", "ks_somebodys0scoped0key0"
+HOMES = {
+    "e-mail": {"customers.email", "customers.email_normal"},
+    "note": {"customers.note"},
+    "invoice id": {"orders.invoice_id"},
+}
+"""Where a person's data and the order's secret id are meant to stand, and nowhere else."""
+Written = tuple[str, str]
+"""Where it stands, and what."""
+
+
+def leaks(secrets: Mapping[str, str], written: Iterable[Written]) -> set[tuple[str, str]]:
+    """Which secret stands where: in any case, with or without hyphens, quoted for an address, or in base64."""
+    wanted = {(name, disguise) for name, secret in secrets.items() for disguise in disguises(secret)}
+    found: set[tuple[str, str]] = set()
+    for place, words in written:
+        bare = _bare(words)
+        found |= {(name, place) for name, disguise in wanted if disguise in bare}
+    return found
+
+
+def disguises(secret: str) -> set[str]:
+    return {_bare(secret), _bare(quote(secret, safe="")), _bare(base64.b64encode(secret.encode()).decode().rstrip("="))}
+
+
+def _bare(words: str) -> str:
+    return words.lower().replace("-", "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "GET /x/{} failed",
+        '{{"a": "{}"}}',
+        "<{}>",
+    ],
+)
+@pytest.mark.parametrize("secret", [EMAIL, NOTE, "LIC1-AIAA-QZ7M", "ABCDE-FGHIJ"])
+def test_the_search_finds_what_was_planted(said: str, secret: str) -> None:
+    shapes = (secret, secret.lower(), quote(secret, safe=""), secret.replace("-", ""))
+    for shape in (*shapes, base64.b64encode(secret.encode()).decode()):
+        assert leaks({"it": secret}, [("log", said.format(shape)), ("rows", "nothing")]) == {("it", "log")}
+
+
+@pytest.fixture
+def log() -> Generator[io.StringIO, None, None]:
+    """All that a daemon would log, at its most talkative."""
+    root, written = logging.getLogger(), io.StringIO()
+    level = root.level
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # the mail server of the test itself
+    configure("debug", "json", written)
+    yield written
+    for handler in [each for each in root.handlers if getattr(each, "stream", None) is written]:
+        root.removeHandler(handler)
+    root.setLevel(level)
+    logging.getLogger("uvicorn.access").disabled = False
+
+
+@dataclass
+class Story:
+    """A buyer, an operator and some strangers before one shop; `secrets` grows as they are told them."""
+
+    front: Front
+    shop: Shop
+    office: PostOffice
+    http: httpx.AsyncClient
+    statuses: list[int] = field(default_factory=list[int])
+    secrets: dict[str, str] = field(default_factory=dict[str, str])
+
+    async def ask(self, method: str, path: str, status: int, **request: Any) -> Any:
+        answer = await self.http.request(method, path, **request)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        self.statuses.append(status)
+        return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
+
+    async def jobs(self) -> None:
+        now = self.shop.now()
+        await seal(self.shop.store, now)
+        for job in (look, write_and_send, check_connections, sweep):
+            await job(self.shop, now)
+        await self.shop.telemetry.flush()
+
+
+@pytest.fixture
+async def story(log: io.StringIO, store: Store, tmp_path: Path) -> AsyncGenerator[Story, None]:
+    async with open_front(store, tmp_path) as front, post_office() as office:
+        shop = replace(front.shop, mailer=Mailer(office.smtp(), Address("Shop", addr_spec="keys@shop.test")))
+        await a_code(store, "SPRING")
+        await a_code(store, "GIFT", "free_license", 0)
+        await a_tier(store, "free", price_value=0)
+        async with browse(doors_of(shop)) as http:
+            http.base_url = httpx.URL("http://shop.test")
+            yield Story(front, shop, office, http)
+        await shop.telemetry.close()
+
+
+async def test_a_full_story_leaves_no_secret_behind(story: Story, log: io.StringIO, tmp_path: Path) -> None:
+    story.secrets |= {"e-mail": EMAIL, "note": NOTE, "fingerprint": FINGERPRINT}
+    story.secrets |= {"admin key": ADMIN_KEY, "wrong admin key": WRONG_KEY, "scoped key": SCOPED}
+    hook = story.shop.tills.all()[0].connection.secrets["webhook_secret"]
+    story.secrets |= {"provider key": API_KEY, "webhook secret": hook}
+    await buys(story)
+    await uses(story)
+    await recovers(story)
+    await strangers_try(story)
+    await all_breaks(story)
+    assert {200, 400, 401, 403, 404, 405, 409, 413, 415, 422, 500, 503} <= set(story.statuses)
+
+    lines = log.getvalue().splitlines()
+    assert {"order.unfulfilled", "sweep.unanswered", "letter.refused"} <= {json.loads(line)["event"] for line in lines}
+    assert any("failed (request" in line for line in lines)
+    written = [("log", line) for line in lines]
+    written += [cell for file in ("keysat", "telemetry") for cell in cells(tmp_path, file)]
+    assert {place for place, _ in written} >= {"events.body", "attention.reason", "letters.failure", "outcomes.outcome"}
+    expected = {(name, place) for name, places in HOMES.items() for place in places}
+    assert leaks(story.secrets, written) == expected
+
+
+def cells(folder: Path, file: str) -> Iterable[Written]:
+    """Every cell of every table, whoever wrote it."""
+    with closing(sqlite3.connect(folder / f"{file}.db")) as database:
+        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            rows = database.execute(f'SELECT * FROM "{table}"')
+            names = [column[0] for column in rows.description]
+            for row in rows:
+                for name, value in zip(names, row, strict=True):
+                    words = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+                    yield f"{table}.{name}", words
+
+
+async def buys(story: Story) -> None:
+    """An order that is paid for, asked for twice; and refusals of others like it."""
+    body = {"product": "app", "policy_slug": "pro", "code": "SPRING", "buyer_email": EMAIL, "buyer_note": NOTE}
+    once = {"headers": {"Idempotency-Key": "once"}}
+    made = await story.ask("POST", "/v1/purchase", 200, json=body, **once)
+    assert await story.ask("POST", "/v1/purchase", 200, json=body, **once) == made
+    await story.ask("POST", "/v1/purchase", 422, json=body | {"buyer_note": NOTE + "!"}, **once)
+    await story.ask("POST", "/v1/purchase", 400, json=body | {"code": EMAIL})
+    await story.ask("POST", "/v1/purchase", 404, json=body | {"product": EMAIL})
+    order = await story.front.order()
+    story.secrets |= {"invoice id": order.invoice_id, "claim code": claim_code(story.shop.vault, order.id)}
+    await story.ask("GET", f"/v1/purchase/{order.invoice_id}", 200)
+    await story.front.counter.pay(order)
+    done = await story.ask("GET", f"/v1/purchase/{order.invoice_id}", 200)
+    story.secrets |= {"license key": done["license_key"], "signature": done["license_key"].rpartition("-")[2]}
+    page = await story.ask("GET", f"/thank-you?invoice_id={order.invoice_id}", 200, headers=BROWSER)
+    assert story.secrets["claim code"] in page
+    await story.jobs()
+    assert story.office.letters[0]["To"] == EMAIL
+
+
+async def uses(story: Story) -> None:
+    key = story.secrets["license key"]
+    device = {"key": key, "fingerprint": FINGERPRINT}
+    for path in ("validate", "machines/activate", "machines/heartbeat", "machines/deactivate", "machines/deactivate"):
+        await story.ask("POST", f"/v1/{path}", 200, json=device)
+    await story.ask("POST", "/v1/validate", 200, json=device | {"product_slug": "other"})
+    await story.ask("POST", "/v1/validate", 200, json={"key": key[:-3] + "AAA", "fingerprint": FINGERPRINT})
+    await story.ask("POST", "/v1/machines/activate", 400, json={"key": key[:60], "fingerprint": FINGERPRINT})
+    await story.ask("POST", "/v1/licenses/refresh", 200, json={"license_key": key})
+    await story.ask("GET", f"/v1/discount-codes/preview?product=app&code={quote(EMAIL)}", 200)
+    given = await story.ask("POST", "/v1/redeem", 200, json={"product": "app", "code": "GIFT", "buyer_email": EMAIL})
+    story.secrets |= {"second key": given["license_key"]}
+
+
+async def recovers(story: Story) -> None:
+    """By address, by claim code and by a mailed link, which the mail server refuses once; and a key that leaked."""
+    order_id, code = story.secrets["invoice id"], story.secrets["claim code"]
+    async with story.shop.read() as read:
+        order = await order_by_invoice(read, order_id)
+    for told in ({"email": EMAIL}, {"claim_code": code}):
+        await story.ask("POST", "/v1/recover", 200, json={"invoice_id": order_id} | told)
+    await story.ask("POST", "/v1/recover", 404, json={"invoice_id": order_id, "email": "x" + EMAIL})
+    await story.ask("POST", "/v1/recover", 200, json={"invoice_id": order.support_reference, "email": EMAIL})
+    async with story.shop.read() as read:
+        link = (await read.session.scalars(select(OneTimeLink))).one()
+    token = story.secrets["one-time token"] = token_of(story.shop.vault, link.id)
+    links = f"http://shop.test/recover/{token} http://shop.test/thank-you?invoice_id={order_id}"
+    story.office.data_answer = f"451 <{EMAIL}>: blocked for {links}"
+    await story.jobs()
+    for method, status in (("GET", 200), ("POST", 200), ("POST", 404)):
+        await story.ask(method, f"/recover/{token}", status, headers=BROWSER)
+    body = {"license_key": story.secrets["license key"], "claim_code": code}
+    answer = await story.ask("POST", "/v1/licenses/replace-key", 200, json=body, headers={"Idempotency-Key": "new"})
+    story.secrets["new key"] = answer["license_key"]
+    await story.ask("POST", "/v1/licenses/replace-key", 404, json=body | {"claim_code": code[::-1]})
+
+
+async def strangers_try(story: Story) -> None:
+    """Secrets where they do not belong: in paths, queries, bodies that cannot be read, and wrong credentials."""
+    key, order_id = story.secrets["license key"], story.secrets["invoice id"]
+    hook = f"/v1/btcpay/webhook/{story.shop.tills.all()[0].id}"
+    for bearer in (WRONG_KEY, SCOPED):
+        await story.ask("GET", "/v1/admin/orders", 403, headers={"Authorization": f"Bearer {bearer}"})
+    await story.ask("GET", f"/v1/admin/orders?email={quote(EMAIL)}", 400, headers=ADMIN)
+    await story.ask("POST", hook, 401, json={"invoiceId": order_id}, headers={"BTCPay-Sig": "sha256=" + 64 * "0"})
+    await story.ask("GET", f"/v1/purchase/{key}", 404)
+    await story.ask("GET", f"/v1/{order_id}/{key}?key={key}&email={quote(EMAIL)}&invoice_id={order_id}", 404)
+    await story.ask("GET", f"/{quote(NOTE)}?{order_id}", 404, headers=BROWSER)
+    await story.ask("DELETE", f"/v1/purchase/{order_id}", 405)
+    await story.ask("POST", "/v1/validate", 415, content=key, headers={"Content-Type": "text/plain"})
+    await story.ask("POST", "/v1/validate", 413, json={"key": key + 70_000 * "A"})
+    await story.ask("POST", "/v1/recover", 400, json={"invoice_id": order_id, "email": [EMAIL]})
+    shown = await story.ask("POST", "/v1/licenses/refresh", 200, json={"license_key": story.secrets["second key"]})
+    replaced = await story.ask("POST", f"/v1/admin/licenses/{shown['license_id']}/replace-key", 200, headers=ADMIN)
+    story.secrets["third key"] = replaced["license_key"]
+    await story.ask(
+        "POST", "/v1/admin/products", 409, json={"slug": "app", "name": EMAIL, "price_sats": 1}, headers=ADMIN
+    )
+
+
+async def all_breaks(story: Story) -> None:
+    """The provider, and tables that are not there, while requests full of secrets come in."""
+    counter, order_id = story.front.counter, story.secrets["invoice id"]
+    device = {"key": story.secrets["new key"], "fingerprint": FINGERPRINT}
+    made = await story.ask("POST", "/v1/purchase", 200, json={"product": "app", "code": "SPRING", "buyer_email": EMAIL})
+    async with story.shop.read() as read:
+        order = await order_by_invoice(read, made["invoice_id"])
+    async with away(story, "redemptions"):
+        await counter.pay(order)
+    for accident in (Accident.BROKEN, Accident.LOCKED_OUT):
+        counter.fake.fail_next(accident, times=20)
+        await story.jobs()
+        counter.fake.mishaps.clear()
+    async with away(story, "machines"):
+        for path in ("validate", "machines/activate"):
+            await story.ask("POST", f"/v1/{path}", 500, json=device)
+    async with away(story, "orders"):
+        await story.ask("GET", f"/v1/purchase/{order_id}", 503)
+        await story.ask("GET", f"/thank-you?invoice_id={order_id}", 503, headers=BROWSER)
+        await story.ask("POST", "/v1/recover", 503, json={"invoice_id": order_id, "email": EMAIL})
+    async with away(story, "customers"):
+        await story.ask("POST", "/v1/purchase", 503, json={"product": "app", "buyer_email": EMAIL, "buyer_note": NOTE})
+    await story.jobs()
+
+
+@asynccontextmanager
+async def away(story: Story, table: str) -> AsyncGenerator[None, None]:
+    """The table has another name meanwhile."""
+    for before, after in ((table, "elsewhere"), ("elsewhere", table)):
+        async with story.shop.work(TESTER) as work:
+            await work.session.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+        if after == "elsewhere":
+            yield
