@@ -15,12 +15,13 @@ from sqlite3 import OperationalError as OperationalDriverError
 from typing import Any
 
 from sqlalchemy import Connection, Select, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from keysat.infra import sqlite_writer
 from keysat.infra.events import Actor
 from keysat.infra.locks import BUSY_SECONDS
 from keysat.infra.point import Point, PostgresPoints, SqlitePoints
@@ -43,8 +44,9 @@ class Store:
         self._lock = asyncio.Lock() if self.is_sqlite else nullcontext()
         self._listeners: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
         if self.is_sqlite:
-            self.engine = _sqlite_engine(url, 1, _write_pragmas, "BEGIN IMMEDIATE")
-            self._reader = _sqlite_engine(url, READERS, _read_pragmas, "BEGIN")
+            self.engine = _sqlite_engine(self.url.set(drivername=sqlite_writer.DRIVER), 1, _write_pragmas)
+            self._reader = _sqlite_engine(self.url, READERS, _read_pragmas)
+            event.listen(self._reader.sync_engine, "begin", _begin)
             self._points = SqlitePoints(str(self.url.database))
         else:
             self.engine = create_async_engine(url, pool_size=POSTGRES_WRITERS, hide_parameters=True)
@@ -90,7 +92,7 @@ class Store:
         await self.engine.dispose()
 
 
-def _sqlite_engine(url: str, size: int, pragmas: tuple[str, ...], begin: str) -> AsyncEngine:
+def _sqlite_engine(url: URL, size: int, pragmas: tuple[str, ...]) -> AsyncEngine:
     engine = create_async_engine(url, pool_size=size, max_overflow=0, hide_parameters=True)
 
     def tune(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -100,12 +102,12 @@ def _sqlite_engine(url: str, size: int, pragmas: tuple[str, ...], begin: str) ->
             _set(cursor, pragma)
         cursor.close()
 
-    def begin_as_told(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
     event.listen(engine.sync_engine, "connect", tune)
-    event.listen(engine.sync_engine, "begin", begin_as_told)
     return engine
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _set(cursor: DBAPICursor, pragma: str) -> None:

@@ -91,7 +91,7 @@ async def move_licenses(work: Work, key_id: str) -> int:
         .where(License.issuer_key_id == key.id)
         .values(issuer_key_id=signing.id)
         .returning(License.id)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, is_long=True)
     )
     count = len(moved.all())
     work.record(IssuerLicensesMoved(key.id, signing.id, count))

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from keysat.infra.migrate import SCRIPTS, Migrated, NewerDatabase, migrate
 from keysat.infra.store import Store
+from tests.conftest import NOON, TESTER
 
 REVISION = '''
 """{name}"""
@@ -49,8 +50,8 @@ async def tables(store: Store) -> set[str]:
 
 
 async def stamp(store: Store, revision: str) -> None:
-    async with store.engine.begin() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    async with store.work(NOON, TESTER) as work:
+        await work.session.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
 
 
 async def test_all_revisions_run_at_the_first_start_and_none_at_the_second(store: Store, scripts: Path) -> None:
