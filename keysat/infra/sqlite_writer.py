@@ -41,7 +41,7 @@ class SqliteWriter(SQLiteDialect_pysqlite):
         _wait_for(partial(dbapi_connection.execute, "BEGIN IMMEDIATE"))
 
     def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
-        _wait_for(dbapi_connection.commit)
+        _wait_for(partial(super().do_commit, dbapi_connection))
 
     def do_terminate(self, dbapi_connection: DBAPIConnection) -> None:
         dbapi_connection.close()
