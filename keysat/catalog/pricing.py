@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 from keysat.catalog.tables import DiscountKind
@@ -26,6 +27,19 @@ class Refusal(StrEnum):
     EXHAUSTED = "exhausted"
 
 
+class Cut(Protocol):
+    """What a code takes off: a `DiscountView`, or what a subscription carries of one."""
+
+    @property
+    def kind(self) -> DiscountKind: ...
+
+    @property
+    def amount(self) -> int: ...
+
+    @property
+    def currency(self) -> str | None: ...
+
+
 def refusal(
     discount: DiscountView, product_id: UUID, policy_id: UUID | None, currency: str, now: datetime
 ) -> Refusal | None:
@@ -43,12 +57,12 @@ def refusal(
     return None
 
 
-def works_in_sats(discount: DiscountView, currency: str) -> bool:
+def works_in_sats(discount: Cut, currency: str) -> bool:
     """Its amount is in sats and the price is not: it is taken off what the price is in sats."""
     return discount.currency == SAT and currency != SAT
 
 
-def reduced(price: Money, discount: DiscountView) -> Money:
+def reduced(price: Money, discount: Cut) -> Money:
     """What is left to pay: from 0 to the price, in the price's currency.
 
     What a percentage takes off is rounded down (contract 6.3). Raises ValueError for an amount in another currency.

@@ -4,12 +4,14 @@ from datetime import datetime, timedelta
 
 from keysat.catalog.tables import Policy
 from keysat.catalog.views import period_of
+from keysat.checkout.redemptions import redemption_of
 from keysat.checkout.tables import Order, Purpose
 from keysat.infra.work import Work
 from keysat.kit.periods import Period, cycle_end
 from keysat.licenses.issue import Terms, issue
 from keysat.licenses.tables import License
-from keysat.subscriptions.lifecycle import ZONE, start
+from keysat.subscriptions.lifecycle import start
+from keysat.subscriptions.rules import ZONE, Carried
 
 DAY_SECONDS = 86_400
 
@@ -41,9 +43,17 @@ async def _sell(work: Work, order: Order) -> License:
             period=period,
             listed_currency=order.listed_currency,
             listed_value=order.base_value,
+            paid_value=order.listed_value,
             trial_until=trial_until,
+            discount=await _carried(work, order),
         )
     return license
+
+
+async def _carried(work: Work, order: Order) -> Carried | None:
+    """The code it was bought with, as it was then: its renewals have it as long as it says."""
+    use = await redemption_of(work, order.id)
+    return Carried(use.kind, use.amount, use.currency, use.cycles) if use is not None else None
 
 
 def _terms(

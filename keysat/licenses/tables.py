@@ -157,3 +157,24 @@ class Machine(Base):
         ),
         Index("ix_machines_license", "license_id", "activated_at"),
     )
+
+
+class OwnField(StrEnum):
+    """What an operator may set on one license, apart from its tier."""
+
+    EXPIRES_AT = "expires_at"
+    GRACE_SECONDS = "grace_seconds"
+    MAX_MACHINES = "max_machines"
+    SEATS_EVICT_AFTER_DAYS = "seats_evict_after_days"
+    ENTITLEMENTS = "entitlements"
+
+
+class OwnValue(Base):
+    """A field of a license that its operator has set by hand, and why: a change of tier leaves it alone."""
+
+    __tablename__ = "license_own_values"
+
+    license_id: Mapped[LicenseId] = mapped_column(UuidType(), ForeignKey("licenses.id"), primary_key=True)
+    field: Mapped[OwnField] = mapped_column(primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    set_at: Mapped[datetime]

@@ -1,22 +1,38 @@
-"""Starting a subscription: written with the license, in the sale's own transaction."""
+"""A subscription from its start to its end. Each verb holds the license and then the subscription, and asks `rules`.
+
+What a verb returns as an order's id is the order that was open for the next cycle and is nobody's from now on: the
+caller closes it, and money that comes for it goes to a person.
+"""
 
 from datetime import datetime
 from uuid import UUID
 
-from keysat.infra.events import Happening
+from sqlalchemy import delete, select
+
+from keysat.catalog.tables import Policy
+from keysat.infra.attention import clear
 from keysat.infra.work import Work
-from keysat.kit.periods import Period, cycle_end
-from keysat.subscriptions.tables import Subscription, SubscriptionId, SubscriptionStatus
+from keysat.kit.errors import Conflict
+from keysat.kit.periods import Period
+from keysat.licenses.change import set_end
+from keysat.licenses.standing import grace_end
+from keysat.licenses.tables import License
+from keysat.subscriptions import happenings
+from keysat.subscriptions.rules import ZONE, Act, Calendar, Carried, act_at, attempt_at, next_cycle
+from keysat.subscriptions.tables import (
+    SUBSCRIPTION,
+    Cycle,
+    Subscription,
+    SubscriptionId,
+    SubscriptionStatus,
+    SubscriptionStep,
+)
 
-ZONE = "UTC"  # the shop's calendar
+PARKED = "subscription_parked"
+"""The kind on the "needs attention" list; its subject is the subscription's id."""
 
-
-class SubscriptionStarted(Happening, frozen=True, tag="subscription.started"):
-    subscription_id: SubscriptionId
-    license_id: UUID
-    policy_id: UUID
-    listed_currency: str
-    listed_value: int
+QUIET = {"next_attempt_at": None, "lapses_at": None, "parked_at": None, "consecutive_failures": 0}
+"""The columns of a subscription for which no order is to be opened."""
 
 
 async def start(
@@ -28,31 +44,271 @@ async def start(
     period: Period,
     listed_currency: str,
     listed_value: int,
+    paid_value: int | None = None,
     trial_until: datetime | None = None,
+    discount: Carried | None = None,
+    order_id: UUID | None = None,
 ) -> Subscription:
-    """Anchored now, cycle 1 paid; on a trial anchored at its end, which is the end of cycle 0.
+    """With its license, in the sale's own transaction: anchored now with cycle 1 paid, or on a trial until its end.
 
-    The same calendar gave the license its expiry.
+    The same calendar gave the license its expiry. `listed_value` is the list price, `paid_value` what was paid of it;
+    `order_id` None takes the order that made the license.
     """
-    anchor_at, number = (trial_until, 0) if trial_until is not None else (work.now, 1)
+    license, policy = await work.get(License, license_id), await work.get(Policy, policy_id)
+    calendar = Calendar(trial_until or work.now, 0, period, ZONE)
+    number = 0 if trial_until is not None else 1
     subscription = Subscription(
         id=SubscriptionId(work.new_id()),
         license_id=license_id,
+        customer_id=license.customer_id,
         policy_id=policy_id,
         offer_id=offer_id,
         status=SubscriptionStatus.ACTIVE,
-        anchor_at=anchor_at,
+        anchor_at=calendar.anchor_at,
+        anchor_cycle=0,
         zone=ZONE,
         period_count=period.count,
         period_unit=period.unit,
+        cycle_number=number,
+        paid_through=calendar.end(number),
+        lead_days=policy.renewal_lead_days,
         listed_currency=listed_currency,
         listed_value=listed_value,
-        cycle_number=number,
-        paid_through=cycle_end(anchor_at, period, number, ZONE),
         started_at=work.now,
     )
+    keep_discount(subscription, discount)
+    subscription.next_attempt_at = attempt_at(subscription)
     work.session.add(subscription)
+    await work.session.flush()
+    worth = (listed_value if paid_value is None else paid_value) if number else 0
+    work.session.add(paid_cycle(work, subscription, work.now, order_id or license.order_id, worth))
     work.record(
-        SubscriptionStarted(subscription.id, license_id, policy_id, listed_currency, listed_value),
+        happenings.SubscriptionStarted(
+            subscription.id,
+            license_id,
+            policy_id,
+            listed_currency,
+            listed_value,
+            trial_until is not None,
+            subscription.paid_through,
+        )
     )
     return subscription
+
+
+async def renew(work: Work, subscription_id: UUID, order_id: UUID, worth: int) -> Subscription:
+    """The order has paid the next cycle: the same license holds through its end. `worth`: minor units paid for it.
+
+    In grace the calendar goes on as if it had been paid in time; after it a new one begins now. Raises NotFound;
+    Conflict when the order pays no cycle of it (it was superseded, closed or has renewed already); IllegalStep when it
+    is cancelled or paused.
+    """
+    subscription, license = await held(work, subscription_id)
+    cycle = await open_cycle_of(work, subscription.id)
+    if cycle is None or cycle.order_id != order_id:
+        raise Conflict("This order does not pay the subscription's next period: another one took its place.")
+    terms = next_cycle(subscription, grace_end(license), work.now)
+    values: dict[str, object] = {}
+    if terms.is_anew:
+        values = {"anchor_at": work.now, "anchor_cycle": subscription.cycle_number}
+    if subscription.next_value_from == terms.number:
+        values |= {"listed_value": terms.price.minor, "next_value": None, "next_value_from": None}
+    grace_seconds = subscription.paused_grace_seconds
+    values |= {"cycle_number": terms.number, "paid_through": terms.ends_at, "paused_grace_seconds": None}
+    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.RENEW, **QUIET, lapsed_at=None, **values)
+    subscription.next_attempt_at = None if subscription.cancel_at_period_end else attempt_at(subscription)
+    cycle.starts_at, cycle.ends_at, cycle.paid_at, cycle.worth = terms.starts_at, terms.ends_at, work.now, worth
+    await set_end(work, license.id, terms.ends_at, grace_seconds=grace_seconds)
+    license.is_trial = False
+    await clear(work, subscription.id, PARKED)
+    work.record(
+        happenings.SubscriptionRenewed(
+            subscription.id, license.id, order_id, terms.number, terms.ends_at, terms.is_anew
+        )
+    )
+    return subscription
+
+
+async def fall_due(work: Work, subscription_id: UUID) -> bool:
+    """What is paid is over: grace begins. False: there is nothing to do (any more)."""
+    subscription, license = await held(work, subscription_id)
+    over = grace_end(license)
+    if over is None or not _is_unpaid(subscription, work.now):
+        return False
+    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.FALL_DUE, lapses_at=over)
+    work.record(
+        happenings.SubscriptionPastDue(
+            subscription.id, license.id, subscription.policy_id, subscription.paid_through, over
+        )
+    )
+    return True
+
+
+async def lapse(work: Work, subscription_id: UUID) -> tuple[bool, UUID | None]:
+    """Grace is over. Whether it lapsed, and the order that was open.
+
+    Without any order in all this time (an outage of ours, or neither lead nor grace) one is opened now. A grace that
+    was made longer meanwhile holds: then it only remembers when to look again.
+    """
+    subscription, license = await held(work, subscription_id)
+    over = grace_end(license)
+    if act_at(subscription, over, work.now) is not Act.LAPSE:
+        if subscription.status is SubscriptionStatus.PAST_DUE and over is not None:
+            subscription.lapses_at = over
+        return False, None
+    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.LAPSE, **QUIET, lapsed_at=work.now)
+    cycle = await open_cycle_of(work, subscription.id)
+    if cycle is None or cycle.opened_at is None:
+        subscription.next_attempt_at = work.now
+    dropped = await drop_open_cycle(work, subscription.id)
+    work.record(happenings.SubscriptionLapsed(subscription.id, license.id, subscription.policy_id))
+    return True, dropped
+
+
+async def end_period(work: Work, subscription_id: UUID) -> bool:
+    """What is paid is over, and it was cancelled for then. False: there is nothing to do."""
+    subscription, license = await held(work, subscription_id)
+    if act_at(subscription, grace_end(license), work.now) is not Act.END:
+        return False
+    await _cancel(work, subscription, None)
+    return True
+
+
+async def cancel(work: Work, subscription_id: UUID, *, reason: str | None, at_period_end: bool = False) -> UUID | None:
+    """No further renewal. The license keeps its end, grace included (contract 3.14).
+
+    At the period's end it stays as it is until then, and `keep_on` takes it back; unpaid, it ends at once. `reason`:
+    somebody's own words, which stay in the row. Raises NotFound; IllegalStep when it is cancelled already.
+    """
+    subscription, license = await held(work, subscription_id)
+    is_running = subscription.status is SubscriptionStatus.ACTIVE and work.now < subscription.paid_through
+    if not at_period_end or not is_running:
+        return await _cancel(work, subscription, reason)
+    if subscription.cancel_at_period_end:
+        return None
+    subscription.cancel_at_period_end, subscription.cancellation_reason = True, reason
+    subscription.next_attempt_at = subscription.parked_at = None
+    subscription.consecutive_failures = 0
+    await clear(work, subscription.id, PARKED)
+    work.record(happenings.SubscriptionCancelScheduled(subscription.id, license.id, subscription.paid_through))
+    return await drop_open_cycle(work, subscription.id)
+
+
+async def keep_on(work: Work, subscription_id: UUID) -> None:
+    """It renews after all. Raises NotFound; Conflict when it is not about to end."""
+    subscription, license = await held(work, subscription_id)
+    if not subscription.cancel_at_period_end or subscription.status is not SubscriptionStatus.ACTIVE:
+        raise Conflict("This subscription does not end with its period.")
+    subscription.cancel_at_period_end, subscription.cancellation_reason = False, None
+    subscription.next_attempt_at = attempt_at(subscription)
+    work.record(happenings.SubscriptionCancelScheduled(subscription.id, license.id, None))
+
+
+async def pause(work: Work, subscription_id: UUID) -> UUID | None:
+    """Nothing is billed; the license holds through what is paid, without grace. Raises NotFound, IllegalStep."""
+    subscription, license = await held(work, subscription_id)
+    values = {"paused_at": work.now, "paused_grace_seconds": license.grace_seconds}
+    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.PAUSE, **QUIET, **values)
+    await set_end(work, license.id, subscription.paid_through, grace_seconds=0)
+    await clear(work, subscription.id, PARKED)
+    work.record(happenings.SubscriptionPaused(subscription.id, license.id, subscription.paid_through))
+    return await drop_open_cycle(work, subscription.id)
+
+
+async def resume(work: Work, subscription_id: UUID) -> bool:
+    """True: there is paid time left, and it goes on as before.
+
+    False: it is as after a lapse, an order is opened at once, and the day that is paid is the new anchor. Raises
+    NotFound, IllegalStep.
+    """
+    subscription, license = await held(work, subscription_id)
+    is_paid = work.now < subscription.paid_through
+    if is_paid:
+        grace_seconds = subscription.paused_grace_seconds
+        values = {"paused_at": None, "paused_grace_seconds": None, "next_attempt_at": attempt_at(subscription)}
+        await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.RESUME, **values)
+        await set_end(work, license.id, subscription.paid_through, grace_seconds=grace_seconds)
+    else:
+        values = {"paused_at": None, "lapsed_at": work.now, "next_attempt_at": work.now}
+        await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.LAPSE, **values)
+    work.record(happenings.SubscriptionResumed(subscription.id, license.id, is_paid))
+    return is_paid
+
+
+async def end_for_license(work: Work, license_id: UUID) -> UUID | None:
+    """The license was revoked: its subscription, if it has one, is cancelled."""
+    subscription_id = await id_of(work, license_id)
+    if subscription_id is None:
+        return None
+    subscription, _ = await held(work, subscription_id)
+    if subscription.status is SubscriptionStatus.CANCELLED:
+        return None
+    return await _cancel(work, subscription, None)
+
+
+async def id_of(work: Work, license_id: UUID) -> SubscriptionId | None:
+    return await work.session.scalar(select(Subscription.id).where(Subscription.license_id == license_id))
+
+
+async def held(work: Work, subscription_id: UUID) -> tuple[Subscription, License]:
+    """Both rows, held: the license first, as whoever changes a license does. Raises NotFound."""
+    license = await work.hold(License, (await work.get(Subscription, subscription_id)).license_id)
+    return await work.hold(Subscription, subscription_id), license
+
+
+async def open_cycle_of(work: Work, subscription_id: UUID) -> Cycle | None:
+    """The next cycle, if an order was opened for it. The caller holds the subscription."""
+    return await work.session.scalar(
+        select(Cycle).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_(None))
+    )
+
+
+async def drop_open_cycle(work: Work, subscription_id: UUID) -> UUID | None:
+    """Nobody pays for the next cycle any more. Returns its order."""
+    dropped = await work.session.execute(
+        delete(Cycle).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_(None)).returning(Cycle.order_id)
+    )
+    row = dropped.first()
+    return row[0] if row is not None else None
+
+
+def paid_cycle(work: Work, subscription: Subscription, starts_at: datetime, order_id: UUID | None, worth: int) -> Cycle:
+    """The row of the cycle that the subscription has come to."""
+    return Cycle(
+        subscription_id=subscription.id,
+        number=subscription.cycle_number,
+        starts_at=starts_at,
+        ends_at=subscription.paid_through,
+        order_id=order_id,
+        listed_currency=subscription.listed_currency,
+        listed_value=subscription.listed_value if subscription.cycle_number else 0,
+        worth=worth,
+        created_at=work.now,
+        paid_at=work.now,
+    )
+
+
+def keep_discount(subscription: Subscription, discount: Carried | None) -> None:
+    subscription.discount_kind = discount.kind if discount is not None else None
+    subscription.discount_amount = discount.amount if discount is not None else None
+    subscription.discount_currency = discount.currency if discount is not None else None
+    subscription.discount_until = discount.cycles if discount is not None else None
+
+
+async def _cancel(work: Work, subscription: Subscription, reason: str | None) -> UUID | None:
+    words = reason or subscription.cancellation_reason
+    values = {"cancelled_at": work.now, "cancellation_reason": words, "cancel_at_period_end": False}
+    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.CANCEL, **QUIET, **values)
+    await clear(work, subscription.id, PARKED)
+    work.record(
+        happenings.SubscriptionCancelled(
+            subscription.id, subscription.license_id, subscription.policy_id, subscription.paid_through
+        )
+    )
+    return await drop_open_cycle(work, subscription.id)
+
+
+def _is_unpaid(subscription: Subscription, now: datetime) -> bool:
+    """Whether it falls due now, also while an order for it is about to be opened."""
+    is_active = subscription.status is SubscriptionStatus.ACTIVE and not subscription.cancel_at_period_end
+    return is_active and subscription.parked_at is None and subscription.paid_through <= now

@@ -1,0 +1,213 @@
+"""A subscription that changes: to another tier or offer, always with the whole price tuple, or to a new list price."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from keysat.catalog.tables import Policy
+from keysat.infra.attention import clear
+from keysat.infra.work import Work
+from keysat.kit.errors import BadRequest, Conflict
+from keysat.kit.periods import Period
+from keysat.licenses.change import Changed, change_tier, tier_terms
+from keysat.licenses.tables import License
+from keysat.subscriptions import happenings
+from keysat.subscriptions.lifecycle import (
+    PARKED,
+    QUIET,
+    drop_open_cycle,
+    end_for_license,
+    held,
+    id_of,
+    keep_discount,
+    open_cycle_of,
+    paid_cycle,
+    start,
+)
+from keysat.subscriptions.proration import Price
+from keysat.subscriptions.rules import attempt_at, calendar_of, first_cycle_after_notice
+from keysat.subscriptions.tables import SUBSCRIPTION, Cycle, Subscription, SubscriptionStatus, SubscriptionStep
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The tier, or an offer of it, to move to; `price` is the list price."""
+
+    policy: Policy
+    offer_id: UUID | None
+    price: Price
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What became of license and subscription; `dropped` is the open renewal order, which is superseded."""
+
+    changed: Changed
+    subscription: Subscription | None
+    dropped: UUID | None
+
+
+async def move(
+    work: Work,
+    license_id: UUID,
+    target: Target,
+    *,
+    is_anew: bool,
+    worth: int | None,
+    order_id: UUID | None,
+    keeps_own_values: bool = True,
+    keeps_discount: bool = False,
+) -> Moved:
+    """Give license and subscription the target's values, at once.
+
+    `is_anew` and `worth` are those of the `Proration` that was paid. Given for nothing, `worth` is None: the cycle that
+    runs is worth what it was, and a new one nothing. A target for good ends the subscription; one with a period starts
+    a subscription where there is none. `order_id` is the paid order of a cycle that begins anew.
+    Records no `license.tier_changed`. Raises NotFound, BadRequest; Conflict when the license is revoked.
+    """
+    license = await work.hold(License, license_id)
+    subscription_id = await id_of(work, license_id)
+    if target.price.period is None:
+        dropped = await end_for_license(work, license_id)
+        seconds = target.policy.duration_seconds
+        expires_at = work.now + timedelta(seconds=seconds) if seconds else None
+        terms = tier_terms(target.policy, expires_at=expires_at, is_subscribed=False)
+        changed = await change_tier(work, license.id, terms, keeps_own_values=keeps_own_values)
+        return Moved(changed, await _row(work, subscription_id), dropped)
+    dropped = await drop_open_cycle(work, subscription_id) if subscription_id is not None else None
+    if subscription_id is None:
+        subscription = await _begin(work, license_id, target, target.price.period, worth, order_id)
+    else:
+        subscription, _ = await held(work, subscription_id)
+        before = subscription.policy_id
+        is_anew = is_anew or not license.is_subscribed
+        await _retune(work, subscription, target, target.price.period, is_anew=is_anew, worth=worth, order_id=order_id)
+        if not keeps_discount:
+            keep_discount(subscription, None)
+        _tell(work, subscription, before, is_anew=is_anew)
+    is_trial = subscription.cycle_number == 0
+    terms = tier_terms(target.policy, expires_at=subscription.paid_through, is_subscribed=True, is_trial=is_trial)
+    changed = await change_tier(work, license_id, terms, keeps_own_values=keeps_own_values)
+    if subscription.paused_grace_seconds is not None:  # it stays put aside
+        subscription.paused_grace_seconds, changed.license.grace_seconds = changed.license.grace_seconds, 0
+    return Moved(changed, subscription, dropped)
+
+
+async def change_price(work: Work, subscription_id: UUID, value: int, from_cycle: int | None = None) -> datetime:
+    """A new list price, for the first cycle that begins 14 days from now or for a later one. Returns when that begins.
+
+    An order that is open stays as it is. Another change that was to come is replaced. Raises NotFound; BadRequest for
+    a cycle that comes too early; Conflict when the subscription does not renew.
+    """
+    subscription, license = await held(work, subscription_id)
+    if subscription.status not in (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE):
+        raise Conflict(f"This subscription is {subscription.status.value}: it has no next price.")
+    if value < 0:
+        raise BadRequest("A price is not negative.")
+    first = first_cycle_after_notice(subscription, work.now)
+    open_cycle = await open_cycle_of(work, subscription.id)
+    if open_cycle is not None:
+        first = max(first, open_cycle.number + 1)
+    cycle = from_cycle if from_cycle is not None else first
+    if cycle < first:
+        raise BadRequest(f"A new price is announced 14 days ahead: it can hold from cycle {first} on.")
+    holds_from = calendar_of(subscription).end(cycle - 1)
+    subscription.next_value, subscription.next_value_from = value, cycle
+    work.record(
+        happenings.SubscriptionPriceChanged(
+            subscription.id,
+            license.id,
+            subscription.listed_currency,
+            subscription.listed_value,
+            value,
+            cycle,
+            holds_from,
+        )
+    )
+    return holds_from
+
+
+async def _begin(
+    work: Work, license_id: UUID, target: Target, period: Period, worth: int | None, order_id: UUID | None
+) -> Subscription:
+    """The first subscription of a license that was for good."""
+    return await start(
+        work,
+        license_id=license_id,
+        policy_id=target.policy.id,
+        offer_id=target.offer_id,
+        period=period,
+        listed_currency=target.price.money.currency,
+        listed_value=target.price.money.minor,
+        paid_value=worth or 0,
+        order_id=order_id,
+    )
+
+
+async def _retune(
+    work: Work,
+    row: Subscription,
+    target: Target,
+    period: Period,
+    *,
+    is_anew: bool,
+    worth: int | None,
+    order_id: UUID | None,
+) -> None:
+    """Its new price tuple, and where its calendar goes on from: now, or with another period from what is paid."""
+    calendar, running = calendar_of(row), await work.session.get(Cycle, (row.id, row.cycle_number))
+    is_other_period = calendar.period != period
+    row.policy_id, row.offer_id, row.lead_days = target.policy.id, target.offer_id, target.policy.renewal_lead_days
+    row.listed_currency, row.listed_value = target.price.money.currency, target.price.money.minor
+    row.period_count, row.period_unit = period.count, period.unit
+    row.next_value = row.next_value_from = None
+    if is_anew:
+        if running is not None:
+            running.ends_at = max(running.starts_at, min(running.ends_at, work.now))
+        number = row.cycle_number + 1
+        calendar = calendar.anchored(work.now, row.cycle_number, period)
+        values: dict[str, object] = {
+            "anchor_at": calendar.anchor_at,
+            "anchor_cycle": calendar.anchor_cycle,
+            "cycle_number": number,
+            "paid_through": calendar.end(number),
+            "cancel_at_period_end": False,
+            "paused_grace_seconds": None,
+        }
+        ends = {"lapsed_at": None, "paused_at": None, "cancelled_at": None, "cancellation_reason": None}
+        await work.advance(SUBSCRIPTION, row, SubscriptionStep.RESTART, **QUIET, **values, **ends)
+        await clear(work, row.id, PARKED)
+        work.session.add(paid_cycle(work, row, work.now, order_id, worth or 0))
+    else:
+        if is_other_period:
+            row.anchor_at, row.anchor_cycle = row.paid_through, row.cycle_number
+        if running is not None and worth is not None:
+            running.worth = worth
+            running.listed_currency = row.listed_currency
+    if row.status is SubscriptionStatus.ACTIVE and not row.cancel_at_period_end:
+        row.next_attempt_at = attempt_at(row)
+        row.parked_at, row.consecutive_failures = None, 0
+        await clear(work, row.id, PARKED)
+
+
+def _tell(work: Work, row: Subscription, before: UUID, *, is_anew: bool) -> None:
+    work.record(
+        happenings.SubscriptionMoved(
+            row.id,
+            row.license_id,
+            before,
+            row.policy_id,
+            row.listed_currency,
+            row.listed_value,
+            row.paid_through,
+            is_anew,
+        )
+    )
+
+
+async def _row(work: Work, subscription_id: UUID | None) -> Subscription | None:
+    if subscription_id is None:
+        return None
+    return await work.session.scalar(select(Subscription).where(Subscription.id == subscription_id))

@@ -1,0 +1,184 @@
+"""Opening the order for the next cycle: who tries when, what became of it, and a saved card's one try.
+
+`claim` -> the caller's errand -> in the transaction that writes the order: `open_cycle` -> the provider's invoice is
+there: `opened`; it is not: `failed`. A buyer who asks for a page to pay takes the same road without a claim.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import update
+
+from keysat.infra.attention import clear
+from keysat.infra.leases import take
+from keysat.infra.work import Work
+from keysat.kit.errors import Conflict
+from keysat.licenses.standing import grace_end
+from keysat.subscriptions import happenings
+from keysat.subscriptions.lifecycle import PARKED, held, open_cycle_of
+from keysat.subscriptions.rules import (
+    BATCH,
+    FAILURES_MAX,
+    LEASE_SECONDS,
+    SKIP_REST,
+    CycleTerms,
+    attempt_at,
+    next_attempt,
+    next_cycle,
+)
+from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
+
+OPENABLE = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.LAPSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The cycle that the new order pays, and the order that it supersedes, which the caller closes."""
+
+    terms: CycleTerms
+    superseded: UUID | None
+
+
+async def claim(work: Work, most: int = BATCH) -> Sequence[Subscription]:
+    """Leases the subscriptions that are due, the oldest first. Ask `rules.act_at` of each whether it is still so."""
+    _, rows = await take(
+        work,
+        Subscription,
+        Subscription.__table__.c.next_attempt_at <= work.now,
+        Subscription.next_attempt_at,
+        most=most,
+        seconds=LEASE_SECONDS,
+    )
+    return rows
+
+
+async def open_cycle(work: Work, subscription_id: UUID, order_id: UUID) -> Opening:
+    """The order is the one for the next cycle from now on. Raises NotFound; Conflict when it does not renew."""
+    subscription, license = await held(work, subscription_id)
+    if subscription.status not in OPENABLE or subscription.cancel_at_period_end:
+        raise Conflict("This subscription does not renew.")
+    terms = next_cycle(subscription, grace_end(license), work.now)
+    cycle = await open_cycle_of(work, subscription.id)
+    superseded = cycle.order_id if cycle is not None and cycle.order_id != order_id else None
+    if cycle is None:
+        cycle = Cycle(subscription_id=subscription.id, number=terms.number, created_at=work.now)
+        work.session.add(cycle)
+    cycle.order_id, cycle.starts_at, cycle.ends_at = order_id, terms.starts_at, terms.ends_at
+    cycle.listed_currency, cycle.listed_value = terms.price.currency, terms.price.minor
+    await work.session.flush()
+    return Opening(terms, superseded)
+
+
+async def opened(work: Work, subscription_id: UUID, order_id: UUID, amount_sats: int | None) -> bool:
+    """The buyer can pay it. False: another order has taken its place meanwhile."""
+    subscription, license = await held(work, subscription_id)
+    cycle = await open_cycle_of(work, subscription.id)
+    if cycle is None or cycle.order_id != order_id:
+        return False
+    subscription.next_attempt_at = subscription.parked_at = None
+    subscription.consecutive_failures = 0
+    _let_go(subscription)
+    await clear(work, subscription.id, PARKED)
+    if cycle.opened_at is None:
+        cycle.opened_at = work.now
+        work.record(
+            happenings.SubscriptionRenewalPending(
+                subscription.id,
+                license.id,
+                subscription.policy_id,
+                order_id,
+                amount_sats,
+                cycle.listed_currency,
+                cycle.listed_value,
+                cycle.number,
+                cycle.starts_at,
+                cycle.ends_at,
+                cycle.starts_at,
+                cycle.number == 1,
+            )
+        )
+    return True
+
+
+async def failed(work: Work, subscription_id: UUID, reason: str) -> Subscription:
+    """No order could be opened: it is tried again later, and parked after the fifth time. `reason` is a code.
+
+    One that has ended or was opened meanwhile stays as it is.
+    """
+    subscription, license = await held(work, subscription_id)
+    _let_go(subscription)
+    if subscription.next_attempt_at is None:
+        return subscription
+    failures = subscription.consecutive_failures + 1
+    again = next_attempt(failures, work.now)
+    subscription.consecutive_failures, subscription.next_attempt_at = failures, again
+    if again is None:
+        subscription.parked_at = work.now
+        words = f"No order for the next period could be opened, {FAILURES_MAX} times: {reason}. Mend it, and try again."
+        await work.attend(PARKED, subscription.id, words, again=True)
+    work.record(happenings.SubscriptionRenewalFailed(subscription.id, license.id, reason, failures, again))
+    return subscription
+
+
+async def skip(work: Work, subscription_id: UUID, reason: happenings.SkipReason) -> None:
+    """It is due, and must not be billed now: it is looked at again in a day. Told once for a cycle."""
+    subscription, license = await held(work, subscription_id)
+    _let_go(subscription)
+    if subscription.next_attempt_at is None:
+        return
+    subscription.next_attempt_at = work.now + SKIP_REST
+    number = subscription.cycle_number + 1
+    if subscription.skipped_cycle != number:
+        subscription.skipped_cycle = number
+        work.record(
+            happenings.SubscriptionRenewalSkipped(subscription.id, license.id, subscription.policy_id, number, reason)
+        )
+
+
+async def let_go(work: Work, subscription_id: UUID) -> None:
+    """The lease is given back, and nothing was done."""
+    await work.session.execute(
+        update(Subscription).where(Subscription.id == subscription_id).values(leased_until=None, leased_by=None)
+    )
+
+
+async def unpark(work: Work, subscription_id: UUID) -> bool:
+    """What kept it from being opened is mended: it is tried at once. False: it was not parked."""
+    subscription, license = await held(work, subscription_id)
+    if subscription.parked_at is None:
+        return False
+    subscription.parked_at, subscription.consecutive_failures = None, 0
+    subscription.next_attempt_at = max(work.now, attempt_at(subscription))
+    await clear(work, subscription.id, PARKED)
+    work.record(happenings.SubscriptionUnparked(subscription.id, license.id))
+    return True
+
+
+async def keep_profile(work: Work, subscription_id: UUID, connection_id: UUID | None, profile_id: str | None) -> None:
+    """The saved card that pays the next cycles; None forgets it."""
+    subscription, _ = await held(work, subscription_id)
+    subscription.profile_connection_id, subscription.profile_id = connection_id, profile_id
+
+
+async def begin_charge(work: Work, subscription_id: UUID, order_id: UUID) -> bool:
+    """Written before the card is asked, so that it is asked once for a cycle, whatever happens. False: it was asked."""
+    subscription, license = await held(work, subscription_id)
+    cycle = await open_cycle_of(work, subscription.id)
+    if cycle is None or cycle.order_id != order_id or cycle.charged_at is not None:
+        return False
+    cycle.charged_at = work.now
+    work.record(happenings.SubscriptionAutoChargeInitiated(subscription.id, license.id, order_id, cycle.number))
+    return True
+
+
+async def charge_failed(work: Work, subscription_id: UUID, order_id: UUID, reason: str) -> None:
+    """The card was declined, or nothing was heard: the pay link stands. `reason` is a code."""
+    subscription, license = await held(work, subscription_id)
+    cycle = await open_cycle_of(work, subscription.id)
+    number = cycle.number if cycle is not None else subscription.cycle_number
+    work.record(happenings.SubscriptionAutoChargeFailed(subscription.id, license.id, order_id, number, reason))
+
+
+def _let_go(subscription: Subscription) -> None:
+    subscription.leased_until = subscription.leased_by = None

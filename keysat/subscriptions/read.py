@@ -1,0 +1,92 @@
+"""Looking subscriptions up, and what the passes of the job have to do."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from keysat.infra.work import Read
+from keysat.kit.paging import Page, cursor_parts, page_of
+from keysat.subscriptions.proration import Paid
+from keysat.subscriptions.rules import BATCH
+from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionId, SubscriptionStatus
+
+
+class SubscriptionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is None does not filter."""
+
+    status: SubscriptionStatus | None = None
+    policy_id: UUID | None = None
+    customer_id: UUID | None = None
+
+
+async def subscription_of(read: Read, license_id: UUID) -> Subscription | None:
+    return await read.session.scalar(select(Subscription).where(Subscription.license_id == license_id))
+
+
+async def list_subscriptions(
+    read: Read, wanted: SubscriptionFilter, limit: int, cursor: str | None = None
+) -> Page[Subscription]:
+    """The newest first. Raises BadRequest for a cursor that is not ours."""
+    query = select(Subscription).order_by(Subscription.started_at.desc(), Subscription.id.desc()).limit(limit + 1)
+    for name in wanted.__struct_fields__:
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(getattr(Subscription, name) == value)
+    if cursor is not None:
+        at, after = cursor_parts(cursor, datetime, UUID)
+        older = and_(Subscription.started_at == at, Subscription.id < after)
+        query = query.where(or_(Subscription.started_at < at, older))
+    rows = (await read.session.scalars(query)).all()
+    return page_of(rows, limit, lambda row: (row.started_at.isoformat(), str(row.id)))
+
+
+async def cycles_of(read: Read, subscription_id: UUID, *, most: int = 200) -> Sequence[Cycle]:
+    """The latest first, the unpaid one too."""
+    query = select(Cycle).where(Cycle.subscription_id == subscription_id).order_by(Cycle.number.desc()).limit(most)
+    return (await read.session.scalars(query)).all()
+
+
+async def cycle_of_order(read: Read, order_id: UUID) -> Cycle | None:
+    """None: the order pays no cycle, or another one has taken its place."""
+    return await read.session.scalar(select(Cycle).where(Cycle.order_id == order_id))
+
+
+async def paid_now(read: Read, subscription: Subscription, now: datetime) -> Paid | None:
+    """The cycle that runs and is paid, for `prorate`; None in a trial, in grace and after the end."""
+    cycle = await read.session.get(Cycle, (subscription.id, subscription.cycle_number))
+    if cycle is None or cycle.number == 0 or subscription.paid_through <= now:
+        return None
+    return Paid(cycle.starts_at, cycle.ends_at, cycle.worth)
+
+
+async def unpaid(read: Read, now: datetime, limit: int = BATCH) -> Sequence[SubscriptionId]:
+    """Those to `fall_due` or, cancelled for then, to `end_period`; the oldest first."""
+    active = Subscription.status == SubscriptionStatus.ACTIVE, Subscription.paid_through <= now
+    acts = or_(Subscription.parked_at.is_(None), Subscription.cancel_at_period_end)
+    return await _ids(read, Subscription.paid_through, (*active, acts), limit)
+
+
+async def lapsing(read: Read, now: datetime, limit: int = BATCH) -> Sequence[SubscriptionId]:
+    """Those to `lapse`, the oldest first."""
+    return await _ids(
+        read, Subscription.lapses_at, (Subscription.lapses_at <= now, Subscription.parked_at.is_(None)), limit
+    )
+
+
+async def parked(read: Read, limit: int) -> Sequence[SubscriptionId]:
+    """Those to `unpark` when what kept them is mended, the oldest first."""
+    return await _ids(read, Subscription.parked_at, (Subscription.parked_at.is_not(None),), limit)
+
+
+async def _ids(
+    read: Read,
+    oldest_first: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None],
+    wanted: Sequence[ColumnElement[bool]],
+    limit: int,
+) -> Sequence[SubscriptionId]:
+    query = select(Subscription.id).where(*wanted).order_by(oldest_first, Subscription.id).limit(limit)
+    return (await read.session.scalars(query)).all()
