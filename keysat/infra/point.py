@@ -6,46 +6,62 @@ thread and back costs ten times that (`performance.md`). On PostgreSQL it is one
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Dialect, Select
+from sqlalchemy import Dialect, Insert, Select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from keysat.infra.locks import POINT_BUSY_SECONDS
 
 POSTGRES_POINTS = 4
 
+Conversions = tuple[tuple[int, Callable[[Any], Any]], ...]
+"""Position and function of the values that the driver does not take, or give, as they are wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A select of one row by its bind parameters, in the order of the text, compiled once for one dialect."""
+    """A select of one row, or an insert, by its bind parameters, in the order of the text, compiled for one dialect."""
 
     sql: str
-    binds: tuple[Callable[[Any], Any] | None, ...]
-    columns: tuple[Callable[[Any], Any] | None, ...]
+    binds: Conversions
+    columns: Conversions
 
     @staticmethod
     @lru_cache(maxsize=64)
-    def of(statement: Select[*tuple[Any, ...]], dialect: Dialect) -> "Point":
-        compiled = statement.compile(dialect=dialect)
-        names = compiled.positiontup or ()
+    def of(statement: Select[*tuple[Any, ...]] | Insert, dialect: Dialect, schema: str | None = None) -> "Point":
+        elsewhere: dict[str, Any] = (
+            {"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema else {}
+        )
+        compiled = statement.compile(dialect=dialect, **elsewhere)
+        binds = (compiled.binds[name].type.dialect_impl(dialect) for name in compiled.positiontup or ())
+        selected = statement.selected_columns if isinstance(statement, Select) else ()
+        columns = (column.type.dialect_impl(dialect) for column in selected)
         return Point(
             sql=str(compiled),
-            binds=tuple(compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names),
-            columns=tuple(
-                column.type.dialect_impl(dialect).result_processor(dialect, None)
-                for column in statement.selected_columns
-            ),
+            binds=_conversions(kind.bind_processor(dialect) for kind in binds),
+            columns=_conversions(kind.result_processor(dialect, None) for kind in columns),
         )
 
-    def key(self, values: tuple[object, ...]) -> tuple[object, ...]:
-        return tuple(write(value) if write else value for write, value in zip(self.binds, values, strict=True))
+    def key(self, values: Iterable[object]) -> tuple[object, ...]:
+        return _converted(values, self.binds)
 
-    def row(self, raw: Sequence[object]) -> tuple[object, ...]:
-        return tuple(read(value) if read is not None else value for read, value in zip(self.columns, raw, strict=True))
+    def row(self, raw: Iterable[object]) -> tuple[object, ...]:
+        return _converted(raw, self.columns)
+
+
+def _conversions(found: Iterable[Callable[[Any], Any] | None]) -> Conversions:
+    return tuple((position, convert) for position, convert in enumerate(found) if convert is not None)
+
+
+def _converted(values: Iterable[object], conversions: Conversions) -> tuple[object, ...]:
+    converted = list(values)
+    for position, convert in conversions:
+        converted[position] = convert(converted[position])
+    return tuple(converted)
 
 
 class SqlitePoints:
@@ -83,7 +99,7 @@ class PostgresPoints:
             found = await driver.fetchrow(point.sql, *point.key(key))
         finally:
             self._free.put_nowait(driver)
-        return point.row(tuple(found)) if found is not None else None
+        return point.row(found) if found is not None else None
 
     async def _open(self) -> None:
         connection = self._engine.connect()
