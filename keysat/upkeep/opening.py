@@ -21,7 +21,7 @@ from keysat.infra.settings import Settings
 from keysat.infra.store import Store
 from keysat.infra.telemetry import Telemetry
 from keysat.infra.vault import KEY_FILE, Vault, VaultError, load_vault
-from keysat.kit.clock import Clock
+from keysat.kit.clock import OFFSET_FILE, Clock, OffsetClock
 from keysat.kit.errors import KeysatError
 from keysat.kit.ids import Chance
 from keysat.licenses.issuers import create_first
@@ -31,7 +31,6 @@ from keysat.payments.rates.board import RateBoard
 from keysat.payments.tables import ConnectionId
 from keysat.payments.tills import Tills
 from keysat.upkeep.admin_key import make_admin_key
-from keysat.upkeep.offset import OffsetClock
 from keysat.upkeep.shop import Shop
 
 VAULT_CHECK = "vault_check"  # facts in `house`
@@ -113,7 +112,7 @@ async def _open(
     store = await open_store(stack, settings, chance, may_create=founding is not None)
     mode = await _mode(store, settings, founding)
     if mode == Mode.SANDBOX:
-        clock = OffsetClock(clock, settings.data_dir)
+        clock = OffsetClock(clock, (settings.data_dir / OFFSET_FILE).read_text)
     vault = await _vault(store, settings, chance)
     await _found(store, vault, mode, settings, clock, founding)
     http = HttpClient(transport=transport)

@@ -15,11 +15,11 @@ import rich_click as click
 import uvicorn
 from click import option
 
-from keysat.kit.clock import SystemClock
+from keysat.kit.clock import OFFSET_FILE, OffsetClock, SystemClock
 from keysat.kit.ids import SystemChance
 from providers.sandbox.app import Beside, create_app
 from providers.sandbox.book import Book
-from providers.sandbox.wallet import OffsetClock, Wallet
+from providers.sandbox.wallet import Wallet
 
 DATABASE_FILE = "sandbox-wallet.db"
 KEY_VARIABLE = "KEYSAT_SANDBOX_WALLET_KEY"  # unlike the option, it stands in no list of processes
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help=f"Where {DATABASE_FILE} and clock-offset live.",
+    help=f"Where {DATABASE_FILE} and {OFFSET_FILE} live.",
 )
 @option("--host", default="127.0.0.1", show_default=True)
 @option("--port", type=click.IntRange(0, 65535), required=True, help="0: any free one, named in the ready line.")
@@ -57,7 +57,7 @@ def main(data_dir: Path, host: str, port: int, api_key: str, double_spend_second
     _close_to_others(data_dir / DATABASE_FILE)
     book = Book(data_dir / DATABASE_FILE)
     chance = SystemChance()
-    wallet = Wallet(book, OffsetClock(SystemClock(), data_dir), chance, double_spend_seconds)
+    wallet = Wallet(book, OffsetClock(SystemClock(), (data_dir / OFFSET_FILE).read_text), chance, double_spend_seconds)
     app = create_app(wallet, api_key, Beside(wallet, chance))
     config = uvicorn.Config(
         app,

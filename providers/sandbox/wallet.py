@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 from keysat.kit.clock import Clock
 from keysat.kit.currencies import SAT
@@ -20,8 +19,6 @@ from providers.sandbox.wire import NewInvoice, Webhook
 PLAY_PRICE_OF_BTC = Decimal(50_000)  # what the demo pins, so that shop and wallet name the same sats
 """One bitcoin costs this much of any currency here."""
 
-OFFSET_FILE = "clock-offset"
-
 
 class Missing(Exception):
     """There is no such invoice, or no such card."""
@@ -29,24 +26,6 @@ class Missing(Exception):
 
 class Declined(Exception):
     """The card was not charged."""
-
-
-class OffsetClock:
-    """Real time plus the whole seconds in the file, so that a shop and its wallet can be put forward together."""
-
-    def __init__(self, clock: Clock, data_dir: Path) -> None:
-        self._clock = clock
-        self._path = data_dir / OFFSET_FILE
-
-    def now(self) -> datetime:
-        return self._clock.now() + timedelta(seconds=offset_seconds(self._path))
-
-
-def offset_seconds(path: Path) -> int:
-    try:
-        return int(path.read_text() or 0)
-    except FileNotFoundError:
-        return 0
 
 
 def sats(amount: Money) -> int:

@@ -19,7 +19,7 @@ from keysat.payments.provider import InvoiceRequest, InvoiceSnapshot, PayState, 
 from providers.sandbox.book import Book
 from providers.sandbox.cards import CARDS
 from providers.sandbox.pages import left, written
-from providers.sandbox.wallet import OffsetClock, Wallet
+from providers.sandbox.wallet import Wallet
 from tests.providers.world_sandbox import API_KEY, HandClock, SandboxWorld, open_sandbox
 from tests.providers.worlds import PlayCard
 
@@ -369,14 +369,6 @@ def test_a_wallet_from_before_there_were_cards_goes_on(tmp_path: Path):
     assert wallet.pay_by_card("page", CARDS["works"], save=True).status == "Settled"
     assert wallet.cards_of("nobody") == []
     book.close()
-
-
-def test_the_clock_is_real_time_plus_the_file(tmp_path: Path):
-    hand = HandClock()
-    clock = OffsetClock(hand, tmp_path)
-    assert clock.now() == hand.at
-    (tmp_path / "clock-offset").write_text("2678400\n")
-    assert clock.now() == hand.at + timedelta(days=31)
 
 
 @pytest.mark.parametrize(

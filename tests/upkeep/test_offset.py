@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from keysat.kit.clock import OFFSET_FILE, OffsetClock
 from keysat.kit.errors import BadRequest
-from keysat.upkeep.offset import OFFSET_FILE, OffsetClock, parse_span, put_forward
-from providers.sandbox.wallet import OFFSET_FILE as OF_THE_WALLET
+from keysat.upkeep.offset import parse_span, put_forward
 from tests.conftest import NOON
 
 
@@ -15,19 +15,15 @@ class Noon:
 
 
 def test_a_clock_that_was_never_put_forward_is_right(tmp_path: Path):
-    assert OffsetClock(Noon(), tmp_path).now() == NOON
+    assert OffsetClock(Noon(), (tmp_path / OFFSET_FILE).read_text).now() == NOON
 
 
 def test_what_is_put_forward_adds_up_and_a_running_clock_follows(tmp_path: Path):
-    clock = OffsetClock(Noon(), tmp_path)
+    clock = OffsetClock(Noon(), (tmp_path / OFFSET_FILE).read_text)
     put_forward(tmp_path, timedelta(days=31))
     assert clock.now() == NOON + timedelta(days=31)
     assert put_forward(tmp_path, timedelta(hours=2)) == timedelta(days=31, hours=2)
     assert clock.now() == NOON + timedelta(days=31, hours=2)
-
-
-def test_shop_and_wallet_read_the_same_file():
-    assert OFFSET_FILE == OF_THE_WALLET
 
 
 @pytest.mark.parametrize(
