@@ -7,15 +7,18 @@ are problems. `public/reference.py` shows the same document as a page; docs/open
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from inspect import cleandoc
 from itertools import groupby
 from typing import Any, cast
 
 import msgspec
 from litestar import Litestar, MediaType, Request
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
+from msgspec import inspect
 
 from keysat.kit.errors import CODES, ErrorCode
 from keysat.web.examples import Example, examples
@@ -147,14 +150,51 @@ def _finished(app: Litestar, schema: dict[str, Any]) -> dict[str, Any]:
         if links := LINKS.get(name):
             answer = operation["responses"]["200"]
             answer["links"] = {follower: _link(operations[follower][1], link) for follower, link in links.items()}
+    for name, shape in _shapes(app).items():
+        if name in schema["components"]["schemas"] and (words := _docstring(shape)):
+            schema["components"]["schemas"][name]["description"] = words
     schema["components"]["responses"] = _problems()
     schema["tags"] = [{"name": name, "description": words} for name, words, _ in CHAPTERS]
     return _without_noise(schema)
 
 
+def _handlers(app: Litestar) -> list[HTTPRouteHandler]:
+    return [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
+
+
 def _creating_operations(app: Litestar) -> set[str]:
-    handlers = [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
-    return {str(handler.operation_id) for handler in handlers if handler.opt.get("creates")}
+    return {str(handler.operation_id) for handler in _handlers(app) if handler.opt.get("creates")}
+
+
+def _shapes(app: Litestar) -> dict[str, type]:
+    """All that bodies and answers are made of, by name."""
+    found: dict[str, type] = {}
+
+    def look(kind: Any) -> None:
+        match kind:
+            case inspect.StructType() if kind.cls.__name__ not in found:
+                found[kind.cls.__name__] = kind.cls
+                for field in kind.fields:
+                    look(field.type)
+            case inspect.UnionType():
+                for one in kind.types:
+                    look(one)
+            case inspect.ListType() | inspect.VarTupleType():
+                look(kind.item_type)
+            case _:
+                pass
+
+    for handler in _handlers(app):
+        for field in (handler.parsed_data_field, handler.parsed_return_field):
+            for kind in field.inner_types if field and field.is_union else [field]:
+                look(inspect.type_info(kind.annotation if kind else None))
+    return found
+
+
+def _docstring(shape: type) -> str | None:
+    """Its own, or that of the class whose fields it has more of."""
+    named = (one.__dict__.get("__doc__") for one in shape.__mro__ if getattr(one, "__struct_fields__", ()))
+    return next((cleandoc(words) for words in named if words), None)
 
 
 def _words(operation_id: str) -> str:

@@ -18,7 +18,7 @@ from keysat.web.api import (
     purchase,
     recover,
 )
-from keysat.web.public import buy, thanks
+from keysat.web.public import buy, reference, thanks
 from keysat.web.public import recover as recover_pages
 
 API: Sequence[ControllerRouterHandler] = (
@@ -32,7 +32,7 @@ API: Sequence[ControllerRouterHandler] = (
 )
 """For SDKs and integrators: JSON at addresses that the contract fixes."""
 
-PAGES: Sequence[ControllerRouterHandler] = (*buy.ROUTES, *thanks.ROUTES, *recover_pages.ROUTES)
+PAGES: Sequence[ControllerRouterHandler] = (*buy.ROUTES, *thanks.ROUTES, *recover_pages.ROUTES, *reference.ROUTES)
 """For people: HTML, left out of the OpenAPI document."""
 
 ADMIN_API: Sequence[ControllerRouterHandler] = (
