@@ -8,6 +8,8 @@ from keysat.checkout.happenings import OrderOpened
 from keysat.checkout.quote import Quote
 from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
 from keysat.checkout.tables import Order, OrderId, OrderStatus, Purpose
+from keysat.checkout.wish import Wish
+from keysat.customers.accounts import remember
 from keysat.infra.work import Work
 from keysat.kit.ids import support_reference
 from keysat.payments.provider import Rail
@@ -25,7 +27,15 @@ class Buyer:
     """Of the buy page's cookie."""
 
 
-async def draft(work: Work, purpose: Purpose, choice: Choice, quoted: Quote, buyer: Buyer) -> Order:
+async def buyer_of(work: Work, wish: Wish, redirect_url: str | None = None, rail: Rail | None = None, /) -> Buyer:
+    """With the customer's row written. Raises BadRequest."""
+    customer_id = await remember(work, wish.buyer_email or None, wish.buyer_note or None)
+    return Buyer(customer_id, redirect_url, rail, wish.browser_hash)
+
+
+async def draft(
+    work: Work, purpose: Purpose, choice: Choice, quoted: Quote, buyer: Buyer, *, trial_days: int | None = None
+) -> Order:
     """An order that has no invoice yet, written and told."""
     rate = quoted.rate
     order = Order(
@@ -40,6 +50,7 @@ async def draft(work: Work, purpose: Purpose, choice: Choice, quoted: Quote, buy
         customer_id=buyer.customer_id,
         period_count=choice.period.count if choice.period else None,
         period_unit=choice.period.unit if choice.period else None,
+        trial_days=trial_days,
         listed_currency=quoted.price.currency,
         listed_value=quoted.price.minor,
         base_value=quoted.base.minor,

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from keysat.catalog.tables import DiscountId
+from keysat.catalog.tables import DiscountId, TrialNeeds
 from keysat.checkout.gate import Doubt
 from keysat.checkout.tables import OrderId, OrderStatus, PaidHow, Purpose, RedemptionId
 from keysat.infra.events import Happening
@@ -63,6 +63,14 @@ class OrderPaymentReversed(Happening, frozen=True, tag="order.payment_reversed")
 
     order_id: OrderId
     attempt_id: AttemptId
+
+
+class TrialStarted(Happening, frozen=True, tag="trial.started"):
+    order_id: OrderId
+    product_id: UUID
+    policy_id: UUID | None
+    days: int
+    needs: TrialNeeds
 
 
 class CodeReserved(Happening, frozen=True, tag="code.reserved"):

@@ -6,11 +6,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from keysat.catalog.tables import DiscountCode
-from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose, Redemption, RedemptionStatus
+from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose, Redemption, RedemptionStatus, Trial
 from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read
 from keysat.licenses.tables import License
 from keysat.payments.tables import Attempt
+from keysat.subscriptions.tables import Subscription
 
 MOST = 100
 MAKES_A_LICENSE = (Purpose.PURCHASE, Purpose.MANUAL)
@@ -20,7 +21,14 @@ LAST_LOOK = timedelta(days=1)  # the daily look may fall this far before the end
 BY_INVOICE = (PaidHow.IN_TIME, PaidHow.LATE, PaidHow.MARKED)
 
 _made = select(func.count()).where(License.order_id == Order.id).correlate(Order).scalar_subquery()
+_in_trial = (
+    select(License.id)
+    .join(Subscription, Subscription.license_id == License.id)
+    .where(License.order_id == Order.id, Subscription.cycle_number == 0)
+    .correlate(Order)
+)
 _is_paid = Order.status.in_((OrderStatus.PAID, OrderStatus.FULFILLED))
+_claimed = exists().where(Trial.order_id == Order.id)
 _has_invoice = exists().where(Attempt.order_id == Order.id, Attempt.provider_invoice_id.is_not(None))
 
 
@@ -40,6 +48,9 @@ def _rules(now: datetime) -> tuple[tuple[str, ColumnElement[bool]], ...]:
             ),
         ),
         ("was given for nothing, though it has a price", (Order.paid_how == PaidHow.FREE) & (Order.listed_value > 0)),
+        ("is a trial, but was not for nothing", Order.trial_days.is_not(None) & (Order.paid_how != PaidHow.FREE)),
+        ("is a trial, and its license does not say so", _in_trial.where(~License.is_trial).exists()),
+        ("is no trial, but began one", Order.trial_days.is_(None) & (_in_trial.exists() | _claimed)),
         ("is on its way, but nobody will look at it", Order.status.in_(ON_THE_WAY) & Order.next_look_at.is_(None)),
         (
             "may still be paid late, but nobody will look at it",

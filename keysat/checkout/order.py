@@ -11,15 +11,15 @@ from keysat.catalog.tiers import Choice
 from keysat.catalog.views import DiscountView
 from keysat.checkout.codes import Asked, CodeRefused, asked_for, bind, release, reserve
 from keysat.checkout.desk import Desk
-from keysat.checkout.draft import Buyer, draft
+from keysat.checkout.draft import buyer_of, draft
 from keysat.checkout.happenings import OrderClosed
 from keysat.checkout.quote import Quote, quote
-from keysat.checkout.reopen import hash_of, ordered_already, readdress
+from keysat.checkout.reopen import ordered_already, readdress
 from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, PaidHow, Purpose, Step
+from keysat.checkout.trials import Admit, anyone, begin, is_trial
 from keysat.checkout.wish import Wish, checked_redirect, rail_of
-from keysat.customers.accounts import remember
 from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.currencies import SAT
@@ -41,10 +41,11 @@ from keysat.payments.tills import OpenTill
 PROVIDER_WORDS_MAX = 200  # of what a provider says, for the operator
 
 
-async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor) -> OrderId:
-    """Open an order for the wish. A free one is fulfilled at once; any other has a checkout page afterwards.
+async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor, admit: Admit = anyone) -> OrderId:
+    """Open an order for the wish. A free one and a trial are fulfilled at once; any other has a checkout page then.
 
-    Raises NotFound and BadRequest as contract 3.7 says, UpstreamError when neither a rate nor a provider answers.
+    Raises NotFound and BadRequest as contract 3.7 says, UpstreamError when neither a rate nor a provider answers; of a
+    trial what `trials.begin` does, which asks `admit`.
     """
     redirect_url, rail = checked_redirect(wish.redirect_url), rail_of(wish.rail)
     async with desk.store.read() as read:
@@ -52,6 +53,8 @@ async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor) -> Order
             read, wish.product, wish.policy_slug, wish.offer, wish.code, now, takes_featured=wish.takes_featured
         )
         pin = await pin_of(read, asked.choice.price.currency)
+    if is_trial(wish, asked):
+        return await begin(desk, wish, asked.choice, pin, now, actor, admit)
     asked, quoted = await priced(desk, asked, pin)
     async with desk.store.read() as read:
         before = await ordered_already(read, wish, asked, quoted, rail, now)
@@ -136,12 +139,7 @@ async def _draft(
     """Raises CodeRefused when the code has no use left."""
     if asked.discount is not None:
         await reserve(work, asked.discount)
-    buyer = Buyer(
-        customer_id=await remember(work, wish.buyer_email or None, wish.buyer_note or None),
-        redirect_url=redirect_url,
-        rail=rail,
-        browser_hash=hash_of(wish.buyer_token) if wish.buyer_token else None,
-    )
+    buyer = await buyer_of(work, wish, redirect_url, rail)
     order = await draft(work, Purpose.PURCHASE, asked.choice, quoted, buyer)
     if asked.discount is not None:
         await bind(work, asked.discount, order)

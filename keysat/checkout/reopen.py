@@ -1,6 +1,5 @@
 """Showing a browser the order that it has already, instead of opening a second one."""
 
-import hashlib
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, select
@@ -45,7 +44,7 @@ async def ordered_already(
         .join(Attempt, Attempt.order_id == Order.id, isouter=True)
         .join(Redemption, Redemption.order_id == Order.id, isouter=True)
         .where(
-            Order.buyer_hash == hash_of(wish.buyer_token),
+            Order.buyer_hash == wish.browser_hash,
             Order.product_id == choice.product.id,
             Order.policy_id == (choice.policy.id if choice.policy else None),
             Order.offer_id == (choice.offer.id if choice.offer else None),
@@ -67,7 +66,3 @@ async def readdress(desk: Desk, order_id: OrderId, wish: Wish, now: datetime, ac
         order = await work.hold(Order, order_id)
         if order.status == OrderStatus.AWAITING:
             order.customer_id = await remember(work, wish.buyer_email)
-
-
-def hash_of(buyer_token: str) -> str:
-    return hashlib.sha256(buyer_token.encode()).hexdigest()

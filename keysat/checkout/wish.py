@@ -1,5 +1,6 @@
 """What a buyer asks for, and the checks that need nothing but its words."""
 
+import hashlib
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -30,7 +31,17 @@ class Wish:
     redirect_url: str | None = None
     rail: str | None = None
     buyer_token: str | None = None  # the buy page's cookie; API calls have none
+    fingerprint: str | None = None  # of a device, for trials that are one for each
+    takes_trial: bool = True  # where the tier has one
     only_free: bool = False  # it shall cost nothing, or not be opened at all
+
+    @property
+    def browser_hash(self) -> str | None:
+        return hash_of(self.buyer_token) if self.buyer_token else None
+
+
+def hash_of(buyer_token: str) -> str:
+    return hashlib.sha256(buyer_token.encode()).hexdigest()
 
 
 def rail_of(word: str | None) -> Rail | None:

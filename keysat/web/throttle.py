@@ -22,6 +22,7 @@ class Rate(StrEnum):
     HEARTBEAT = "heartbeat"  # license id
     PURCHASE = "purchase"  # address: purchase, redeem, upgrade
     PREVIEW = "preview"  # address: preview, upgrade-quote
+    TRIAL = "trial"  # address: trials that ask for no identity, in the database
     POLL = "poll"  # order
     WRONG_BEARER = "wrong_bearer"  # address
     NUDGE = "nudge"  # connection: webhooks in
@@ -36,6 +37,7 @@ LIMITS = {
     Rate.HEARTBEAT: Limit(burst=60, refill_seconds=60),
     Rate.PURCHASE: Limit(burst=20, refill_seconds=6),
     Rate.PREVIEW: Limit(burst=30, refill_seconds=1),
+    Rate.TRIAL: Limit(burst=3, refill_seconds=28_800),  # 3 a day
     Rate.POLL: Limit(burst=60, refill_seconds=1),
     Rate.WRONG_BEARER: Limit(burst=20, refill_seconds=6),
     Rate.NUDGE: Limit(burst=300, refill_seconds=Fraction(1, 20)),

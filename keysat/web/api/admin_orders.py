@@ -77,6 +77,7 @@ class Order(Outbound, frozen=True, kw_only=True):
     license_id: UUID | None
     period_count: int | None
     period_unit: Unit | None
+    trial_days: int | None
     listed_currency: str
     listed_value: int
     base_value: int

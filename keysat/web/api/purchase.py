@@ -1,5 +1,6 @@
 """Buying, for programs: open an order, then ask until its key is there (public contract 3.7 and 3.8)."""
 
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,7 @@ from keysat.infra.house import Mode
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.web.shared_limits import limit_shared
 from keysat.web.throttle import Rate
 from keysat.web.visit import limited
 from keysat.web.wire import Inbound, Line, Paragraph
@@ -23,7 +25,11 @@ RedirectUrl = Annotated[str, Meta(max_length=REDIRECT_MAX, pattern="^[^\\u0000]*
 
 
 class PurchaseRequest(Inbound, frozen=True, kw_only=True):
-    """An empty text counts as absent, and an unknown `rail` too."""
+    """An empty text counts as absent, and an unknown `rail` too.
+
+    A tier with `trial_days` begins with its trial, unless a `code` is given, or `trial` is false: then it is bought.
+    `fingerprint`: of the device, for a tier whose `trial_needs` says so.
+    """
 
     product: Line
     policy_slug: Line | None = None
@@ -33,6 +39,8 @@ class PurchaseRequest(Inbound, frozen=True, kw_only=True):
     buyer_note: Paragraph | None = None
     redirect_url: RedirectUrl | None = None
     rail: Line | None = None
+    fingerprint: Line | None = None
+    trial: bool | None = None
 
     def wish(self) -> Wish:
         return Wish(
@@ -44,6 +52,8 @@ class PurchaseRequest(Inbound, frozen=True, kw_only=True):
             buyer_note=self.buyer_note or None,
             redirect_url=self.redirect_url or None,
             rail=self.rail or None,
+            fingerprint=self.fingerprint or None,
+            takes_trial=self.trial is not False,
         )
 
 
@@ -59,9 +69,11 @@ class Polled(Poll, frozen=True):
     guards=[limited(Rate.PURCHASE)],
     responses=refusals(400, 404, 409, 422, 429, 502),
 )
-async def create_purchase(data: JSONBody[PurchaseRequest], shop: WithShop, now: WithNow, actor: WithActor) -> Purchase:
+async def create_purchase(
+    data: JSONBody[PurchaseRequest], shop: WithShop, visit: WithVisit, now: WithNow, actor: WithActor
+) -> Purchase:
     """Open an order. What costs nothing is answered with its key; for anything else there is a checkout page."""
-    order_id = await open_order(shop.desk, data.wish(), now, actor)
+    order_id = await open_order(shop.desk, data.wish(), now, actor, partial(limit_shared, visit, Rate.TRIAL))
     async with shop.read() as read:
         return await purchased(read, shop.ring, order_id, shop.settings.public_url)
 

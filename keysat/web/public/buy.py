@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote as quoted
 from weakref import WeakValueDictionary
@@ -13,13 +14,14 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath, URLEncodedBody
 
 from keysat.catalog.read import policies, product_by_slug
+from keysat.catalog.tables import TrialNeeds
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.codes import CodeRefused
 from keysat.checkout.order import purchase
 from keysat.checkout.read import payable_attempt
-from keysat.checkout.reopen import hash_of
 from keysat.checkout.tables import Order, OrderId, OrderStatus
-from keysat.checkout.wish import Wish
+from keysat.checkout.trials import IdentityMissing, TrialUsed
+from keysat.checkout.wish import Wish, hash_of
 from keysat.customers.accounts import normal_email
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable, UpstreamError
@@ -34,6 +36,7 @@ from keysat.web.public.cards import BETWEEN, Option, cards, preselected
 from keysat.web.public.deals import Deals, deals, known, promised
 from keysat.web.public.words import RAILS
 from keysat.web.security import same_origin
+from keysat.web.shared_limits import limit_shared
 from keysat.web.throttle import Rate
 from keysat.web.visit import visit_of
 
@@ -55,6 +58,8 @@ class BuyForm(msgspec.Struct, frozen=True, kw_only=True):
     """Not empty: the buyer took the featured code off."""
     auto: str = ""
     """The featured codes that the page promised, by tier."""
+    trial: str = ""
+    """`no`: bought without the trial."""
     act: str = ""
     """Which button: apply or remove a code; empty: buy."""
 
@@ -131,7 +136,8 @@ async def buy(
             return _with_cookie(request, _page(request, counter, data), buyer)
         _check_email(data.buyer_email)
         async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
-            order_id = await purchase(shop.desk, _wish(counter, data, buyer), now, actor)
+            wish, admit = _wish(counter, data, buyer), partial(limit_shared, visit, Rate.TRIAL)
+            order_id = await purchase(shop.desk, wish, now, actor, admit)
         address = await _where_to_pay(shop, order_id)
     except _SAYABLE as error:
         if not counter.tiers and not counter.sells_itself:
@@ -140,7 +146,7 @@ async def buy(
             async with shop.read() as read:
                 counter = await _counter(read, slug, data, now) or counter
             error = BadRequest(f"{error.message} Here is the price without it.")
-        return _with_cookie(request, _page(request, counter, data, trouble=_trouble(error)), buyer)
+        return _with_cookie(request, _page(request, counter, data, trouble=_trouble(error, counter)), buyer)
     return _with_cookie(request, Response(None, status_code=303, headers={"Location": address}), buyer)
 
 
@@ -189,12 +195,15 @@ def _wish(counter: Counter, form: BuyForm, buyer: str) -> Wish:
         counter.tiers and not form.choice
     ):
         raise BadRequest("Choose one of the tiers.")
-    tier, _, offer = form.choice.partition(BETWEEN)
+    slug, _, offer = form.choice.partition(BETWEEN)
+    tier = counter.tier(slug)
+    tries = tier is not None and tier.trial_days > 0 and tier.trial_needs != TrialNeeds.FINGERPRINT and not form.trial
     return Wish(
         product=counter.product.slug,
-        policy_slug=tier or None,
+        policy_slug=slug or None,
         offer=offer or None,
-        code=form.code.strip() or (promised(form.auto, tier) if not form.no_code else None) or None,
+        code=form.code.strip() or (promised(form.auto, slug) if not form.no_code and not tries else None) or None,
+        takes_trial=tries,
         takes_featured=not form.no_code,
         buyer_email=form.buyer_email.strip() or None,
         rail=form.rail or None,
@@ -211,7 +220,17 @@ async def _where_to_pay(shop: Shop, order_id: OrderId) -> str:
     return f"/thank-you?invoice_id={quoted(order.invoice_id)}"
 
 
-def _trouble(error: KeysatError) -> Trouble:
+def _trouble(error: KeysatError, counter: Counter) -> Trouble:
+    name = counter.product.name
+    match error:
+        case IdentityMissing():
+            words = f"The free days of {name} are once for each e-mail address: type yours. Or buy at once."
+            return Trouble(words, "buyer_email", error.code.status)
+        case TrialUsed():
+            words = f"This address has had its free days of {name}. Buy it, or recover the key if it was lost."
+            return Trouble(words, "buyer_email", error.code.status)
+        case _:
+            pass
     field = "buyer_email" if isinstance(error, _EmailTrouble) else "code" if isinstance(error, CodeRefused) else ""
     return Trouble(error.message, field, error.code.status)
 
@@ -229,9 +248,16 @@ def _page(
     rate = shop.board.peek(counter.product.price_currency, counter.pin)
     shop.board.warm(counter.product.price_currency, counter.pin)
     codes = counter.deals
-    shown = cards(counter.product, counter.tiers, rate, rails, lambda tier: codes.of(counter.product, tier))
+    shown = cards(
+        counter.product,
+        counter.tiers,
+        rate,
+        rails,
+        lambda tier: codes.of(counter.product, tier),
+        has_trials=not form.code.strip(),
+    )
     options: list[Option] = [option for card in shown for option in card.options]
-    on_offer = [option.value for option in options if rails or option.is_free]
+    on_offer = [option.value for option in options if rails or option.starts_free]
     wanted = (form.choice, preselected(counter.product, counter.tiers, None, None).value, *on_offer)
     response = page(
         request,
@@ -246,6 +272,7 @@ def _page(
         rail=form.rail if form.rail in set(Rail) else "",
         trouble=trouble,
         asked_for_other=asked_for_other,
+        can_pay=bool(rails),
         has_codes=codes.has_codes or bool(form.code),
         is_applied=any(option.deal for option in options),
         automatic=codes.automatic(counter.tiers),

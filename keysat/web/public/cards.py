@@ -1,9 +1,9 @@
 """Tiers as cards on the buy page: what each one gives, and the prices it can be had for. Pure."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from keysat.catalog.tables import PolicyId
+from keysat.catalog.tables import PolicyId, TrialNeeds
 from keysat.catalog.tiers import list_price, pick
 from keysat.catalog.views import DiscountView, OfferView, PolicyView, ProductView
 from keysat.checkout.quote import Quote, quote
@@ -42,15 +42,32 @@ class Option:
     cadence: str
     validity: str
     act: str
+    """The words of the button that begins the trial, where there is one; else of the one that buys."""
+    trial: "Trial | None" = None
 
     @property
     def is_free(self) -> bool:
         return self.price.minor == 0
 
     @property
+    def starts_free(self) -> bool:
+        return self.is_free or self.trial is not None
+
+    @property
     def slugs(self) -> tuple[str, str]:
         tier, _, offer = self.value.partition(BETWEEN)
         return tier, offer
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What comes before the price."""
+
+    days: str
+    follows: str
+    asks_email: bool
+    buy: str
+    """The words of the button that buys without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +97,12 @@ def cards(
     rate: RateEvidence | None,
     rails: Collection[Rail],
     codes: Codes = no_codes,
+    *,
+    has_trials: bool = True,
 ) -> list[Card]:
-    """`tiers` as they are shown; none for a product that sells itself."""
+    """`tiers` as they are shown; none for a product that sells itself. `has_trials`: no code was typed."""
     if tiers:
-        return [_card(product, tier, rate, rails, codes(tier.id)) for tier in tiers]
+        return [_card(product, tier, rate, rails, codes(tier.id), has_trials=has_trials) for tier in tiers]
     option = _option(product, None, None, rate, rails, codes(None))
     return [Card(product.name, "", False, False, "", words.seats(1), (), (option,))]
 
@@ -105,9 +124,13 @@ def _card(
     rate: RateEvidence | None,
     rails: Collection[Rail],
     discount: DiscountView | None,
+    *,
+    has_trials: bool,
 ) -> Card:
     offers = [None, *(offer for offer in tier.offers if offer.active)]
     options = tuple(_option(product, tier, offer, rate, rails, discount) for offer in offers)
+    if has_trials:
+        options = tuple(_tried(product, tier, offer, one) for offer, one in zip(offers, options, strict=True))
     is_special = discount is not None and discount.featured and any(option.was for option in options)
     return Card(
         name=tier.name,
@@ -124,6 +147,8 @@ def _card(
 def _lines(product: ProductView, tier: PolicyView) -> list[Line]:
     bullets = [Line(bullet) for bullet in tier.marketing_bullets]
     entitlements = entitlement_lines(product, tier.entitlements, tier.hidden_entitlements)
+    if tier.trial_days and tier.trial_needs == TrialNeeds.FINGERPRINT:
+        entitlements = [Line(words.trial_in_app(tier.trial_days)), *entitlements]
     return entitlements + bullets if tier.marketing_bullets_position == "below" else bullets + entitlements
 
 
@@ -161,6 +186,20 @@ def _option(
         validity=validity if validity == "for ever" else f"for {validity}",
         act=words.act(price, rails),
     )
+
+
+def _tried(product: ProductView, tier: PolicyView, offer: OfferView | None, option: Option) -> Option:
+    """What follows a trial is the list price, whatever a code does to a purchase now."""
+    base = list_price(product, tier, offer)
+    if not tier.trial_days or not base.minor or tier.trial_needs == TrialNeeds.FINGERPRINT:
+        return option
+    trial = Trial(
+        days=words.counted(tier.trial_days, "day"),
+        follows=words.after_trial(tier.trial_days, base, (offer.own_period if offer else None) or tier.period),
+        asks_email=tier.trial_needs == TrialNeeds.EMAIL,
+        buy=option.act,
+    )
+    return replace(option, act=words.trial_act(tier.trial_days), trial=trial)
 
 
 def _quoted(base: Money, rate: RateEvidence | None, discount: DiscountView | None) -> Quote | None:

@@ -85,6 +85,22 @@ def _saving(discount: DiscountView) -> str:
             return "Free"
 
 
+def trial_act(days: int) -> str:
+    return f"Start {counted(days, 'free day')}"
+
+
+def after_trial(days: int, price: Money, period: Period | None) -> str:
+    """What follows a trial: nothing that the buyer did not ask for."""
+    ends = f"Nothing is to be paid now. After {counted(days, 'day')}"
+    if period is None:
+        return f"{ends} it stops; to keep it, buy it for {money(price)}."
+    return f"{ends} it is {money(price)} {cadence(period)}, if you go on: nothing is charged by itself."
+
+
+def trial_in_app(days: int) -> str:
+    return f"{counted(days, 'day').capitalize()} free: begin the trial inside the app."
+
+
 def act(price: Money, rails: Collection[Rail]) -> str:
     """The button's words."""
     if price.minor == 0:
