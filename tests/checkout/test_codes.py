@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,8 +21,9 @@ from keysat.checkout.tables import Order, OrderStatus, Redemption, RedemptionSta
 from keysat.checkout.wish import Wish
 from keysat.infra.tables import EventRow
 from keysat.kit.errors import BadRequest, UpstreamError
+from keysat.kit.money import Money
 from keysat.payments.rates.board import RateUnavailable
-from keysat.payments.rates.pins import clear_pin
+from keysat.payments.rates.pins import clear_pin, set_pin
 from keysat.subscriptions.tables import Subscription
 from tests.catalog.shelf import a_code, a_product, a_tier, code_now
 from tests.checkout.counter import BUYER, Counter
@@ -87,6 +90,38 @@ async def test_each_kind_takes_off_what_it_says_in_its_own_currency(
     assert (await counter.order(order.id)).status == OrderStatus.FULFILLED
     assert (await use_of(counter, order)).status == S.REDEEMED
     assert await well(counter) == []
+
+
+@pytest.mark.once
+async def test_whatever_the_code_the_provider_charges_what_the_preview_said(counter: Counter) -> None:
+    """Codes and prices by chance: never below nothing, never above the list price, never in another currency."""
+    chance = Random(21)
+    async with counter.store.work(counter.now, TESTER) as work:
+        await set_pin(work, "JPY", Decimal(15_000_000))
+    for number in range(18):
+        slug, currency = f"app-{number}", ("USD", "JPY", "SAT")[number % 3]
+        price = chance.randint(1, 10 ** chance.randint(1, 7))
+        await a_product(counter.store, slug, price_currency=currency, price_value=price)
+        kind, unit = chance.choice(("percent", "fixed", "set_price")), chance.choice((currency, "SAT"))
+        amount = chance.randint(0, 10_000) if kind == "percent" else chance.randint(1, 2 * price)
+        await a_code(counter.store, slug, kind, amount, **({} if kind == "percent" else {"discount_currency": unit}))
+        shown = await preview(counter.desk, slug, slug, None, None, counter.now)
+        order = await counter.buy(None, product=slug, code=slug)
+        told = (shown.base_price_value, shown.final_price_value, shown.base_price_sats, shown.final_price_sats)
+        assert told == (price, order.listed_value, order.base_sats, order.amount_sats)
+        assert 0 <= order.listed_value <= price
+        assert order.amount_sats is not None
+        assert order.base_sats is not None
+        assert 0 <= order.amount_sats <= order.base_sats
+        assert order.listed_currency == shown.price_currency == currency
+        asked = (
+            Money("SAT", order.amount_sats) if shown.discount_currency == "SAT" else Money(currency, order.listed_value)
+        )
+        if order.status == OrderStatus.AWAITING:
+            assert Decimal((await charged(counter, order)).split()[0]) == Decimal(asked.decimal_text())
+            assert (await charged(counter, order)).split()[1] == ("SATS" if asked.currency == "SAT" else currency)
+        else:
+            assert (order.status, asked.minor) == (OrderStatus.FULFILLED, 0)
 
 
 @pytest.mark.parametrize(
