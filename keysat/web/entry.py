@@ -1,6 +1,6 @@
 """The ASGI function around Litestar: what holds for every request and every answer, whatever the route.
 
-It knows paths and headers, no routes. Its own refusals look like all others.
+It knows paths and headers, no routes but the hot roads it is given. Its own refusals look like all others.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,13 @@ from keysat.infra.events import Actor
 from keysat.kit.errors import BadRequest, KeysatError, NotFound
 from keysat.kit.ids import token
 from keysat.upkeep.shop import Shop
-from keysat.web import problems, throttle
+from keysat.web import throttle
 from keysat.web.address import client_address
+from keysat.web.api.licenses import HOT_ROADS
+from keysat.web.hot import HotRoad, refuse, with_hot_roads
 from keysat.web.security import ALWAYS, UNLESS_SAID, content_policy
 from keysat.web.throttle import Throttle
 from keysat.web.visit import Visit, enter
-from keysat.web.wire import WireRequest
 
 REQUEST_ID_BITS = 80
 _PREFLIGHT = {
@@ -36,8 +37,9 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 _ALWAYS, _UNLESS_SAID = _raw(ALWAYS), _raw(UNLESS_SAID)
 
 
-def entry(app: Litestar, shop: Shop, counts: Throttle) -> ASGIApp:
+def entry(app: Litestar, shop: Shop, counts: Throttle, roads: Mapping[str, HotRoad[Any]] = HOT_ROADS) -> ASGIApp:
     """`app`, with request ids, CORS, HEAD, security headers, and no tolerance for NUL and slashes too many."""
+    answered = with_hot_roads(app, roads)
 
     async def enter_and_ask(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -61,12 +63,9 @@ def entry(app: Litestar, shop: Shop, counts: Throttle) -> ASGIApp:
         if scope["method"] == "OPTIONS":
             await _preflight(send_dressed)
         elif refused is not None:
-            scope["app"] = scope["litestar_app"] = app
-            request = WireRequest(scope, receive, send_dressed)
-            response: Any = problems.answer(request, refused)
-            await response.to_asgi_response(app=None, request=request)(scope, receive, send_dressed)
+            await refuse(app, scope, receive, send_dressed, refused)
         else:
-            await app(scope, receive, send_dressed)
+            await answered(scope, receive, send_dressed)
 
     return enter_and_ask
 

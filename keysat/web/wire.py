@@ -25,7 +25,7 @@ KeyText = Annotated[str, Meta(max_length=65_536)]
 """A license key as it was typed. What is wrong with it is for `kit/licensekey` to say."""
 
 HOT: Mapping[str, Any] = {"hot": True}
-"""`opt=` of a handler on the hot path: doubled keys in its body are not looked for (msgspec takes the last)."""
+"""`opt=` of a handler with a hot road (`hot.py`): doubled keys in its body are not looked for, the last one counts."""
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +50,12 @@ class WireRequest(Request[None, None, State]):
     """
 
     async def json(self) -> Any:
-        if not _is_json(self.headers.get("content-type", "")):
+        if not is_json(self.headers.get("content-type", "")):
             raise UnsupportedMediaType("Send the body as application/json.")
         body = await self.body()
         field = self.route_handler.parsed_data_field
         try:
-            decoded = _decoder(field.annotation if field is not None else Any).decode(body)
+            decoded = decoder(field.annotation if field is not None else Any).decode(body)
             if not self.route_handler.opt.get("hot"):
                 json.loads(body, object_pairs_hook=_once, parse_int=str, parse_float=str)
         except (UnicodeDecodeError, RecursionError):
@@ -64,11 +64,11 @@ class WireRequest(Request[None, None, State]):
 
 
 @lru_cache(maxsize=512)  # as many as there are types of bodies
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def _is_json(content_type: str) -> bool:
+def is_json(content_type: str) -> bool:
     """`application/json` and `application/*+json`, with any parameters."""
     essence = content_type.partition(";")[0].strip().lower()
     return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
