@@ -11,7 +11,7 @@ from keysat.catalog.tables import DiscountCode, DiscountKind
 from keysat.catalog.views import DiscountView
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import NotFound
-from keysat.kit.paging import Page, decode_cursor, page_of
+from keysat.kit.paging import Page, cursor_parts, page_of
 
 DISCOUNT = "discount"
 """The kind of theirs in the namespace of codes."""
@@ -54,7 +54,7 @@ async def discounts(
     if kind is not None:
         wanted = wanted.where(DiscountCode.kind == kind)
     if cursor is not None:
-        wanted = wanted.where(DiscountCode.code > str(decode_cursor(cursor, 1)[0]))
+        wanted = wanted.where(DiscountCode.code > cursor_parts(cursor, str)[0])
     views = [discount_view(row) for row in await read.session.scalars(wanted)]
     return page_of(views, limit, lambda view: (view.code,))
 
@@ -75,19 +75,6 @@ async def featured_codes(read: Read, product_id: UUID, now: datetime) -> list[Di
         .limit(FEATURED_MAX)
     )
     return [discount_view(one) for one in await read.session.scalars(wanted)]
-
-
-async def locked_discount(work: Work, discount_id: UUID) -> DiscountCode:
-    """Raises NotFound."""
-    row = await work.session.scalar(
-        select(DiscountCode)
-        .where(DiscountCode.id == discount_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    if row is None:
-        raise NotFound(f"There is no discount code {discount_id}.")
-    return row
 
 
 async def take_use(work: Work, discount_id: UUID) -> bool:

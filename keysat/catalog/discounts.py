@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import delete, select
 
 from keysat.catalog import checks, codes
-from keysat.catalog.discount_read import DISCOUNT, discount, locked_discount
+from keysat.catalog.discount_read import DISCOUNT, discount
 from keysat.catalog.events import CodeCreated, CodeDeleted, CodeUpdated
 from keysat.catalog.pricing import BASIS_POINTS
 from keysat.catalog.rows import locked_product
@@ -99,7 +99,7 @@ async def create(work: Work, request: NewDiscount) -> DiscountView:
 
 async def edit(work: Work, discount_id: UUID, request: DiscountEdit) -> DiscountView:
     """Holds for who begins to use it from now on: an open order keeps its price. Raises NotFound, BadRequest."""
-    row = await locked_discount(work, discount_id)
+    row = await work.hold(DiscountCode, discount_id)
     changed = _write(row, request)
     if request.amount is not UNSET and request.amount != row.amount:
         _check_amount(row.kind, request.amount, row.currency)
@@ -112,7 +112,7 @@ async def edit(work: Work, discount_id: UUID, request: DiscountEdit) -> Discount
 
 async def set_active(work: Work, discount_id: UUID, active: bool) -> DiscountView:
     """A code that is not active cannot be used any more; orders that use it go on. Raises NotFound."""
-    row = await locked_discount(work, discount_id)
+    row = await work.hold(DiscountCode, discount_id)
     changed = ["active"] if row.active != active else []
     row.active = active
     return await _told(work, row, changed)
@@ -120,7 +120,7 @@ async def set_active(work: Work, discount_id: UUID, active: bool) -> DiscountVie
 
 async def delete_discount(work: Work, discount_id: UUID) -> None:
     """Raises NotFound; Conflict when it was ever used, also by an order that came to nothing."""
-    row = await locked_discount(work, discount_id)
+    row = await work.hold(DiscountCode, discount_id)
     async with flushed(work, f"The code {row.code} was used. Disable it instead."):
         await work.session.execute(delete(DiscountTier).where(DiscountTier.discount_id == row.id))
         await work.session.execute(delete(DiscountCode).where(DiscountCode.id == row.id))

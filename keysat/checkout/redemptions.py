@@ -10,8 +10,7 @@ from sqlalchemy import case, func, select, tuple_
 from keysat.catalog.tables import DiscountCode
 from keysat.checkout.tables import Order, OrderId, OrderStatus, Redemption, RedemptionId, RedemptionStatus
 from keysat.infra.work import Read
-from keysat.kit.errors import BadRequest
-from keysat.kit.paging import Page, decode_cursor, page_of
+from keysat.kit.paging import Page, cursor_parts, page_of
 
 
 class RedemptionView(msgspec.Struct, frozen=True):
@@ -65,10 +64,10 @@ async def redemptions(read: Read, discount_id: UUID, limit: int, cursor: str | N
         .limit(limit + 1)
     )
     if cursor is not None:
-        last = await _at(read, cursor)
-        query = query.where(tuple_(Redemption.created_at, Redemption.id) < tuple_(last.created_at, last.id))
+        last = tuple_(*cursor_parts(cursor, datetime, UUID))
+        query = query.where(tuple_(Redemption.created_at, Redemption.id) < last)
     views = [_view(use, order) for use, order in await read.session.execute(query)]
-    return page_of(views, limit, lambda view: (str(view.id),))
+    return page_of(views, limit, lambda view: (view.created_at.isoformat(), str(view.id)))
 
 
 async def report(
@@ -109,22 +108,12 @@ async def report(
     if until is not None:
         query = query.where(Redemption.status_at < until)
     if cursor is not None:
-        query = query.where(tuple_(label, Order.listed_currency) > tuple_(*map(str, decode_cursor(cursor, 2))))
+        query = query.where(tuple_(label, Order.listed_currency) > tuple_(*cursor_parts(cursor, str, str)))
     lines: list[ReportLine] = []
     for row in await read.session.execute(query):
         name, currency, *numbers = tuple[Any, ...](row)
         lines.append(ReportLine(name, currency, *map(int, numbers)))  # PostgreSQL sums to a Decimal
     return page_of(lines, limit, lambda line: (line.referrer_label, line.price_currency))
-
-
-async def _at(read: Read, cursor: str) -> Redemption:
-    try:
-        found = await read.session.get(Redemption, UUID(str(decode_cursor(cursor, 1)[0])))
-    except ValueError:
-        found = None
-    if found is None:
-        raise BadRequest("This cursor belongs to no page of this list. Start again without it.")
-    return found
 
 
 def _view(use: Redemption, order: Order) -> RedemptionView:

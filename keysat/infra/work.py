@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.interfaces import ORMOption
 
 from keysat.infra.events import Actor, Happening, origin_hash
 from keysat.infra.tables import AttentionRow, Base, EventOrigin, EventRow
@@ -106,14 +107,17 @@ class Work(Read):
         called = await self.session.execute(added.returning(AttentionRow.id))
         return called.first() is not None
 
-    async def hold(self, model: type[Row], key: object) -> Row:
+    async def hold(self, model: type[Row], key: object, *options: ORMOption) -> Row:
         """The row as committed, held against other transactions until this one ends. Raises NotFound.
+
+        Options say what is loaded with it.
 
         (SQLite has one writer anyway and ignores FOR UPDATE.)
         """
         row = await self.session.scalar(
             select(model)
             .where(inspect(model).primary_key[0] == key)
+            .options(*options)
             .with_for_update(of=model)
             .execution_options(populate_existing=True)
         )
