@@ -55,19 +55,24 @@ class Seen:
     error: ProviderError | None = None
 
 
-async def collect(desk: Desk, order_id: OrderId, now: datetime, actor: Actor) -> None:
-    """Ask the provider about every attempt of the order, then apply what it said in one transaction."""
+async def collect(desk: Desk, order_id: OrderId, now: datetime, actor: Actor, holder: str | None = None) -> None:
+    """Ask the provider about every attempt of the order, then apply what it said in one transaction.
+
+    `holder` names the lease that the look is taken under: the same transaction gives it back. Raises NotFound.
+    """
     async with desk.store.read() as read:
-        order = await read.get(Order, order_id)
-        attempts = (await read.session.scalars(select(Attempt).where(Attempt.order_id == order_id))).all()
-    seen = [await _look(desk, attempt) for attempt in attempts if attempt.failed is None]
+        attempts = select(Order.nudges, Attempt).join(Attempt, Attempt.order_id == Order.id)
+        rows = (await read.session.execute(attempts.where(Order.id == order_id))).all()
+    seen = [await _look(desk, attempt) for _, attempt in rows if attempt.failed is None]
     async with desk.store.work(now, actor) as work:
         held = await locked(work, order_id)
         for one in seen:
             await _note(work, held, one)
         await work.session.flush()
         await _apply(work, held, seen)
-        await _plan(work, held, seen, nudged_meanwhile=held.nudges != order.nudges)
+        await _plan(work, held, seen, nudged_meanwhile=any(nudges != held.nudges for nudges, _ in rows))
+        if holder is not None and held.leased_by == holder:
+            held.leased_by = held.leased_until = None
 
 
 async def _look(desk: Desk, attempt: Attempt) -> Seen:
@@ -103,13 +108,21 @@ async def _note(work: Work, order: Order, seen: Seen) -> None:
         return
     if seen.attempt.provider_invoice_id is None:
         await opened(work, OrderId(seen.attempt.order_id), seen.attempt.id, seen.shown)
-    attempt = await work.get(Attempt, seen.attempt.id)
-    attempt.seen_state, attempt.seen_status = seen.shown.state, seen.shown.raw_status[:64]
-    attempt.seen_paid_minor = seen.shown.paid.minor if seen.shown.paid else None
-    attempt.seen_at = work.now
+    status = seen.shown.raw_status[:64]
+    await work.session.execute(
+        update(Attempt)
+        .where(Attempt.id == seen.attempt.id)
+        .values(
+            seen_state=seen.shown.state,
+            seen_status=status,
+            seen_paid_minor=seen.shown.paid.minor if seen.shown.paid else None,
+            seen_at=work.now,
+        )
+        .execution_options(synchronize_session=False)
+    )
     if seen.shown.state == PayState.UNKNOWN:
-        words = f"The provider says {seen.shown.raw_status[:64]!r} of the invoice of order {order.support_reference}."
-        await work.attend("unknown_status", attempt.id, words)
+        words = f"The provider says {status!r} of the invoice of order {order.support_reference}."
+        await work.attend("unknown_status", seen.attempt.id, words)
 
 
 async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:

@@ -7,7 +7,7 @@ takes what is committed and unsealed, in id order: SQLite's write lock or a Post
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from keysat.infra import locks
 from keysat.infra.events import Actor, origin_hash, seal_hash
@@ -20,12 +20,13 @@ SEALER = Actor("job:seal")
 GENESIS = ""
 BEFORE_ALL = -(2**63)  # the least position there could be
 
+_waiting = select(func.min(EventRow.id)).where(~EventRow.sealed)
+
 
 async def seal(store: Store, now: datetime) -> int:
     """Seal what is there; returns how many events. Safe to repeat, and from any number of processes."""
-    async with store.read() as read:  # most of the time nothing waits, and writers need not step aside
-        if await read.session.scalar(select(EventRow.id).where(~EventRow.sealed).limit(1)) is None:
-            return 0
+    if await store.point(_waiting) == (None,):  # most of the time, and writers need not step aside
+        return 0
     total = 0
     while True:
         async with store.work(now, SEALER) as work:

@@ -29,36 +29,38 @@ log = get(__name__)
 
 async def look(shop: Shop, now: datetime) -> int:
     """Look at all orders that are due now; returns how many looks it took."""
-    first = await shop.store.point(_first_due)
-    if first is None or first[0] is None or first[0] > now:
-        return 0
     looks = 0
-    while True:
+    while await _is_any_due(shop, now):
         async with shop.store.work(now, LOOKER) as work:
             holder, orders = await take(
                 work, Order, Order.next_look_at <= now, Order.next_look_at, most=TAKEN_AT_ONCE, seconds=LEASE_SECONDS
             )
-        if not orders:
-            return looks
+        if not orders:  # others have them
+            break
         free = asyncio.Semaphore(ERRANDS_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for order in orders:
                 group.create_task(_look_at(shop, order, holder, now, free))
         looks += len(orders)
+    return looks
+
+
+async def _is_any_due(shop: Shop, now: datetime) -> bool:
+    """One point read, so that no write lock is taken each second for nothing."""
+    first = await shop.store.point(_first_due)
+    return first is not None and first[0] is not None and first[0] <= now
 
 
 async def _look_at(shop: Shop, order: Order, holder: str, now: datetime, free: asyncio.Semaphore) -> None:
     """One errand. Whatever it raises, the lease is given back and the others go on."""
     async with free:
         try:
-            await collect(shop.desk, OrderId(order.id), now, LOOKER)
+            await collect(shop.desk, OrderId(order.id), now, LOOKER, holder)
+            if order.look_failures:
+                async with shop.store.work(now, LOOKER) as work:
+                    await clear(work, order.id, LOOK_FAILED)
         except Exception as error:  # one order's trouble is not the others'
             await _put_off(shop, order, holder, now, error)
-            return
-        async with shop.store.work(now, LOOKER) as work:
-            await give_back(work, Order, order.id, holder)
-            if order.look_failures:
-                await clear(work, order.id, LOOK_FAILED)
 
 
 async def _put_off(shop: Shop, order: Order, holder: str, now: datetime, error: Exception) -> None:

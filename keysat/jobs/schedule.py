@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import func, select
-
 from keysat.infra.seals import seal
-from keysat.infra.tables import EventRow
 from keysat.jobs.connect import connect_from_settings
 from keysat.jobs.forget import KEPT, Kept, forget
 from keysat.jobs.health import check_connections
@@ -44,13 +41,8 @@ class Job:
     limit: timedelta = 10 * MINUTE
 
 
-# One point read tells whether there is anything to do: no write lock is taken five times a second for nothing.
-_unsealed = select(func.min(EventRow.id)).where(~EventRow.sealed)
-
-
 async def _seal(shop: Shop, now: datetime) -> None:
-    if await shop.store.point(_unsealed) != (None,):
-        await seal(shop.store, now)
+    await seal(shop.store, now)
 
 
 async def _refresh(shop: Shop, _now: datetime) -> None:
