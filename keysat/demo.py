@@ -5,15 +5,18 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from sqlalchemy import update
 
-from keysat.catalog import policies, products
+from keysat.catalog import offers, policies, products
+from keysat.catalog.checks import PeriodInput
 from keysat.catalog.features import FeatureInput
+from keysat.catalog.read import policies as policies_of
 from keysat.catalog.read import product_by_slug
 from keysat.daemon import answer, listening, loop_factory
 from keysat.infra import log
@@ -22,13 +25,15 @@ from keysat.infra.house import Mode
 from keysat.infra.private import keep_new_files_private
 from keysat.infra.settings import Settings, load, surroundings
 from keysat.kit.clock import SystemClock
-from keysat.kit.errors import NotFound
+from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.ids import SystemChance, token
+from keysat.kit.periods import Unit
 from keysat.payments.connections import connect, register_webhook
 from keysat.payments.rates.pins import set_pin
 from keysat.payments.tables import ConnectionRow
 from keysat.payments.tills import OpenTill
 from keysat.upkeep.occupy import occupied
+from keysat.upkeep.offset import parse_span, put_forward
 from keysat.upkeep.opening import CannotOpen, Founding, open_shop, refresh_tills
 from keysat.upkeep.shop import Shop
 
@@ -38,6 +43,7 @@ WALLET_KEY = "KEYSAT_SANDBOX_WALLET_KEY"
 PLAY_RATE = Decimal(50_000)  # USD for one bitcoin
 WALLET_STARTS_SECONDS = 20
 WALLET_ENDS_SECONDS = 5
+LAST_YEAR = 2999  # a clock at the end of time could not be read any more
 DEMO = Actor("demo")
 
 # The demo brings its own database and its own provider: a shop that is in use must not be touched by accident.
@@ -70,6 +76,27 @@ def run(settings: Settings, say: Say) -> None:
     keep_new_files_private()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_run(settings, say))
+
+
+def fast_forward(settings: Settings, text: str, say: Say) -> None:
+    """Puts that demo's clock forward, also while it runs: shop, jobs and wallet follow.
+
+    `text` is a span such as `31d`. Raises CannotOpen, BadRequest; Conflict for a live shop.
+    """
+    log.configure(settings.log_level, settings.log_format)
+    keep_new_files_private()
+    span = parse_span(text)
+    asyncio.run(_put_forward(settings, span, say))
+
+
+async def _put_forward(settings: Settings, span: timedelta, say: Say) -> None:
+    async with open_shop(settings, clock=SystemClock(), chance=SystemChance()) as shop:
+        if shop.mode != Mode.SANDBOX:
+            raise Conflict("This is a live shop: its time is everybody's.")
+        if (shop.now() + span).year > LAST_YEAR:
+            raise BadRequest(f"A demo's clock goes up to the year {LAST_YEAR}.")
+        put_forward(settings.data_dir, span)
+        say(f"It is {shop.now():%Y-%m-%d %H:%M:%S} UTC now in {settings.data_dir}.")
 
 
 async def _run(settings: Settings, say: Say) -> None:
@@ -194,18 +221,6 @@ async def _connect(shop: Shop, known: OpenTill | None, url: str, api_key: str) -
     await refresh_tills(shop)
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
-    slug: str
-    name: str
-    description: str
-    cents: int
-    machines: int
-    entitlements: tuple[str, ...]
-    bullets: tuple[str, ...]
-    highlighted: bool = False
-
-
 FEATURES = (
     FeatureInput("core", "The editor", "Write, preview and print."),
     FeatureInput("sync", "Sync", "The same notes on all your machines, encrypted."),
@@ -213,55 +228,77 @@ FEATURES = (
     FeatureInput("themes", "Themes", "Twelve themes, and your own."),
     FeatureInput("priority-support", "Priority support", "An answer within a day."),
 )
+ALL_FEATURES = [feature.slug for feature in FEATURES]
+AURORA = products.NewProduct(
+    slug="aurora",
+    name="Aurora",
+    description="A quiet place to write, on your own machine.",
+    price_currency="USD",
+    price_value=2500,
+    entitlements_catalog=list(FEATURES),
+)
 TIERS = (
-    Tier(
-        *("free", "Free", "Everything to get to know Aurora.", 0, 1, ("core",)),
-        bullets=("Free for ever",),
+    policies.NewPolicy(
+        product_slug="aurora",
+        slug="free",
+        name="Free",
+        description="Everything to get to know Aurora.",
+        price_value=0,
+        entitlements=["core"],
+        marketing_bullets=["Free for ever"],
+        tier_rank=0,
     ),
-    Tier(
-        *("standard", "Standard", "For everyday writing.", 2500, 1, ("core", "export", "themes")),
-        bullets=("Pay once, keep it",),
+    policies.NewPolicy(
+        product_slug="aurora",
+        slug="standard",
+        name="Standard",
+        description="For everyday writing.",
+        price_value=2500,
+        entitlements=["core", "export", "themes"],
+        marketing_bullets=["Pay once, keep it"],
         highlighted=True,
+        tier_rank=1,
     ),
-    Tier(
-        *("pro", "Pro", "For those who write for a living.", 7500, 3, tuple(one.slug for one in FEATURES)),
-        bullets=("Pay once, keep it",),
+    policies.NewPolicy(
+        product_slug="aurora",
+        slug="pro",
+        name="Pro",
+        description="For those who write for a living.",
+        price_value=7500,
+        max_machines=3,
+        entitlements=ALL_FEATURES,
+        marketing_bullets=["Pay once, keep it"],
+        tier_rank=2,
+    ),
+    policies.NewPolicy(
+        product_slug="aurora",
+        slug="team",
+        name="Team",
+        description="For those who write together.",
+        price_value=1200,
+        is_recurring=True,
+        renewal_period=PeriodInput(1, Unit.MONTH),
+        trial_days=14,
+        max_machines=10,
+        entitlements=ALL_FEATURES,
+        marketing_bullets=["14 days to try it", "Stop whenever you like"],
+        tier_rank=3,
     ),
 )
+OFFERS = {"team": [offers.NewOffer(slug="yearly", price_value=12000, renewal_period=PeriodInput(1, Unit.YEAR))]}
 
 
 async def seed(shop: Shop) -> None:
-    """The product `aurora` with its tiers and a pinned rate, unless they are there."""
-    async with shop.read() as read:
-        with suppress(NotFound):
-            await product_by_slug(read, "aurora")
-            return
+    """The product `aurora` with its tiers and a pinned rate; what is there already stays as it is."""
     async with shop.work(DEMO) as work:
-        await products.create(
-            work,
-            products.NewProduct(
-                slug="aurora",
-                name="Aurora",
-                description="A quiet place to write, on your own machine.",
-                price_currency="USD",
-                price_value=2500,
-                entitlements_catalog=list(FEATURES),
-            ),
-        )
-        for rank, tier in enumerate(TIERS):
-            await policies.create(
-                work,
-                policies.NewPolicy(
-                    product_slug="aurora",
-                    slug=tier.slug,
-                    name=tier.name,
-                    description=tier.description,
-                    price_value=tier.cents,
-                    max_machines=tier.machines,
-                    entitlements=list(tier.entitlements),
-                    marketing_bullets=list(tier.bullets),
-                    highlighted=tier.highlighted,
-                    tier_rank=rank,
-                ),
-            )
-        await set_pin(work, "USD", PLAY_RATE)
+        try:
+            product = await product_by_slug(work, AURORA.slug)
+        except NotFound:
+            product = await products.create(work, AURORA)
+            await set_pin(work, "USD", PLAY_RATE)
+        known = {tier.slug for tier in await policies_of(work, product)}
+        for tier in TIERS:  # a demo that was begun with an earlier release gets the later ones
+            if tier.slug not in known:
+                made = await policies.create(work, tier)
+                for offer in OFFERS.get(tier.slug, ()):
+                    await offers.create(work, made.id, offer)

@@ -9,7 +9,8 @@ from click import version_option
 from keysat.cli.attention import attention
 from keysat.cli.audit import audit
 from keysat.cli.code import code
-from keysat.cli.house import demo, doctor, init, job, migrate, serve
+from keysat.cli.house import demo, doctor, init, migrate, serve
+from keysat.cli.job import job
 from keysat.cli.key import key
 from keysat.cli.letter import letter
 from keysat.cli.license import license_group

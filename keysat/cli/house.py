@@ -1,10 +1,10 @@
-"""Running the house: serve, init, demo, migrate, doctor, job."""
+"""Running the house: serve, init, demo, migrate, doctor."""
 
 import sys
 from pathlib import Path
 
 import rich_click as click
-from click import argument, option
+from click import option
 
 from keysat.cli.options import as_json, data_dir
 from keysat.cli.output import print_json
@@ -62,8 +62,6 @@ def init(data_dir: Path | None, sandbox: bool) -> None:
 @option("--fast-forward", metavar="SPAN", help="Put the clock of that demo forward by 31d, 12h, 90m or 45s, and end.")
 def demo(port: int | None, data_dir: Path, fast_forward: str | None) -> None:
     """Show a shop that sells for play money: from an empty folder to a page you can click."""
-    if fast_forward is not None:
-        return _fast_forward(data_dir, fast_forward)
     from keysat import demo as demonstration
     from keysat.infra.settings import surroundings
 
@@ -75,26 +73,10 @@ def demo(port: int | None, data_dir: Path, fast_forward: str | None) -> None:
         click.echo(line)
         sys.stdout.flush()
 
-    demonstration.run(settings, say)
-    return None
-
-
-def _fast_forward(data_dir: Path, text: str) -> None:
-    from keysat.cli.opened import inside
-    from keysat.infra.house import Mode
-    from keysat.kit.errors import Conflict
-    from keysat.upkeep.offset import parse_span, put_forward
-    from keysat.upkeep.shop import Shop
-
-    span = parse_span(text)
-
-    async def act(shop: Shop) -> str:
-        if shop.mode != Mode.SANDBOX:
-            raise Conflict("This is a live shop: its time is everybody's.")
-        put_forward(data_dir, span)
-        return f"It is {shop.now():%Y-%m-%d %H:%M:%S} UTC now in {data_dir}."
-
-    click.echo(inside(data_dir, act))
+    if fast_forward is None:
+        demonstration.run(settings, say)
+    else:
+        demonstration.fast_forward(settings, fast_forward, say)
 
 
 @click.command()
@@ -157,25 +139,3 @@ def doctor(data_dir: Path | None, as_json: bool) -> None:
         click.echo("\n".join(told) if told else "All is well.")
     if found:
         raise SystemExit(1)
-
-
-@click.command()
-@data_dir
-@argument("name")
-def job(data_dir: Path | None, name: str) -> None:
-    """Run one of the daemon's jobs once, now: look, sweep, health, seal, connect, forget ..."""
-    from keysat.cli.opened import inside
-    from keysat.daemon import KEPT
-    from keysat.jobs.schedule import jobs
-    from keysat.kit.errors import NotFound
-    from keysat.upkeep.shop import Shop
-
-    table = {one.name: one for one in jobs(KEPT)}
-    if name not in table:
-        raise NotFound(f"There is no job {name!r}; there are {', '.join(table)}.")
-
-    async def act(shop: Shop) -> None:
-        await table[name].act(shop, shop.now())
-
-    inside(data_dir, act)
-    click.echo(f"{name}: done.")

@@ -12,6 +12,7 @@ from keysat.kit.backoff import Backoff
 from keysat.upkeep.shop import Shop
 
 STOP_SECONDS = 10  # for what is running when the daemon stops; after that it is broken off, and repeated at the start
+CLOCK_READ_SECONDS = 1  # how soon a resting job sees that the clock of a demo was put forward
 AFTER_ERROR = Backoff((timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=15)), then=timedelta(minutes=1))
 STALLED_AFTER = timedelta(minutes=2)  # without a good run, beside what the job takes and rests anyway
 
@@ -95,9 +96,16 @@ class Runner:
 
     async def _rest(self, job: Job, wake: asyncio.Event) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), 0 if self._stopping.is_set() else job.every.total_seconds())
+            async with asyncio.timeout(0 if self._stopping.is_set() else job.every.total_seconds()):
+                await self._news(wake, self._shop.now() + job.every)
             if not self._stopping.is_set():
                 await asyncio.sleep(job.gather.total_seconds())
+
+    async def _news(self, wake: asyncio.Event, due: datetime) -> None:
+        """A commit has woken the job, or the shop's clock went past `due` ahead of real time."""
+        while not wake.is_set() and self._shop.now() < due:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), CLOCK_READ_SECONDS)
 
     async def _recover(self, job: Job) -> None:
         """News do not shorten the wait after a failure, or a broken job would be tried at each commit."""

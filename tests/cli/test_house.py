@@ -94,18 +94,26 @@ def test_the_doctor_names_what_is_wrong(stocked: Run, nowhere: Path):
     assert "more seats are taken than it has" in told.out
 
 
-def test_an_unknown_job_names_those_that_are_there(house: Run):
-    assert "there are seal, look, connect" in house("job", "dance").err
-
-
 def test_a_lost_vault_key_is_asked_for(house: Run, nowhere: Path):
     (nowhere / "data" / KEY_FILE).unlink()
     assert "from your backup" in house("key", "list").err
 
 
-def test_a_demo_is_put_forward_and_a_live_shop_is_not(house: Run):
+def test_a_demo_is_put_forward_and_a_live_shop_is_not(house: Run, nowhere: Path):
     assert house("init", "--sandbox", "--data-dir", "play").code == 0
     assert house("demo", "--fast-forward", "31d", "--data-dir", "play").out.startswith("It is ")
     told = house("demo", "--fast-forward", "31d", "--data-dir", "data")
     assert (told.code, told.err) == (1, "keysat: This is a live shop: its time is everybody's.\n")
     assert "is no span of time" in house("demo", "--fast-forward", "soon", "--data-dir", "play").err
+    (nowhere / "play" / "clock-offset").write_text(f"{900 * 365 * 86_400}\n")
+    assert "up to the year 2999" in house("demo", "--fast-forward", "99999d", "--data-dir", "play").err
+
+
+def test_a_demo_is_found_in_its_folder_whatever_database_the_surroundings_name(
+    house: Run, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+):
+    house("init", "--sandbox", "--data-dir", "play")
+    monkeypatch.setenv("KEYSAT_DATABASE_URL", f"sqlite+aiosqlite:///{nowhere / 'play' / 'keysat.db'}")
+    told = house("demo", "--fast-forward", "31d", "--data-dir", "data")
+    assert told.code == 1
+    assert "This is a live shop" in told.err

@@ -48,7 +48,7 @@ def test_without_a_mail_server_there_are_no_letters(stocked: Run):
 
 
 def test_a_license_is_asked_for_by_a_tier_that_is_there(stocked: Run):
-    assert "it has free, standard, pro" in stocked("license", "issue", "aurora", "gold").err
+    assert "it has free, team, standard, pro." in stocked("license", "issue", "aurora", "gold").err
     assert "Say which tier" in stocked("license", "issue", "aurora").err
     assert "There is no product 'borealis'" in stocked("license", "issue", "borealis").err
 

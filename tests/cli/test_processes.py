@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
@@ -44,6 +46,13 @@ def answered(url: str) -> httpx.Response:
         except httpx.TransportError:
             assert time.monotonic() < until, f"{url} does not answer"
             time.sleep(0.02)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.1)
 
 
 def children(pid: int) -> list[int]:
@@ -128,6 +137,32 @@ def test_the_demo_tells_where_to_click_once_it_answers(tmp_path: Path):
         assert not is_running(wallets[0])
     assert "KEYSAT_DATABASE_URL" in err
     assert "Traceback" not in err
+
+
+def test_a_running_demo_follows_when_its_clock_is_put_forward(tmp_path: Path):
+    port, folder = free_port(), ("--data-dir", str(tmp_path))
+    shop = f"http://127.0.0.1:{port}"
+    with keysat("demo", *folder, "--port", str(port)) as process:
+        answered(shop)
+        with httpx.Client(base_url=shop, timeout=10, trust_env=False) as buyer:
+            bought = buyer.post("/v1/purchase", json={"product": "aurora", "policy_slug": "standard"}).json()
+            assert "Waiting for your payment" in buyer.get(bought["checkout_url"]).text
+            began = parsedate_to_datetime(buyer.get("/v1/issuer/keys").headers["date"])
+            with keysat("demo", *folder, "--fast-forward", "31d") as command:
+                told = command.communicate(timeout=SECONDS)[0]
+            assert told.startswith(f"It is {began + timedelta(days=31):%Y-%m-%d} ")
+            assert "<h2>Expired</h2>" in buyer.get(bought["checkout_url"]).text
+            eventually(lambda: buyer.get(f"/v1/purchase/{bought['invoice_id']}").json()["status"] == "expired")
+            eventually(lambda: buyer.get("/readyz").status_code == 200)
+            with keysat("job", "look", *folder) as command:
+                assert command.communicate(timeout=SECONDS)[0] == "look: done.\n"
+            again = buyer.post("/v1/purchase", json={"product": "aurora", "policy_slug": "standard"}).json()
+            assert again["amount_sats"] == bought["amount_sats"]
+            assert buyer.post(f"{again['checkout_url']}/pay").status_code == 303
+            eventually(lambda: buyer.get(f"/v1/purchase/{again['invoice_id']}").json()["status"] == "settled")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, err) == (0, "")
 
 
 def test_the_demo_goes_on_with_what_is_there_and_takes_its_wallet_along_however_it_ends(tmp_path: Path):

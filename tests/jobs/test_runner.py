@@ -43,6 +43,16 @@ async def test_a_job_runs_at_the_start_and_then_by_time(shop: Shop):
     assert often.most_at_once == 1
 
 
+async def test_a_resting_job_follows_a_clock_that_is_put_forward(shop: Shop, counter: Counter):
+    rarely = Counting()
+    runner = Runner(shop, [Job("rarely", HOUR, rarely)])
+    async with runner.running():
+        await until(lambda: rarely.runs == 1)
+        counter.clock.move(counter.now + timedelta(days=31))
+        await until(lambda: rarely.runs == 2)
+        await until(lambda: runner.stalled(counter.now) == [])
+
+
 async def test_a_commit_wakes_the_job_of_its_topic(shop: Shop):
     woken = Counting()
     async with Runner(shop, [Job("woken", HOUR, woken, topic="bell")]).running():
