@@ -15,7 +15,9 @@ def put_forward(data_dir: Path, span: timedelta) -> timedelta:
     """Adds to the offset; returns all of it."""
     path = data_dir / OFFSET_FILE
     seconds = offset_seconds(path.read_text) + int(span.total_seconds())
-    path.write_text(f"{seconds}\n")
+    whole = path.with_suffix(".new")
+    whole.write_text(f"{seconds}\n")
+    whole.replace(path)  # who reads meanwhile sees the one or the other: an empty file would turn time back
     return timedelta(seconds=seconds)
 
 
