@@ -170,20 +170,23 @@ async def test_an_app_in_go_buys_and_validates(front: Front) -> None:
     each_loss_is_noticed(sdk)
 
 
-async def test_a_key_in_its_grace_is_read_by_all(front: Front) -> None:
+async def test_a_trial_in_its_grace_is_read_by_all(front: Front) -> None:
     """The fields that are only there at times: expiry, grace and trial."""
-    await a_tier(front.shop.store, "month", "studio", price_value=0, duration_seconds=3600, grace_seconds=7200)
-    made = await Python(front.http).purchase("studio", policy_slug="month")
+    await a_tier(front.shop.store, "team", "studio", price_value=9900, trial_days=14, grace_seconds=7200)
+    made = await Python(front.http).purchase("studio", policy_slug="team", buyer_email=BUYER["buyer_email"])
+    assert (made.checkout_url, made.amount_sats) == ("", 0)
     key = (await Python(front.http).poll(made.invoice_id)).license_key
     assert key
-    front.counter.clock.move(front.counter.now + timedelta(hours=2))
+    with pytest.raises(ServerError, match="conflict"):
+        await Go(front.http).purchase("studio", policy_slug="team", buyer_email=BUYER["buyer_email"])
+    front.counter.clock.move(front.counter.now + timedelta(days=14, hours=1))
     for sdk in (Python(front.http), TypeScript(front.http), Go(front.http)):
         seen = await sdk.validate(key)
-        assert (seen.ok, seen.in_grace_period) == (True, True)
+        assert (seen.ok, seen.in_grace_period, seen.is_trial) == (True, True, True)
         assert str(seen.grace_until) > str(seen.expires_at) > str(seen.issued_at)
         pem = await sdk.public_key()
         with pytest.raises(KeyRefused, match="expired"):
-            sdk.verify(key, pem, noon(front) + 86_400)
+            sdk.verify(key, pem, noon(front) + 7200)
     front.counter.clock.move(front.counter.now + timedelta(hours=2))
     for sdk in (Python(front.http), TypeScript(front.http), Go(front.http)):
         assert (await sdk.validate(key)).reason == "expired"

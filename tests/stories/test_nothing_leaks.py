@@ -130,6 +130,7 @@ async def story(log: io.StringIO, store: Store, tmp_path: Path) -> AsyncGenerato
         await a_code(store, "SPRING")
         await a_code(store, "GIFT", "free_license", 0)
         await a_tier(store, "free", price_value=0)
+        await a_tier(store, "try", price_value=9900, trial_days=14, trial_needs="fingerprint")
         async with browse(doors_of(shop)) as http:
             http.base_url = httpx.URL("http://shop.test")
             yield Story(front, shop, office, http)
@@ -201,6 +202,9 @@ async def uses(story: Story) -> None:
     await story.ask("POST", "/v1/machines/activate", 400, json={"key": key[:60], "fingerprint": FINGERPRINT})
     await story.ask("POST", "/v1/licenses/refresh", 200, json={"license_key": key})
     await story.ask("GET", f"/v1/discount-codes/preview?product=app&code={quote(EMAIL)}", 200)
+    trial = {"product": "app", "policy_slug": "try", "fingerprint": FINGERPRINT, "buyer_email": EMAIL}
+    for status in (200, 409):
+        await story.ask("POST", "/v1/purchase", status, json=trial)
     given = await story.ask("POST", "/v1/redeem", 200, json={"product": "app", "code": "GIFT", "buyer_email": EMAIL})
     story.secrets |= {"second key": given["license_key"]}
 
