@@ -156,3 +156,28 @@ async def test_a_sandbox_says_so_in_every_poll(store: Store, tmp_path: Path):
         await a_tier(store, "free", price_value=0)
         made = (await purchase(front, policy_slug="free")).json()
         assert (await poll(front, made["invoice_id"]))["sandbox"] is True
+
+
+async def test_a_trial_is_begun_once_and_validates_for_ever_after(front: Front):  # W-32, D-54
+    await a_tier(front.shop.store, "team", is_recurring=True, renewal_period_days=30, trial_days=14)
+    missing = await purchase(front, policy_slug="team")
+    assert (missing.status_code, missing.json()["error"]) == (400, "bad_request")
+    assert "send `buyer_email`" in missing.json()["message"]
+    body = (await purchase(front, policy_slug="team", buyer_email="ann@example.org")).json()
+    assert body.keys() == PAID_FIELDS | {"license_key", "license_id"}
+    assert (body["amount_sats"], body["base_price_sats"], body["discount_applied_sats"]) == (0, 50_000, 0)
+    assert body["btcpay_invoice_id"] == f"free-{body['invoice_id']}"
+    assert (await poll(front, body["invoice_id"]))["license_key"] == body["license_key"]
+    used = await purchase(front, policy_slug="team", buyer_email="ANN@example.org")
+    assert (used.status_code, used.json()["error"]) == (409, "conflict")
+    told = (await front.http.post("/v1/validate", json={"key": body["license_key"], "product_slug": "app"})).json()
+    assert (told["ok"], told["is_trial"]) == (True, True)
+    paid = await purchase(front, policy_slug="team", buyer_email="ann@example.org", trial=False)
+    assert paid.json()["amount_sats"] == 50_000
+
+
+async def test_a_trial_that_asks_for_nothing_is_begun_three_times_a_day_from_an_address(front: Front):  # D-54
+    await a_tier(front.shop.store, "team", trial_days=14, trial_needs="nothing")
+    answers = [await purchase(front, policy_slug="team") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert (await purchase(front, policy_slug="team", trial=False)).status_code == 200

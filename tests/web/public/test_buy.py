@@ -1,5 +1,7 @@
 import asyncio
 import re
+from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -8,7 +10,7 @@ from sqlalchemy import delete
 from keysat.checkout.tables import OrderStatus
 from keysat.payments.tables import ConnectionRow
 from keysat.web.public.buy import COOKIE
-from tests.catalog.shelf import a_product, a_tier
+from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN
@@ -228,3 +230,59 @@ async def test_a_form_that_no_browser_sends_is_refused_with_a_page(front: Front,
     assert answer.status_code == status
     assert answer.headers["content-type"].startswith("text/html")
     assert await front.orders() == 0
+
+
+MONTHLY: dict[str, Any] = {"is_recurring": True, "renewal_period_days": 30, "price_value": 1200, "trial_days": 14}
+
+
+async def test_a_trial_is_offered_with_what_follows_and_begun_without_a_script(front: Front):
+    await a_tier(front.shop.store, "team", **MONTHLY)
+    page = (await front.http.get("/buy/app?policy=team")).text
+    for words in (
+        "first 14 days free",
+        "Start 14 free days",
+        "(needed for free days)",
+        "After 14 days it is $12.00 every 30 days, if you go on: nothing is charged by itself.",
+        'name="trial" value="no"',
+        "Pay $12.00 with Bitcoin",
+    ):
+        assert words in page
+    without = await front.buy("team")
+    assert without.status_code == 400
+    assert "once for each e-mail address: type yours" in without.text
+    begun = await front.buy("team", buyer_email="ann@example.org")
+    assert begun.headers["location"] == f"/thank-you?invoice_id={(await front.order()).invoice_id}"
+    assert (await front.order()).trial_days == 14
+    assert "LIC1-" in (await front.http.get(begun.headers["location"])).text
+    again = await front.buy("team", buyer_email="ann@example.org")
+    assert again.headers["location"] == begun.headers["location"]
+    front.counter.clock.move(front.counter.now + timedelta(days=20))
+    used = await front.buy("team", buyer_email="ann@example.org")
+    assert used.status_code == 409
+    assert "This address has had its free days of App" in used.text
+    assert "Pay $12.00 with Bitcoin" in used.text
+    assert (await front.buy("team", buyer_email="ann@example.org", trial="no")).status_code == 303
+    order = await front.order()
+    assert (order.status, order.trial_days, order.listed_value) == (OrderStatus.AWAITING, None, 1200)
+
+
+async def test_a_code_counts_before_a_trial_and_a_trial_of_the_app_is_not_begun_here(front: Front):
+    await a_code(front.shop.store, "SPRING")
+    await a_tier(front.shop.store, "team", **MONTHLY)
+    await a_tier(front.shop.store, "app", trial_needs="fingerprint", **MONTHLY)
+    coded = (await front.http.get("/buy/app?policy=team&code=SPRING")).text
+    assert "free days" not in coded
+    assert "14 days free: begin the trial inside the app." in coded
+    for choice, code, value in (("team", "SPRING", 960), ("app", "", 1200)):
+        front.counter.clock.move(front.counter.now + timedelta(seconds=1))
+        assert (await front.buy(choice, code=code)).status_code == 303
+        assert ((await front.order()).listed_value, (await front.order()).trial_days) == (value, None)
+
+
+async def test_a_trial_is_begun_where_nothing_can_be_paid(front: Front):
+    await a_tier(front.shop.store, "team", trial_needs="nothing", **MONTHLY)
+    page = await without_provider(front)
+    assert 'name="trial"' not in page
+    assert "(optional)" in page
+    assert (await front.buy("team")).status_code == 303
+    assert (await front.order()).trial_days == 14
