@@ -1,7 +1,6 @@
 """The column of the TypeScript SDK 0.3.0 in the public contract's section 8, as its declared types promise it to apps.
 
-`X | UnsetType` is `X | undefined`: a null there would reach an app that was told it cannot come. Upgrades: no SDK calls
-them yet (8.1); a client that does goes here.
+`X | UnsetType` is `X | undefined`: a null there would reach an app that was told it cannot come.
 """
 
 import base64
@@ -11,14 +10,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from nacl.signing import VerifyKey
 
-from tests.sdk.client import POLLS_MAX, Between, Client, given
+from tests.sdk.app import AppClient
 from tests.sdk.offline import KeyRefused, Said, check, read_payload
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-
-
-class PublicKey(msgspec.Struct):
-    public_key_pem: str
 
 
 class Validation(msgspec.Struct):
@@ -38,16 +33,6 @@ class Validation(msgspec.Struct):
     max_machines: int | UnsetType = UNSET
 
 
-class MachineAnswer(msgspec.Struct):
-    """Null passes through here."""
-
-    ok: bool
-    reason: str | UnsetType | None = UNSET
-    machine_id: str | UnsetType | None = UNSET
-    active_count: int | UnsetType | None = UNSET
-    max_machines: int | UnsetType | None = UNSET
-
-
 class Purchase(msgspec.Struct):
     """`base_price_sats`, `discount_applied_sats` and an inline key are not read."""
 
@@ -56,22 +41,6 @@ class Purchase(msgspec.Struct):
     checkout_url: str
     poll_url: str
     amount_sats: int
-
-
-class Poll(msgspec.Struct):
-    invoice_id: str
-    status: str
-    product_id: str
-    amount_sats: int
-    license_key: str | UnsetType | None = UNSET
-    license_id: str | UnsetType | None = UNSET
-
-
-class Redeemed(msgspec.Struct):
-    license_id: str
-    license_key: str
-    invoice_id: str
-    redemption_id: str
 
 
 class Feature(msgspec.Struct):
@@ -108,49 +77,14 @@ class Tiers(msgspec.Struct):
     policies: list[Tier] | UnsetType | None = UNSET
 
 
-class TypeScript(Client):
+class TypeScript(AppClient[Purchase, Validation, Tiers]):
+    bought, validated, listed = Purchase, Validation, Tiers
+
     def is_success(self, status: int) -> bool:
         return 200 <= status < 300
 
-    async def public_key(self) -> str:
-        return (await self.ask(PublicKey, "GET", "/v1/pubkey")).public_key_pem
-
-    async def tiers(self, product: str) -> Tiers:
-        return await self.ask(Tiers, "GET", f"/v1/products/{quote(product, safe='')}/policies")
-
-    async def purchase(self, product: str, **wish: str | None) -> Purchase:
-        """What is undefined is left out. Never a `rail`."""
-        return await self.ask(Purchase, "POST", "/v1/purchase", given(product=product, **wish))
-
-    async def poll(self, invoice_id: str) -> Poll:
-        return await self.ask(Poll, "GET", f"/v1/purchase/{quote(invoice_id, safe='')}")
-
-    async def wait_for_license(self, invoice_id: str, between: Between) -> Poll:
-        """Ends on a key, or on `expired` or `invalid`; any other word is polled for ever."""
-        for _ in range(POLLS_MAX):
-            seen = await self.poll(invoice_id)
-            if isinstance(seen.license_key, str) or seen.status in ("expired", "invalid"):
-                return seen
-            await between()
-        raise TimeoutError(invoice_id)
-
-    async def redeem(self, product: str, code: str, **buyer: str | None) -> Redeemed:
-        return await self.ask(Redeemed, "POST", "/v1/redeem", given(product=product, code=code, **buyer))
-
-    async def validate(self, key: str, **app: str | None) -> Validation:
-        return await self.ask(Validation, "POST", "/v1/validate", given(key=key, **app))
-
-    async def activate(self, key: str, fingerprint: str, **device: str | None) -> MachineAnswer:
-        body = given(key=key, fingerprint=fingerprint, **device)
-        return await self.ask(MachineAnswer, "POST", "/v1/machines/activate", body)
-
-    async def heartbeat(self, key: str, fingerprint: str) -> MachineAnswer:
-        body = given(key=key, fingerprint=fingerprint)
-        return await self.ask(MachineAnswer, "POST", "/v1/machines/heartbeat", body)
-
-    async def deactivate(self, key: str, fingerprint: str, reason: str | None = None) -> MachineAnswer:
-        body = given(key=key, fingerprint=fingerprint, reason=reason)
-        return await self.ask(MachineAnswer, "POST", "/v1/machines/deactivate", body)
+    def segment(self, text: str) -> str:
+        return quote(text, safe="")
 
     @staticmethod
     def verify(key: str, pem: str, at: int) -> Said:
