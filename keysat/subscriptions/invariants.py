@@ -82,4 +82,7 @@ async def broken(read: Read) -> list[str]:
         async for row in await read.session.stream_scalars(select(Subscription))
         if calendar_of(row).end(row.cycle_number) != row.paid_through
     ]
+    has_none = ~select(Subscription.id).where(Subscription.license_id == License.id).exists()
+    orphans = await read.session.scalars(select(License.id).where(License.is_subscribed, has_none).limit(MOST))
+    lines += [f"license {license_id}: it is paid by the period, and has no subscription" for license_id in orphans]
     return lines + [f"subscription {row_id}: what is paid is no end of its calendar" for row_id in drifted[:MOST]]
