@@ -4,6 +4,8 @@ A migration that fails leaves nothing behind. Revisions are named `<major>_<numb
 only add, so the previous release starts on a newer database of the same major with a warning, and refuses a newer one.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,10 @@ class NewerDatabase(Exception):
     """The database belongs to a later major release; this one must not touch it."""
 
 
+class BrokenReferences(Exception):
+    """A migration, or what was there before, left rows that refer to nothing; nothing of the run is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Migrated:
     """Revisions before and after; `is_ahead` when the database is newer than this release, and usable all the same."""
@@ -34,9 +40,36 @@ class Migrated:
 
 
 async def migrate(store: Store, scripts: Path = SCRIPTS) -> Migrated:
-    """Raises NewerDatabase."""
-    async with store.engine.begin() as connection:
-        return await connection.run_sync(_upgrade, scripts)
+    """Raises NewerDatabase, BrokenReferences."""
+    async with store.engine.connect() as connection:
+        return await connection.run_sync(_migrate, scripts)
+
+
+def _migrate(connection: Connection, scripts: Path) -> Migrated:
+    with _tables_may_be_rebuilt(connection), connection.begin():
+        done = _upgrade(connection, scripts)
+        if connection.dialect.name == "sqlite":
+            for row in connection.exec_driver_sql("PRAGMA foreign_key_check").mappings():
+                raise BrokenReferences(f"A row of {row['table']} refers to one of {row['parent']} that is not there.")
+        return done
+
+
+@contextmanager
+def _tables_may_be_rebuilt(connection: Connection) -> Generator[None]:
+    """SQLite changes a table by making it anew; with foreign keys on, dropping the old one takes its referrers along.
+
+    They are switched outside of a transaction only (https://sqlite.org/lang_altertable.html, section 7).
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute("PRAGMA foreign_keys=OFF")
+        yield
+    finally:
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
 
 
 def _upgrade(connection: Connection, folder: Path) -> Migrated:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from keysat.infra.migrate import SCRIPTS, Migrated, NewerDatabase, migrate
+from keysat.infra.migrate import SCRIPTS, BrokenReferences, Migrated, NewerDatabase, migrate
 from keysat.infra.store import Store
 from tests.conftest import NOON, TESTER
 
@@ -77,6 +77,45 @@ async def test_a_migration_that_fails_leaves_nothing_of_the_whole_run_behind(sto
     assert await tables(store) == set()
     write(scripts, "1_0002", "1_0001", make("box"))
     assert await migrate(store, scripts) == Migrated(None, "1_0002")
+
+
+ON_THE_SHELF = """
+    op.create_table("shelf", sa.Column("id", sa.Integer(), primary_key=True))
+    owner = sa.ForeignKey("shelf.id", ondelete="CASCADE")
+    op.create_table("box", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("shelf_id", sa.Integer(), owner))
+    op.execute("INSERT INTO shelf VALUES (1)")
+    op.execute("INSERT INTO box VALUES (1, 1)")
+"""
+REBUILD = """
+    with op.batch_alter_table("shelf", recreate="always") as shelf:
+        shelf.add_column(sa.Column("colour", sa.String(), nullable=True))
+"""
+
+
+async def count_of_boxes(store: Store) -> int:
+    async with store.read() as read:
+        return await read.session.scalar(text("SELECT count(*) FROM box")) or 0
+
+
+@pytest.mark.once
+async def test_what_refers_to_a_table_outlives_its_rebuilding(store: Store, scripts: Path) -> None:
+    write(scripts, "1_0001", None, ON_THE_SHELF.strip())
+    await migrate(store, scripts)
+    write(scripts, "1_0002", "1_0001", REBUILD.strip())
+    assert (await migrate(store, scripts)).after == "1_0002"
+    assert await count_of_boxes(store) == 1
+    async with store.work(NOON, TESTER) as work:
+        await work.session.execute(text("DELETE FROM shelf"))  # from here on references hold as ever
+    assert await count_of_boxes(store) == 0
+
+
+async def test_a_migration_that_takes_away_what_others_refer_to_is_undone(store: Store, scripts: Path) -> None:
+    write(scripts, "1_0001", None, ON_THE_SHELF.replace("CASCADE", "RESTRICT").strip())
+    await migrate(store, scripts)
+    write(scripts, "1_0002", "1_0001", 'op.execute("DELETE FROM shelf")')
+    with pytest.raises((BrokenReferences, DBAPIError)):  # PostgreSQL says it itself
+        await migrate(store, scripts)
+    assert await count_of_boxes(store) == 1
 
 
 async def test_two_daemons_that_start_at_once_migrate_once(store: Store, other_store: Store, scripts: Path) -> None:
