@@ -60,6 +60,11 @@ _SEAT = {**_KEY, "fingerprint": "the-id-of-this-machine"}
 _SAME_SEAT = {"key": "$request.body#/key", "fingerprint": "$request.body#/fingerprint"}
 _WITH_KEY = {"validateLicense": _KEY, "activateMachine": _SEAT, "refreshLicenseKey": {"license_key": _KEY["key"]}}
 _BY_SLUG = {"slug": "$response.body#/products/0/slug"}
+_TYPED = {"product": "$request.query.product", "code": "$request.query.code"}
+_TYPED = {"product": "$request.query.product", "code": "$request.query.code"}
+_CHEAPEST = "$response.body#/policies/0/slug"
+_TYPED = {"product": "$request.query.product", "code": "$request.query.code"}
+_CHEAPEST = "$response.body#/policies/0/slug"
 _BOUGHT = {
     "getPurchase": {"invoice_id": "$response.body#/invoice_id"},
     "recoverLicense": {"invoice_id": "$response.body#/invoice_id", "email": "$request.body#/buyer_email"},
@@ -67,14 +72,21 @@ _BOUGHT = {
 
 LINKS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "listProducts": {"getProduct": _BY_SLUG, "listTiers": _BY_SLUG},
-    "previewCode": {"redeemCode": {"code": "$request.query.code", "product": "$request.query.product"}},
+    "listTiers": {
+        "previewCode": {"product": "$request.path.slug", "policy_slug": _CHEAPEST},
+        "createPurchase": {"product": "$request.path.slug", "policy_slug": _CHEAPEST},
+    },
+    "listTiers": {
+        "previewCode": {"product": "$request.path.slug", "policy_slug": _CHEAPEST},
+        "createPurchase": {"product": "$request.path.slug", "policy_slug": _CHEAPEST},
+    },
+    "previewCode": {"redeemCode": _TYPED, "createPurchase": _TYPED},
     "createPurchase": {**_BOUGHT, **_WITH_KEY},
     "redeemCode": {**_BOUGHT, **_WITH_KEY},
     "getPurchase": _WITH_KEY,
     "recoverLicense": _WITH_KEY,
     "refreshLicenseKey": _WITH_KEY,
     "activateMachine": {"validateLicense": _SAME_SEAT, "heartbeatMachine": _SAME_SEAT, "deactivateMachine": _SAME_SEAT},
-    "deactivateMachine": {"activateMachine": _SAME_SEAT},
 }
 """What may follow what (OpenAPI links): the operation that follows, and where its parameters or its body come from."""
 

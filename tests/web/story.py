@@ -40,6 +40,17 @@ EXAMPLES = ROOT / "keysat" / "web" / "examples.json"
 
 
 @asynccontextmanager
+async def new_store(folder: Path) -> AsyncGenerator[Store, None]:
+    path = folder / "keysat.db"
+    engine = create_engine(f"sqlite:///{path}")
+    metadata.create_all(engine)
+    engine.dispose()
+    store = Store(f"sqlite+aiosqlite:///{path}", SeededChance(1))
+    yield store
+    await store.close()
+
+
+@asynccontextmanager
 async def prepared(store: Store, folder: Path) -> AsyncGenerator[Front, None]:
     """Aurora is on sale, a code gives it away, one order waits for its money, and something calls the operator."""
     async with open_front(store, folder, contact="mailto:ada@example.org") as front:
@@ -154,20 +165,14 @@ class Player:
 
 async def record() -> None:
     """Writes both files. A step that has no answer yet gets one; names stay what they were."""
+    told: dict[str, Example] = {}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "keysat.db"
-        engine = create_engine(f"sqlite:///{path}")
-        metadata.create_all(engine)
-        engine.dispose()
-        store = Store(f"sqlite+aiosqlite:///{path}", SeededChance(1))
-        async with prepared(store, Path(folder)) as front:
+        async with new_store(Path(folder)) as store, prepared(store, Path(folder)) as front:
             player = Player(front, document(litestar()))
-            told: dict[str, Example] = {}
             for name, example in examples().items():
                 answer = (await player.ask(name, example)).raise_for_status().json()
                 player.names.learn(example.answer, answer, name)
                 told[name] = replace(example, answer=player.names.as_in_the_examples(answer))
-        await store.close()
     EXAMPLES.write_text(written(msgspec.to_builtins(told)))
     examples.cache_clear()
     SNAPSHOT.write_text(written(document(litestar())))
