@@ -28,6 +28,8 @@ class OrderPaymentLost(Happening, frozen=True, tag="order.payment_lost"):
 
 
 class OrderPaid(Happening, frozen=True, tag="order.paid"):
+    """`surplus_minor` is in the currency of the attempt that was paid, which may be another than the listed one."""
+
     order_id: OrderId
     how: PaidHow
     listed_currency: str

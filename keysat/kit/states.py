@@ -25,7 +25,3 @@ def next_state(table: Transitions[State, Step], state: State, step: Step) -> Sta
         return table[state, step]
     except KeyError:
         raise IllegalStep(state, step) from None
-
-
-def states_that_allow(table: Transitions[State, Step], step: Step) -> frozenset[State]:
-    return frozenset(state for state, allowed in table if allowed == step)

@@ -22,11 +22,6 @@ class LicenseFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_trial: bool | None = None
 
 
-async def license_of_order(read: Read, order_id: UUID) -> License | None:
-    """The license that this order made; an order that changed or renewed one is not found here."""
-    return await read.session.scalar(select(License).where(License.order_id == order_id))
-
-
 async def list_licenses(read: Read, wanted: LicenseFilter, limit: int, cursor: str | None = None) -> Page[License]:
     """The latest sale first. Raises BadRequest for a cursor that is not ours."""
     query = select(License).order_by(License.issued_at.desc(), License.id.desc()).limit(limit + 1)

@@ -9,7 +9,7 @@ import pytest
 from keysat.kit.errors import BadRequest
 from keysat.kit.paging import encode_cursor
 from keysat.licenses.issue import revoke
-from keysat.licenses.read import LicenseFilter, license_of_order, list_licenses, machines_of
+from keysat.licenses.read import LicenseFilter, list_licenses, machines_of
 from keysat.licenses.tables import LicenseStatus
 from tests.conftest import NOON, TESTER
 from tests.licenses.seller import Seller
@@ -55,11 +55,6 @@ async def test_a_cursor_that_is_not_ours_is_refused(seller: Seller, cursor: str)
     async with seller.store.read() as read:
         with pytest.raises(BadRequest):
             await list_licenses(read, LicenseFilter(), 3, cursor)
-
-
-async def test_an_order_without_a_license_has_none(seller: Seller) -> None:
-    async with seller.store.read() as read:
-        assert await license_of_order(read, UUID(int=1)) is None
 
 
 async def test_machines_are_listed_the_latest_seen_first(seller: Seller) -> None:
