@@ -74,13 +74,27 @@ def naive_of(data: Path, port: int) -> Program:
 def validates(data: Path, program: Callable[[Path, int], Program], ready: str = "/") -> Run:
     port = free_port()
     with running(program(data, port), f"http://127.0.0.1:{port}{ready}") as server:
-        runs = sorted((_load(data, port, server.pid) for _ in range(ROUNDS)), key=lambda run: run.load.per_second)
-    return runs[ROUNDS // 2]
+        return _middle(data / "requests", port, server.pid)
 
 
-def _load(data: Path, port: int, pid: int) -> Run:
+def sales(folder: Path) -> tuple[Run, Run]:
+    """What a code would cost, and purchases, of a shop that `seed.found` has left."""
+    previews, purchases = folder / "previews", folder / "purchases"
+    previews.write_text(f"product={seed.PRODUCT}&policy_slug=pro&code={settles.CODE}")
+    purchases.write_text(f'{{"product":"{seed.PRODUCT}","policy_slug":"pro","code":"{settles.CODE}"}}')
+    with settles.selling(folder) as (daemon, port, _):
+        asked = _middle(previews, port, daemon.pid, "--method", "GET", "--path", "/v1/discount-codes/preview")
+        return asked, _middle(purchases, port, daemon.pid, "--path", "/v1/purchase")
+
+
+def _middle(requests: Path, port: int, pid: int, *options: str) -> Run:
+    runs = (_load(requests, port, pid, *options) for _ in range(ROUNDS))
+    return sorted(runs, key=lambda run: run.load.per_second)[ROUNDS // 2]
+
+
+def _load(requests: Path, port: int, pid: int, *options: str) -> Run:
     before = _cpu_seconds(pid)
-    command = [sys.executable, "-m", "tests.bench.load", "--port", str(port), "--requests", str(data / "requests")]
+    command = [sys.executable, "-m", "tests.bench.load", "--port", str(port), "--requests", str(requests), *options]
     command += ["--connections", str(CONNECTIONS), "--seconds", str(SECONDS)]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     load = msgspec.json.decode(printed, type=Measured)
@@ -125,28 +139,35 @@ def bench(folder: Path, size: str) -> list[Result]:
     whole = validates(data, shop_of, "/healthz")
     naive = validates(data, naive_of, "/healthz")
     small = whole if size == SMALL else validates(data_of(folder, SMALL), shop_of, "/healthz")
-    for run in (whole, naive, small):
-        if run.load.refused:
-            print(f"{run.load.refused} of {run.load.answers} answers were refusals", file=sys.stderr)
     ratio = whole.load.per_second / naive.load.per_second
     lost = 100 * (1 - whole.load.per_second / small.load.per_second)
     fresh = folder / "settles"
     asyncio.run(seed.found(fresh))
     end_to_end, alone = asyncio.run(settles.measure(fresh))
+    market = folder / "sales"
+    asyncio.run(seed.found(market))
+    preview, purchase = sales(market)
+    for run in (whole, naive, small, preview, purchase):
+        if run.load.refused:
+            print(f"{run.load.refused} of {run.load.answers} answers were refusals", file=sys.stderr)
     return [
-        Result(f"validates/s at {size}", "4,000", f"{whole.load.per_second:,.0f}"),
-        Result("  p50, p99", "p99 < 50 ms", f"{whole.load.p50_ms:.1f} ms, {whole.load.p99_ms:.1f} ms"),
-        Result("  CPU of the daemon for one", "", f"{whole.cpu_us:.0f} us"),
-        Result(f"the naive ORM way at {size}", "", f"{naive.load.per_second:,.0f}/s, p99 {naive.load.p99_ms:.0f} ms"),
-        Result("  CPU for one", "", f"{naive.cpu_us:.0f} us"),
+        Result(f"validates/s at {size}", "4,000, p99 < 50 ms", _told(whole)),
+        Result(f"the naive ORM way at {size}", "", _told(naive)),
         Result("  times as many; times less CPU", "8", f"{ratio:.1f}; {naive.cpu_us / whole.cpu_us:.1f}"),
         Result(f"lost from {SMALL} to {size}", "< 25 % (1M)", f"{lost:.0f} % ({small.load.per_second:,.0f}/s)"),
         Result("settles/s, webhook to license", "40", f"{end_to_end:.0f}"),
         Result("settles/s, the transaction alone", "150", f"{alone:.0f}"),
+        Result("previews of a code/s", "", _told(preview)),
+        Result("purchases/s, with that code", "", _told(purchase)),
         Result("start-up to first answer", "1.5 s", f"{start_up(data):.2f} s"),
         Result("idle memory", "< 130 MB", f"{idle_megabytes(data):.0f} MB"),
         Result("wheel", "", f"{wheel_kilobytes(folder):,.0f} kB"),
     ]
+
+
+def _told(run: Run) -> str:
+    load = run.load
+    return f"{load.per_second:,.0f}, p50 {load.p50_ms:.1f} ms, p99 {load.p99_ms:.1f} ms, CPU {run.cpu_us:.0f} us"
 
 
 def table(results: Sequence[Result]) -> str:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,16 @@ from tests.fakes.btcpay import API_KEY, STORE
 from tests.fakes.btcpay_hooks import sign
 from tests.running import Program, free_port, keysat, running, surroundings
 
+CODE = "BENCH"
 ORDERS = 400  # for each of the two
 AT_ONCE = 64
 OPENED_AT_ONCE = 8
 GIVE_UP_SECONDS = 120
 
 
-async def measure(folder: Path) -> tuple[float, float]:
-    """Settles a second: end to end, and the transaction alone. `folder` holds a shop as `seed.found` leaves it."""
+@contextmanager
+def selling(folder: Path) -> Generator[tuple[Program, int, int], None, None]:
+    """The daemon of a shop as `seed.found` leaves it, with a wallet, a rate and a code; its port and the wallet's."""
     port, wallet_port = free_port(), free_port()
     environ = surroundings(**environ_of(folder, port))
     wallet = Program("tests.bench.lean_btcpay", "--port", str(wallet_port), log=folder / "wallet.log")
@@ -37,10 +41,17 @@ async def measure(folder: Path) -> tuple[float, float]:
         keysat(folder, "rate", "pin", "USD", "50000", environ=environ)
         account = ("--url", f"http://127.0.0.1:{wallet_port}", "--api-key", API_KEY, "--store", STORE)
         keysat(folder, "provider", "connect", "btcpay", *account, environ=environ)
+        keysat(folder, "code", "create", CODE, "--percent", "20", environ=environ)
         with running(daemon, f"http://127.0.0.1:{port}/healthz"):
-            end_to_end = await _end_to_end(folder, port, wallet_port)
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as shop:
-                await _open(shop)
+            yield daemon, port, wallet_port
+
+
+async def measure(folder: Path) -> tuple[float, float]:
+    """Settles a second: end to end, and the transaction alone. `folder` holds a shop as `seed.found` leaves it."""
+    with selling(folder) as (_, port, wallet_port):
+        end_to_end = await _end_to_end(folder, port, wallet_port)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as shop:
+            await _open(shop)
     return end_to_end, await _alone(folder)
 
 
