@@ -153,3 +153,19 @@ def test_a_double_click_is_one_order(visit: Visit):
         page.wait_for_url("**/checkout/*")
         first = page.url
         assert checkout(page) == first
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
+def test_free_days_are_begun_with_an_address_and_say_what_follows(visit: Visit, *, javascript: bool):
+    with visit(javascript=javascript) as page:
+        page.goto("/buy/aurora?policy=team")
+        expect(page.get_by_text("After 14 days it is $12.00 / month, if you go on")).to_be_visible()
+        expect(page.get_by_role("button", name="Pay $12.00 with Bitcoin")).to_be_visible()
+        page.get_by_role("button", name="Start 14 free days").click()
+        expect(page.get_by_role("alert")).to_contain_text("type yours")
+        page.get_by_label("E-mail").fill(f"ann-{javascript}@example.org")
+        page.get_by_role("button", name="Start 14 free days").click()
+        heading(page, "Your license key")
+        expect(page.get_by_text("Free trial")).to_be_visible()
+        page.goto("/buy/aurora?policy=pro")
+        expect(page.locator("#follows")).to_be_hidden()

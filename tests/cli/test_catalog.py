@@ -60,7 +60,9 @@ def test_a_price_is_exact_and_said_once(house: Run, words: tuple[str, ...], told
 def test_a_tier_says_all_that_is_sold(shelf: Run):
     typed = ("--price", "75.00", "--every", "3 months", "--machines", "5", "--grace-days", "10", "--rank", "2")
     more = ("--entitlement", "core", "--entitlement", "sync", "--bullet", "For teams", "--highlighted", "--private")
-    tier = shelf(*PRO, *typed, *more, "--json").json
+    tried = ("--trial-days", "14", "--trial-needs", "fingerprint")
+    tier = shelf(*PRO, *typed, *more, *tried, "--json").json
+    assert (tier["trial_days"], tier["trial_needs"]) == (14, "fingerprint")
     assert (tier["price_value"], tier["renewal_period"]) == (7500, {"count": 3, "unit": "month"})
     assert (tier["max_machines"], tier["grace_period_days"], tier["grace_seconds"]) == (5, 10, 864_000)
     assert (tier["entitlements"], tier["marketing_bullets"]) == (["core", "sync"], ["For teams"])

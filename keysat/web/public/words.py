@@ -98,7 +98,7 @@ def after_trial(days: int, price: Money, period: Period | None) -> str:
 
 
 def trial_in_app(days: int) -> str:
-    return f"{counted(days, 'day').capitalize()} free: begin the trial inside the app."
+    return f"{counted(days, 'day')} free: begin the trial inside the app."
 
 
 def act(price: Money, rails: Collection[Rail]) -> str:

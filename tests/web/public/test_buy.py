@@ -253,7 +253,9 @@ async def test_a_trial_is_offered_with_what_follows_and_begun_without_a_script(f
     begun = await front.buy("team", buyer_email="ann@example.org")
     assert begun.headers["location"] == f"/thank-you?invoice_id={(await front.order()).invoice_id}"
     assert (await front.order()).trial_days == 14
-    assert "LIC1-" in (await front.http.get(begun.headers["location"])).text
+    thanks = (await front.http.get(begun.headers["location"])).text
+    assert "LIC1-" in thanks
+    assert "Free trial" in thanks
     again = await front.buy("team", buyer_email="ann@example.org")
     assert again.headers["location"] == begun.headers["location"]
     front.counter.clock.move(front.counter.now + timedelta(days=20))

@@ -51,3 +51,11 @@ def test_the_button_says_what_will_be_paid_and_with_what():
     assert words.act(price, [Rail.LIGHTNING, Rail.ONCHAIN]) == "Pay $75.00 with Bitcoin"
     assert words.act(price, [Rail.CARD]) == "Pay $75.00 by card"
     assert words.act(price, [Rail.CARD, Rail.LIGHTNING]) == "Pay $75.00"
+
+
+def test_what_follows_a_trial_is_said_for_what_recurs_and_for_what_is_bought_once():
+    price = Money("USD", 1200)
+    assert words.trial_act(1) == "Start 1 free day"
+    monthly = words.after_trial(14, price, Period(1, Unit.MONTH))
+    assert "After 14 days it is $12.00 / month, if you go on" in monthly
+    assert "After 30 days it stops; to keep it, buy it for $12.00." in words.after_trial(30, price, None)
