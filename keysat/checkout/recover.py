@@ -83,7 +83,7 @@ class Opened:
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """Contract 3.13."""
+    """The key, signed as its license stands now, and what it says: contract 3.13."""
 
     license_key: str
     license_id: UUID

@@ -6,6 +6,7 @@ are problems. `public/reference.py` shows the same document as a page; docs/open
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from inspect import cleandoc
 from itertools import groupby
@@ -61,9 +62,6 @@ _SAME_SEAT = {"key": "$request.body#/key", "fingerprint": "$request.body#/finger
 _WITH_KEY = {"validateLicense": _KEY, "activateMachine": _SEAT, "refreshLicenseKey": {"license_key": _KEY["key"]}}
 _BY_SLUG = {"slug": "$response.body#/products/0/slug"}
 _TYPED = {"product": "$request.query.product", "code": "$request.query.code"}
-_TYPED = {"product": "$request.query.product", "code": "$request.query.code"}
-_CHEAPEST = "$response.body#/policies/0/slug"
-_TYPED = {"product": "$request.query.product", "code": "$request.query.code"}
 _CHEAPEST = "$response.body#/policies/0/slug"
 _BOUGHT = {
     "getPurchase": {"invoice_id": "$response.body#/invoice_id"},
@@ -72,10 +70,6 @@ _BOUGHT = {
 
 LINKS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "listProducts": {"getProduct": _BY_SLUG, "listTiers": _BY_SLUG},
-    "listTiers": {
-        "previewCode": {"product": "$request.path.slug", "policy_slug": _CHEAPEST},
-        "createPurchase": {"product": "$request.path.slug", "policy_slug": _CHEAPEST},
-    },
     "listTiers": {
         "previewCode": {"product": "$request.path.slug", "policy_slug": _CHEAPEST},
         "createPurchase": {"product": "$request.path.slug", "policy_slug": _CHEAPEST},
@@ -104,6 +98,8 @@ _NOISE: Sequence[tuple[str, Any]] = (
     ("allowReserved", False),
     ("headers", {}),
 )
+_CONTRACT = re.compile(r":? ?\(?[Cc]ontract \d+(\.\d+)?\)?")
+"""Where a shape comes from: for those who change it."""
 _PROBLEM = {"$ref": f"#/components/schemas/{Problem.__name__}"}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -130,23 +126,23 @@ def openapi_config() -> OpenAPIConfig:
     )
 
 
-def document(app: Litestar) -> dict[str, Any]:
-    """As it is served."""
-    return _finished(app, app.openapi_schema.to_schema())
-
-
 class _Document(JsonRenderPlugin):
     def has_path(self, path: str) -> bool:
         """Whatever path the framework would add one for, this is it: no pages beside the document."""
         return bool(path)
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return msgspec.json.encode(_finished(request.app, openapi_schema))
+        return _served(request.app)
 
 
-def _finished(app: Litestar, schema: dict[str, Any]) -> dict[str, Any]:
-    """A second time on the same `schema`, which is changed, comes to the same."""
-    creating, known = _creating_operations(app), examples()
+@lru_cache(maxsize=1)  # a process has one app, and all of its handlers before it answers
+def _served(app: Litestar) -> bytes:
+    return msgspec.json.encode(document(app))
+
+
+def document(app: Litestar) -> dict[str, Any]:
+    """As it is served, but for what JSON has no word for."""
+    schema, creating, known = app.openapi_schema.to_schema(), _creating_operations(app), examples()
     operations = {
         operation["operationId"]: (path, operation)
         for path, methods in schema["paths"].items()
@@ -206,7 +202,7 @@ def _shapes(app: Litestar) -> dict[str, type]:
 def _docstring(shape: type) -> str | None:
     """Its own, or that of the class whose fields it has more of."""
     named = (one.__dict__.get("__doc__") for one in shape.__mro__ if getattr(one, "__struct_fields__", ()))
-    return next((cleandoc(words) for words in named if words), None)
+    return next((_CONTRACT.sub("", cleandoc(words)) for words in named if words), None)
 
 
 def _words(operation_id: str) -> str:
