@@ -11,7 +11,7 @@ from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
-from keysat.checkout.order import close, locked
+from keysat.checkout.invoice import close, locked
 from keysat.checkout.quote import given
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose, Step

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from keysat.catalog.pricing import reduced, works_in_sats
-from keysat.catalog.views import DiscountView
+from keysat.catalog.pricing import Cut, reduced, works_in_sats
 from keysat.kit.currencies import SAT, exponent
 from keysat.kit.money import SATS_PER_BTC, BtcRate, Money, to_sats, up
 from keysat.payments.rates.board import RateEvidence, RateUnavailable
@@ -38,7 +37,7 @@ class Quote:
         return Money(SAT, self.amount_sats or 0) if self.is_in_sats else self.price
 
 
-def quote(base: Money, rate: RateEvidence | None, discount: DiscountView | None = None) -> Quote:
+def quote(base: Money, rate: RateEvidence | None, discount: Cut | None = None) -> Quote:
     """Fiat to sats rounds up, exactly (`payment-rails.md` 4.4); whether the code applies is asked before.
 
     Raises BadRequest beyond 21 million BTC; RateUnavailable when a code in sats meets a price in fiat without a rate.
@@ -59,7 +58,7 @@ def given(base: Money, rate: RateEvidence | None = None) -> Quote:
     return Quote(base, Money(base.currency, 0), sats.base_sats, 0, sats.rate)
 
 
-def _less_sats(base: Money, rate: RateEvidence | None, discount: DiscountView) -> Quote:
+def _less_sats(base: Money, rate: RateEvidence | None, discount: Cut) -> Quote:
     if rate is None:
         raise RateUnavailable(base.currency)
     base_sats = to_sats(base, rate.rate)

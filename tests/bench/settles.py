@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from sqlalchemy import func, select
 
-from keysat.checkout.order import locked
+from keysat.checkout.invoice import locked
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderStatus, PaidHow
 from keysat.infra.store import Store
