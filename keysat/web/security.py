@@ -58,7 +58,7 @@ def checkout_origins(connections: Iterable[PaymentConnection]) -> list[str]:
     return sorted({f"{url.scheme}://{url.netloc}" for url in urls if url.scheme in ("http", "https") and url.netloc})
 
 
-def same_origin(connection: Connection, _handler: BaseRouteHandler) -> None:
+async def same_origin(connection: Connection, _handler: BaseRouteHandler) -> None:
     """Guard of forms that a browser sends with its cookies: raises Forbidden for one from another site.
 
     `Sec-Fetch-Site` where the browser sends it (not on plain http), else `Origin` against our own address. Who sends

@@ -1,6 +1,6 @@
 """One request, from its first moment on: what every part of the door wants to know of it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -20,6 +20,8 @@ _KEY = "visit"
 NONCE_BITS = 160
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
+"""Litestar runs one that is not async in a thread: two hops, and two of them at once."""
 
 
 @dataclass(slots=True)
@@ -69,10 +71,10 @@ def actor_of(connection: Connection) -> Actor:
     return visit_of(connection).actor
 
 
-def limited(rate: Rate) -> Callable[[Connection, BaseRouteHandler], None]:
+def limited(rate: Rate) -> Guard:
     """Guard: `guards=[limited(Rate.PURCHASE)]` counts by address before a transaction is begun."""
 
-    def refuse_too_many(connection: Connection, _handler: BaseRouteHandler) -> None:
+    async def refuse_too_many(connection: Connection, _handler: BaseRouteHandler) -> None:
         visit_of(connection).limit(rate)
 
     return refuse_too_many
