@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Demo, Visit
 
+REFUSED = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
 KEY = re.compile(r"LIC1-[A-Z2-7]+-[A-Z2-7]+")
 
 
@@ -132,8 +133,7 @@ def test_a_keyboard_is_enough(visit: Visit):
 
 
 def test_a_wrong_address_is_said_beside_the_field(visit: Visit):
-    refused = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
-    with visit(told_in_console=[refused]) as page:
+    with visit(told_in_console=[REFUSED]) as page:
         page.goto("/buy/aurora?policy=pro")
         page.evaluate("document.forms[0].noValidate = true")  # as a browser that lets everything pass
         page.get_by_label("E-mail").fill("ann@@example.org")
@@ -157,7 +157,7 @@ def test_a_double_click_is_one_order(visit: Visit):
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
 def test_free_days_are_begun_with_an_address_and_say_what_follows(visit: Visit, *, javascript: bool):
-    with visit(javascript=javascript) as page:
+    with visit(javascript=javascript, told_in_console=[REFUSED]) as page:
         page.goto("/buy/aurora?policy=team")
         expect(page.get_by_text("After 14 days it is $12.00 / month, if you go on")).to_be_visible()
         expect(page.get_by_role("button", name="Pay $12.00 with Bitcoin")).to_be_visible()
