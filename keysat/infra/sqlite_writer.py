@@ -3,7 +3,8 @@
 A hop into a driver's thread and back costs several times what the statement does, and aiosqlite makes four for each
 (`docs/decisions/0004-sqlite-writer.md`). Here two acts hop: BEGIN IMMEDIATE, which waits for other processes, and
 COMMIT, which waits for the disk. A third is what changes rows without number: every DELETE, since rows hang on rows,
-and whatever statement says so with `execution_options(is_long=True)`.
+and whatever statement says so with `execution_options(is_long=True)`. A verb of many statements gives way to others
+now and then.
 
 The standard library's connection is used as it is, beneath SQLAlchemy's own dialect for it. The store lets one
 transaction at a time have it.
@@ -23,6 +24,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool, PoolProxiedConnection
 from sqlalchemy.util import await_only
 
 DRIVER = "sqlite+keysat"
+STATEMENTS_AT_A_STRETCH = 20  # then the loop may do something else; a sale has ten
 
 T = TypeVar("T")
 
@@ -32,6 +34,7 @@ class SqliteWriter(SQLiteDialect_pysqlite):
     is_async = True
     has_terminate = True
     supports_statement_cache = True
+    _stretch = 0
 
     @classmethod
     def get_pool_class(cls, url: URL) -> type[Pool]:  # noqa: ARG003  every URL is a file's
@@ -51,6 +54,9 @@ class SqliteWriter(SQLiteDialect_pysqlite):
             _wait_for(partial(cursor.execute, statement, parameters))
         else:
             cursor.execute(statement, parameters)
+        self._stretch = (self._stretch + 1) % STATEMENTS_AT_A_STRETCH
+        if not self._stretch:
+            await_only(asyncio.sleep(0))
 
 
 registry.register("sqlite.keysat", __name__, SqliteWriter.__name__)

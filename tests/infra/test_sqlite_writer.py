@@ -11,6 +11,7 @@ from sqlalchemy import Executable, delete, text
 from sqlalchemy.exc import IntegrityError
 
 from keysat.infra.house import fact, write_once
+from keysat.infra.sqlite_writer import STATEMENTS_AT_A_STRETCH
 from keysat.infra.store import Store
 from keysat.infra.tables import House
 from tests.conftest import NOON, TESTER
@@ -78,6 +79,23 @@ async def test_a_long_statement_does_not_stop_the_loop(store: Store, statement: 
         took = time.perf_counter() - began
     stop.set()
     assert await watching < max(took / 2, LONGEST_FREEZE_SECONDS)
+
+
+async def test_a_verb_of_many_statements_gives_way_to_others(store: Store) -> None:
+    others = 0
+
+    async def count() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    async with store.work(NOON, TESTER) as work:
+        counting = asyncio.create_task(count())
+        for number in range(5 * STATEMENTS_AT_A_STRETCH):
+            await write_once(work, f"fact {number}", "here")
+        assert others >= 5
+    counting.cancel()
 
 
 async def test_who_is_cancelled_at_any_moment_leaves_no_open_transaction(
