@@ -31,6 +31,7 @@ class ProductFields(checks.Input, frozen=True, kw_only=True):
     price_value: int | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType | None = UNSET
     entitlements_catalog: list[FeatureInput] | UnsetType | None = UNSET
+    downgrade_at_renewal: bool | UnsetType = UNSET
     merchant_profile_id: str | UnsetType | None = UNSET
 
 
@@ -54,6 +55,7 @@ async def create(work: Work, request: NewProduct) -> ProductView:
         raise BadRequest("The price is missing. Give price_sats, or price_currency and price_value; 0 is free.")
     row = Product(id=ProductId(work.secret_id()), slug=request.slug, details={}, description="")
     row.price_currency, row.price_value, row.active = price.currency, price.minor, True
+    row.downgrade_at_renewal = False
     row.created_at = row.updated_at = work.now
     _write_texts(row, request)
     catalog = request.entitlements_catalog or []
@@ -147,6 +149,9 @@ def _write_texts(row: Product, request: NewProduct | ProductEdit) -> list[str]:
         row.details = request.metadata or {}
         checks.metadata(row.details)
         changed.append("metadata")
+    if request.downgrade_at_renewal is not UNSET and request.downgrade_at_renewal != row.downgrade_at_renewal:
+        row.downgrade_at_renewal = request.downgrade_at_renewal
+        changed.append("downgrade_at_renewal")
     return changed
 
 

@@ -35,6 +35,8 @@ class Product(msgspec.Struct, frozen=True):
     price_currency: str
     price_value: int
     active: bool
+    downgrade_at_renewal: bool
+    """Buyers may go to a lower tier by themselves, from their next renewal on."""
     metadata: dict[str, Any]
     """Publicly only what the operator put under its key `public`."""
     entitlements_catalog: list[Entitlement] | None
@@ -329,6 +331,7 @@ def _product(view: ProductView, metadata: dict[str, Any]) -> Product:
         price_currency=view.price_currency,
         price_value=view.price_value,
         active=view.active,
+        downgrade_at_renewal=view.downgrade_at_renewal,
         metadata=metadata,
         entitlements_catalog=_catalog(view) or None,
         merchant_profile_id=None,

@@ -31,6 +31,7 @@ class Product(Base):
     price_currency: Mapped[str] = mapped_column(String(3))
     price_value: Mapped[int]
     active: Mapped[bool] = mapped_column(default=True)
+    downgrade_at_renewal: Mapped[bool] = mapped_column(default=False)  # buyers may, by themselves
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

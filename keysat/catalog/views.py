@@ -34,6 +34,8 @@ class ProductView(msgspec.Struct, frozen=True):
     price_currency: str
     price_value: int
     active: bool
+    downgrade_at_renewal: bool
+    """Buyers may go to a lower tier by themselves, from their next renewal on."""
     details: dict[str, Any]
     """The operator's free-form metadata. Only its `public` object is for the world."""
     features: tuple[FeatureView, ...]

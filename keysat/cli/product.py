@@ -54,6 +54,7 @@ def create(
 @option(
     "--tier-price", "tier_prices", multiple=True, metavar="TIER=PRICE", help="For another currency; tier/offer=PRICE."
 )
+@option("--downgrade-at-renewal/--no-downgrade-at-renewal", default=None, help="Whether buyers may, by themselves.")
 def edit(
     data_dir: Path | None,
     as_json: bool,
@@ -66,6 +67,7 @@ def edit(
     features: tuple[str, ...],
     no_features: bool,
     tier_prices: tuple[str, ...],
+    downgrade_at_renewal: bool | None,
 ) -> None:
     """Change what is given, and leave the rest. Another currency wants every tier's price with it."""
     from keysat.cli.catalog import given, money
@@ -75,7 +77,7 @@ def edit(
     asked = money(price, currency, sats)
     if tier_prices and asked is None:
         raise BadRequest("--tier-price goes with another --price and --currency.")
-    fields = given(name=name, description=description)
+    fields = given(name=name, description=description, downgrade_at_renewal=downgrade_at_renewal)
     if no_features:
         fields["entitlements_catalog"] = []
     if tier_prices and asked is not None:
