@@ -80,7 +80,15 @@ def refuse_unless(decision: Decision) -> None:
     """Raises RateLimited for a decision that says no."""
     if not decision.allowed:
         seconds = decision.retry_after_seconds
-        raise RateLimited(f"Too many requests. Please try again in {seconds} s.", retry_after_seconds=seconds)
+        raise RateLimited(f"Too many requests. Please try again in {_said(seconds)}.", retry_after_seconds=seconds)
+
+
+def _said(seconds: int) -> str:
+    """Rounded up to what a person waits by: `90 s`, `3 min`, `8 h`."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{-(-seconds // size)} {unit}"
+    return f"{seconds} s"
 
 
 def headers(rate: Rate, decision: Decision) -> dict[str, str]:

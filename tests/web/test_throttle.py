@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 
 import pytest
@@ -68,3 +69,14 @@ def test_the_headers_name_policy_and_rest() -> None:
         "RateLimit-Policy": '"nudge";q=300;w=15',
         "RateLimit": '"nudge";r=299;t=1',
     }
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"), [(Rate.LICENSE, "in 1 s."), (Rate.CLAIM, "in 10 min."), (Rate.TRIAL, "in 8 h.")]
+)
+def test_how_long_to_wait_is_said_in_words_that_a_person_waits_by(rate: Rate, said: str) -> None:
+    throttle = Throttle()
+    for _ in range(LIMITS[rate].burst):
+        throttle.check(rate, "a", NOON)
+    with pytest.raises(RateLimited, match=re.escape(said)):
+        throttle.check(rate, "a", NOON)
