@@ -14,10 +14,6 @@ class Noon:
         return NOON
 
 
-def test_a_clock_that_was_never_put_forward_is_right(tmp_path: Path):
-    assert OffsetClock(Noon(), (tmp_path / OFFSET_FILE).read_text).now() == NOON
-
-
 def test_what_is_put_forward_adds_up_and_a_running_clock_follows(tmp_path: Path):
     clock = OffsetClock(Noon(), (tmp_path / OFFSET_FILE).read_text)
     put_forward(tmp_path, timedelta(days=31))
