@@ -7,13 +7,14 @@ from keysat.catalog.views import period_of
 from keysat.checkout.redemptions import redemption_of
 from keysat.checkout.tables import Order, Purpose
 from keysat.infra.work import Work
+from keysat.kit.errors import Conflict
 from keysat.kit.periods import Period, cycle_end
+from keysat.licenses.change import tier_terms
 from keysat.licenses.issue import Terms, issue
 from keysat.licenses.tables import License
-from keysat.subscriptions.lifecycle import start
+from keysat.subscriptions.lifecycle import renew, start
+from keysat.subscriptions.read import cycle_of_order
 from keysat.subscriptions.rules import ZONE, Carried
-
-DAY_SECONDS = 86_400
 
 
 async def fulfil(work: Work, order: Order) -> License:
@@ -21,6 +22,8 @@ async def fulfil(work: Work, order: Order) -> License:
     match order.purpose:
         case Purpose.PURCHASE | Purpose.MANUAL:
             return await _sell(work, order)
+        case Purpose.RENEWAL:
+            return await _renew(work, order)
 
 
 async def _sell(work: Work, order: Order) -> License:
@@ -50,6 +53,15 @@ async def _sell(work: Work, order: Order) -> License:
     return license
 
 
+async def _renew(work: Work, order: Order) -> License:
+    """The same license, for another period. Raises Conflict when the order pays none (any more)."""
+    cycle = await cycle_of_order(work, order.id)
+    if cycle is None:
+        raise Conflict("This order pays no period of the subscription: another one took its place, or it ended.")
+    subscription = await renew(work, cycle.subscription_id, order.id, order.listed_value)
+    return await work.get(License, subscription.license_id)
+
+
 async def _carried(work: Work, order: Order) -> Carried | None:
     """The code it was bought with, as it was then: its renewals have it as long as it says."""
     use = await redemption_of(work, order.id)
@@ -64,18 +76,11 @@ def _terms(
         return Terms(product_id=order.product_id, policy_id=None)
     if period is not None:
         expires_at = cycle_end(work.now, period, 1, ZONE)
-        grace_seconds = policy.grace_period_days * DAY_SECONDS
     else:
         expires_at = work.now + timedelta(seconds=policy.duration_seconds) if policy.duration_seconds else None
-        grace_seconds = policy.grace_seconds
-    return Terms(
-        product_id=order.product_id,
-        policy_id=policy.id,
+    return tier_terms(
+        policy,
         expires_at=trial_until or expires_at,
-        grace_seconds=grace_seconds,
-        max_machines=policy.max_machines,
-        seats_evict_after_days=policy.seats_evict_after_days,
-        entitlements=tuple(policy.entitlements),
-        is_trial=policy.is_trial or trial_until is not None,
         is_subscribed=period is not None,
+        is_trial=trial_until is not None,
     )

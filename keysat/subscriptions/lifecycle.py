@@ -205,8 +205,13 @@ async def keep_on(work: Work, subscription_id: UUID) -> None:
 
 
 async def pause(work: Work, subscription_id: UUID) -> UUID | None:
-    """Nothing is billed; the license holds through what is paid, without grace. Raises NotFound, IllegalStep."""
+    """Nothing is billed; the license holds through what is paid, without grace.
+
+    Raises NotFound, IllegalStep; Conflict when it ends with its period.
+    """
     subscription, license = await held(work, subscription_id)
+    if subscription.cancel_at_period_end:
+        raise Conflict("This subscription ends with its period. Take that back before you pause it.")
     values = {"paused_at": work.now, "paused_grace_seconds": license.grace_seconds}
     await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.PAUSE, **QUIET, **values)
     await set_end(work, license.id, subscription.paid_through, grace_seconds=0)
@@ -230,7 +235,7 @@ async def resume(work: Work, subscription_id: UUID) -> bool:
         await set_end(work, license.id, subscription.paid_through, grace_seconds=grace_seconds)
     else:
         values = {"paused_at": None, "lapsed_at": work.now, "next_attempt_at": work.now}
-        await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.LAPSE, **values)
+        await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.RESUME_UNPAID, **values)
     work.record(happenings.SubscriptionResumed(subscription.id, license.id, is_paid))
     return is_paid
 

@@ -1,5 +1,6 @@
 """A subscription that changes: to another tier or offer, always with the whole price tuple, or to a new list price."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -62,8 +63,8 @@ async def move(
 ) -> Moved:
     """Give license and subscription the target's values, at once.
 
-    `is_anew` and `worth` are those of the `Proration` that was paid. Given for nothing, `worth` is None: the cycle that
-    runs is worth what it was, and a new one nothing. A target for good ends the subscription; one with a period starts
+    `is_anew` and `worth` are those of the `Proration` that was paid. Given for nothing, `worth` is None: what is paid
+    is worth what it was, and a new cycle nothing. A target for good ends the subscription; one with a period starts
     a subscription where there is none. `order_id` is the paid order of a cycle that begins anew.
     Records no `license.tier_changed`. Raises NotFound, BadRequest; Conflict when the license is revoked.
     """
@@ -157,15 +158,15 @@ async def _retune(
     order_id: UUID | None,
 ) -> None:
     """Its new price tuple, and where its calendar goes on from: now, or with another period from what is paid."""
-    calendar, running = calendar_of(row), await work.session.get(Cycle, (row.id, row.cycle_number))
+    calendar, running = calendar_of(row), await _running(work, row.id)
     is_other_period = calendar.period != period
     row.policy_id, row.offer_id, row.lead_days = target.policy.id, target.offer_id, target.policy.renewal_lead_days
     row.listed_currency, row.listed_value = target.price.money.currency, target.price.money.minor
     row.period_count, row.period_unit = period.count, period.unit
     row.next_value = row.next_value_from = None
     if is_anew:
-        if running is not None:
-            running.ends_at = max(running.starts_at, min(running.ends_at, work.now))
+        for cycle in running:
+            cycle.starts_at, cycle.ends_at = min(cycle.starts_at, work.now), work.now
         number = row.cycle_number + 1
         calendar = calendar.anchored(work.now, row.cycle_number, period)
         values: dict[str, object] = {
@@ -183,13 +184,18 @@ async def _retune(
     else:
         if is_other_period:
             row.anchor_at, row.anchor_cycle = row.paid_through, row.cycle_number
-        if running is not None and worth is not None:
-            running.worth = worth
-            running.listed_currency = row.listed_currency
+        for cycle in running:
+            cycle.worth = max(0, cycle.worth + (worth or 0))
     if row.status is SubscriptionStatus.ACTIVE and not row.cancel_at_period_end:
         row.next_attempt_at = attempt_at(row)
         row.parked_at, row.consecutive_failures = None, 0
         await clear(work, row.id, PARKED)
+
+
+async def _running(work: Work, subscription_id: UUID) -> Sequence[Cycle]:
+    """What is paid and not over: two cycles when a renewal was paid ahead."""
+    not_over = Cycle.subscription_id == subscription_id, Cycle.paid_at.is_not(None), Cycle.ends_at > work.now
+    return (await work.session.scalars(select(Cycle).where(*not_over))).all()
 
 
 def _tell(work: Work, row: Subscription, before: UUID, *, is_anew: bool) -> None:

@@ -5,6 +5,7 @@ calendar instead of keeping the old one's date (W-21, D-32). Downgrades are not 
 from the end of what is paid.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -26,7 +27,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """The cycle that runs and is paid: neither a trial, nor grace. `worth` is that of its row, for the whole of it."""
+    """A cycle that is paid and not over: neither trial nor grace. `worth` is that of its row, for the whole of it."""
 
     starts_at: datetime
     ends_at: datetime
@@ -43,8 +44,8 @@ class Paid:
 class Proration:
     """`charge` is due at once, and never negative.
 
-    `is_anew`: with it a new cycle of the target begins at once; else the cycle that runs goes on as the target's.
-    `worth` is what that cycle is worth when the charge is paid, for the whole of it; None when the target is for good.
+    `is_anew`: with it a new cycle of the target begins at once, which is worth `worth`; else what is paid goes on as
+    the target's, and each cycle of it is worth `worth` more. None when the target is for good.
     """
 
     charge: Money
@@ -52,30 +53,26 @@ class Proration:
     worth: int | None
 
 
-def prorate(current: Price, paid: Paid | None, target: Price, now: datetime) -> Proration:
-    """`current` is the list price of the tier that the license has; `paid` is None for a license that is for good.
+def prorate(current: Price, paid: Sequence[Paid], target: Price, now: datetime) -> Proration:
+    """`current` is the list price of the tier that the license has; nothing is `paid` of a license that is for good.
 
-    Raises Conflict when the two are priced in different currencies.
+    There are two paid cycles when a renewal was paid ahead. Raises Conflict when the two tiers are priced in different
+    currencies.
     """
     if current.money.currency != target.money.currency:
         raise Conflict("The two tiers are priced in different currencies. Ask the seller to change it.")
-    new = target.money.minor
+    new, left = target.money.minor, sum((cycle.left(now) for cycle in paid), Fraction(0))
     if target.period is None:
-        return Proration(_charge(target, new - _credit_for_good(current, paid, now)), False, None)
-    if paid is None or paid.left(now) == 0:
+        whole = sum(cycle.worth for cycle in paid if cycle.left(now))  # contract 7.2: a cycle that runs counts in full
+        credit = current.money.minor if current.period is None else whole
+        return Proration(_charge(target, new - credit), False, None)
+    if not left:
         return Proration(target.money, True, new)
-    left = paid.left(now)
     if current.period == target.period:
         more = new - current.money.minor
-        return Proration(_charge(target, half_up(more * left)), False, max(0, paid.worth + more))
-    return Proration(_charge(target, half_up(new - paid.worth * left)), True, new)
-
-
-def _credit_for_good(current: Price, paid: Paid | None, now: datetime) -> int:
-    """What was bought for good counts in full, and so does a cycle while it runs (contract 7.2)."""
-    if current.period is None:
-        return current.money.minor
-    return paid.worth if paid is not None and paid.left(now) else 0
+        return Proration(_charge(target, half_up(more * left)), False, more)
+    unused = sum((cycle.worth * cycle.left(now) for cycle in paid), Fraction(0))
+    return Proration(_charge(target, half_up(new - unused)), True, new)
 
 
 def _charge(target: Price, minor: int) -> Money:

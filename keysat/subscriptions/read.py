@@ -55,12 +55,11 @@ async def cycle_of_order(read: Read, order_id: UUID) -> Cycle | None:
     return await read.session.scalar(select(Cycle).where(Cycle.order_id == order_id))
 
 
-async def paid_now(read: Read, subscription: Subscription, now: datetime) -> Paid | None:
-    """The cycle that runs and is paid, for `prorate`; None in a trial, in grace and after the end."""
-    cycle = await read.session.get(Cycle, (subscription.id, subscription.cycle_number))
-    if cycle is None or cycle.number == 0 or subscription.paid_through <= now:
-        return None
-    return Paid(cycle.starts_at, cycle.ends_at, cycle.worth)
+async def paid_now(read: Read, subscription_id: UUID, now: datetime) -> list[Paid]:
+    """What is paid and not over, for `prorate`: two cycles if a renewal was paid ahead, none in a trial or grace."""
+    query = select(Cycle).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_not(None), Cycle.number > 0)
+    rows = await read.session.scalars(query.where(Cycle.ends_at > now).order_by(Cycle.number))
+    return [Paid(row.starts_at, row.ends_at, row.worth) for row in rows]
 
 
 async def unpaid(read: Read, now: datetime, limit: int = BATCH) -> Sequence[SubscriptionId]:

@@ -29,7 +29,7 @@ async def test_in_the_same_period_the_calendar_stays_and_the_open_order_is_super
         await set_own(work, subscriber.license_id, OwnValues(grace_seconds=86_400), "asked nicely")
     order = await subscriber.open()
     subscriber.now = NOON + 10 * DAY
-    moved = await subscriber.move("pro", 2400, MONTH, worth=2400, max_machines=1, grace_period_days=9, **PRO)
+    moved = await subscriber.move("pro", 2400, MONTH, worth=1200, max_machines=1, grace_period_days=9, **PRO)
     assert (moved.dropped, moved.changed.released, moved.changed.kept) == (order, 1, {"grace_seconds"})
     after, license = await subscriber.row(), await subscriber.license()
     assert (after.listed_value, after.anchor_at, after.cycle_number, after.paid_through) == (

@@ -26,14 +26,14 @@ def price(value: int, period: Period | None = MONTH) -> Price:
 
 
 def charge(old: int, new: int, now: datetime, worth: int | None = None) -> int:
-    return prorate(price(old), Paid(START, END, old if worth is None else worth), price(new), now).charge.minor
+    return prorate(price(old), [Paid(START, END, old if worth is None else worth)], price(new), now).charge.minor
 
 
 @pytest.mark.parametrize(
     ("current", "paid", "target", "expected"),
     [
         (price(2500, None), None, price(7500, None), (5000, False, None)),  # for good to for good
-        (price(2500), Paid(START, END, 2500), price(7500), (2500, False, 7500)),  # the contract's days would say 2333
+        (price(2500), Paid(START, END, 2500), price(7500), (2500, False, 5000)),  # the contract's days would say 2333
         (price(1000), Paid(START, END, 1000), price(10_000, YEAR), (9500, True, 10_000)),
         (price(1000), Paid(START, END, 0), price(10_000, YEAR), (10_000, True, 10_000)),  # it was a gift
         (price(10_000, YEAR), Paid(START, END, 10_000), price(3000), (0, True, 3000)),  # never paid back
@@ -42,19 +42,25 @@ def charge(old: int, new: int, now: datetime, worth: int | None = None) -> int:
         (price(1200), Paid(START - timedelta(days=30), START, 1200), price(2400), (2400, True, 2400)),
         (price(2500), Paid(START, END, 2500), price(7500, None), (5000, False, None)),  # contract 7.2
         (price(2500), None, price(7500, None), (7500, False, None)),
-        (price(7500), Paid(START, END, 7500), price(2500), (0, False, 2500)),  # what an operator may give
+        (price(7500), Paid(START, END, 7500), price(2500), (0, False, -5000)),  # what an operator may give
     ],
 )
 def test_the_price_of_a_change(
     current: Price, paid: Paid | None, target: Price, expected: tuple[int, bool, int | None]
 ) -> None:
-    found = prorate(current, paid, target, HALF)
+    found = prorate(current, [paid] if paid is not None else [], target, HALF)
     assert (found.charge.minor, found.is_anew, found.worth) == expected
+
+
+def test_a_renewal_that_was_paid_ahead_counts_too() -> None:
+    ahead = [Paid(START, END, 2500), Paid(END, END + timedelta(days=30), 2000)]
+    assert prorate(price(2500), ahead, price(7500), HALF).charge.minor == 7500
+    assert prorate(price(2500), ahead, price(10_000, YEAR), HALF).charge.minor == 10_000 - 1250 - 2000
 
 
 def test_currencies_do_not_mix() -> None:
     with pytest.raises(Conflict):
-        prorate(price(1), None, Price(Money("EUR", 2), MONTH), HALF)
+        prorate(price(1), [], Price(Money("EUR", 2), MONTH), HALF)
 
 
 @given(prices, prices, moments, moments)
@@ -80,7 +86,7 @@ def test_two_upgrades_at_once_cost_what_one_costs_within_a_unit(a: int, b: int, 
 def test_the_buyer_is_never_paid_and_never_pays_more_than_the_new_price(
     old: int, new: int, worth: int, now: datetime, period: Period | None
 ) -> None:
-    found = prorate(price(old), Paid(START, END, worth), price(new, period), now)
+    found = prorate(price(old), [Paid(START, END, worth)], price(new, period), now)
     assert 0 <= found.charge.minor <= new
 
 
@@ -93,8 +99,8 @@ def test_what_an_upgrade_has_paid_is_credited_by_the_next_change(
     if not START <= early <= late < END:
         return
     paid = Paid(START, END, old)
-    upgrade = prorate(price(old), paid, price(old + more), early)
-    assert upgrade.worth == old + more
+    upgrade = prorate(price(old), [paid], price(old + more), early)
+    assert upgrade.worth == more
     yearly = 10**11
-    move = prorate(price(old + more), Paid(START, END, upgrade.worth or 0), price(yearly, YEAR), late)
+    move = prorate(price(old + more), [Paid(START, END, old + more)], price(yearly, YEAR), late)
     assert yearly - move.charge.minor == half_up((old + more) * paid.left(late))
