@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NewType
 from uuid import UUID
 
-from sqlalchemy import String, Text
+from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -25,3 +25,13 @@ class Customer(Base):
     note: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     erased_at: Mapped[datetime | None]
+
+
+class CustomerNote(Base):
+    """What a known customer, or somebody with that address, wrote with an order; paid, it is the customer's note."""
+
+    __tablename__ = "customer_notes"
+
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    customer_id: Mapped[CustomerId] = mapped_column(UuidType(), ForeignKey("customers.id"), index=True)
+    note: Mapped[str] = mapped_column(Text)

@@ -104,6 +104,7 @@ async def _owe(work: Work, news: Sequence[News]) -> int:
             "id": LetterId(work.new_id()),
             "kind": each.kind,
             "subject": each.subject,
+            "occasion": 0,
             "status": LetterStatus.WAITING,
             "status_at": work.now,
             "created_at": work.now,
@@ -113,6 +114,6 @@ async def _owe(work: Work, news: Sequence[News]) -> int:
         for each in owed
     ]
     await work.session.execute(
-        work.insert(LetterRow).values(rows).on_conflict_do_nothing(index_elements=["kind", "subject"])
+        work.insert(LetterRow).values(rows).on_conflict_do_nothing(index_elements=["kind", "subject", "occasion"])
     )
     return len(owed)

@@ -18,6 +18,14 @@ LetterId = NewType("LetterId", UUID)
 class LetterKind(StrEnum):
     RECEIPT = "receipt"  # subject: the order
     RECOVERY = "recovery"  # subject: the one-time link
+    RENEWAL_PENDING = "renewal_pending"  # subject of these: the subscription
+    RENEWED = "renewed"
+    PAST_DUE = "past_due"
+    LAPSED = "lapsed"
+    CANCELLED = "cancelled"
+    PRICE_CHANGED = "price_changed"
+    CARD_DECLINED = "card_declined"
+    TIER_CHANGED = "tier_changed"  # subject: the license
 
 
 class LetterStatus(StrEnum):
@@ -45,7 +53,8 @@ LETTER: dict[tuple[LetterStatus, LetterStep], LetterStatus] = {
 class LetterRow(Leased, Base):
     """A letter holds neither address nor text nor key: all three are looked up when it is sent.
 
-    `failures` in a row; `failure` is what the mail server said last, without the address.
+    `occasion` tells letters of a kind about one subject apart: the number of the cycle, else the position of the event;
+    0 where there is only one. `failures` in a row; `failure` is what the mail server said last, without the address.
     """
 
     __tablename__ = "letters"
@@ -53,6 +62,7 @@ class LetterRow(Leased, Base):
     id: Mapped[LetterId] = mapped_column(UuidType(), primary_key=True)
     kind: Mapped[LetterKind]
     subject: Mapped[UUID]
+    occasion: Mapped[int] = mapped_column(default=0)
     status: Mapped[LetterStatus]
     status_at: Mapped[datetime]
     created_at: Mapped[datetime]
@@ -61,7 +71,7 @@ class LetterRow(Leased, Base):
     failure: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
-        UniqueConstraint("kind", "subject"),
+        UniqueConstraint("kind", "subject", "occasion"),
         Index(
             "ix_letters_due",
             "next_try_at",
