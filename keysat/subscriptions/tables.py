@@ -31,6 +31,7 @@ class SubscriptionStep(StrEnum):
     RENEW = "renew"
     PAUSE = "pause"
     RESUME = "resume"
+    RESUME_UNPAID = "resume_unpaid"  # when nothing is paid any more
     CANCEL = "cancel"
     RESTART = "restart"  # a change of tier was paid that begins a new calendar
 
@@ -39,13 +40,13 @@ S, Step = SubscriptionStatus, SubscriptionStep
 SUBSCRIPTION: dict[tuple[SubscriptionStatus, SubscriptionStep], SubscriptionStatus] = {
     (S.ACTIVE, Step.FALL_DUE): S.PAST_DUE,
     (S.PAST_DUE, Step.LAPSE): S.LAPSED,
-    (S.PAUSED, Step.LAPSE): S.LAPSED,  # resumed when nothing was paid any more
     (S.ACTIVE, Step.RENEW): S.ACTIVE,
     (S.PAST_DUE, Step.RENEW): S.ACTIVE,
     (S.LAPSED, Step.RENEW): S.ACTIVE,  # an order that was opened since then; an older one is nobody's
     (S.ACTIVE, Step.PAUSE): S.PAUSED,
     (S.PAST_DUE, Step.PAUSE): S.PAUSED,
     (S.PAUSED, Step.RESUME): S.ACTIVE,
+    (S.PAUSED, Step.RESUME_UNPAID): S.LAPSED,
     (S.ACTIVE, Step.CANCEL): S.CANCELLED,
     (S.PAST_DUE, Step.CANCEL): S.CANCELLED,
     (S.LAPSED, Step.CANCEL): S.CANCELLED,
