@@ -22,6 +22,7 @@ from keysat.checkout.happenings import (
     OrderPaymentSeen,
 )
 from keysat.checkout.invoice import PROVIDER_WORDS_MAX, close, locked, opened
+from keysat.checkout.period import pays_no_period
 from keysat.checkout.schedule import DRAFT_FOR, PAGE_EVERY, Times, after_failure, next_look
 from keysat.checkout.settle import fulfil_now, settle
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Step
@@ -138,6 +139,8 @@ async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:
             pass  # the operator decides
         case _:
             ruled = strongest(list(rulings.values()))
+            if ruled.ruling == Ruling.SETTLE and await pays_no_period(work, order):
+                ruled = Ruled(Ruling.REVIEW, doubt=Doubt.PAYS_NO_PERIOD)
             if ruled.ruling == Ruling.SETTLE:
                 payer = next(attempt_id for attempt_id, one in rulings.items() if one is ruled)
                 await settle(work, order, how=ruled.how, attempt_id=payer, surplus_minor=max(ruled.surplus_minor, 0))

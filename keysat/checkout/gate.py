@@ -43,6 +43,7 @@ class Doubt(StrEnum):
     TOO_LATE = "too_late"
     CONFIRMED_TOO_LATE = "confirmed_too_late"
     INVOICE_GONE = "invoice_gone"
+    PAYS_NO_PERIOD = "pays_no_period"
     UNDERPAID = "underpaid"
     MONEY_ON_INVALID = "money_on_invalid"
 
@@ -62,6 +63,8 @@ DOUBTS = {
     Doubt.TOO_LATE: "The full amount came more than a day after the invoice ended.",
     Doubt.CONFIRMED_TOO_LATE: "The provider called the payment invalid; it was confirmed afterwards.",
     Doubt.INVOICE_GONE: "Money was seen, and now the provider knows nothing of the invoice.",
+    Doubt.PAYS_NO_PERIOD: "Another order took its place, or the subscription ended. Refund it, or accept it for the "
+    "next period.",
     Doubt.MONEY_ON_INVALID: "Somebody marked the invoice invalid, and money was seen on it. Refund it, or accept it.",
     Doubt.UNDERPAID: "Too little was paid before the invoice ended. Refund it, accept it, or ask for the rest.",
 }

@@ -12,7 +12,7 @@ from keysat.checkout.codes import release
 from keysat.checkout.desk import Desk
 from keysat.checkout.happenings import OrderClosed
 from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
-from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Step
+from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
 from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.currencies import SAT
@@ -29,6 +29,8 @@ from keysat.payments.provider import (
 from keysat.payments.rates.board import RateEvidence, RateUnavailable
 from keysat.payments.tables import Attempt, AttemptId
 from keysat.payments.tills import OpenTill
+from keysat.subscriptions import openings
+from keysat.subscriptions.read import cycle_of_order
 
 PROVIDER_WORDS_MAX = 200  # of what a provider says, for the operator
 
@@ -70,8 +72,13 @@ async def open_invoice(
     choice: Choice,
     now: datetime,
     actor: Actor,
-) -> None:
+    *,
+    customer_ref: str | None = None,
+) -> InvoiceSnapshot:
     """Ask the provider for its invoice. A time-out is searched for before anything is given up.
+
+    What is bought by the period may be paid with a card that is kept, where the till keeps them; `customer_ref` names
+    whose, as an earlier attempt has it.
 
     Raises UpstreamError when there is none now, which the order says too, or none that tells its sats.
     """
@@ -85,6 +92,8 @@ async def open_invoice(
         monitor_seconds=int(MONITOR_FOR.total_seconds()),
         return_url=order.redirect_url or f"{desk.public_url}/thank-you?invoice_id={order.invoice_id}",
         rails=frozenset({Rail(order.rail)}) if order.rail else frozenset(),
+        may_save_card=till.capabilities.saved_profiles and order.period_count is not None,
+        customer_ref=customer_ref,
     )
     try:
         shown = await _created(till, request)
@@ -99,6 +108,7 @@ async def open_invoice(
         kept = await opened(work, order.id, attempt.id, shown)
     if kept.amount_sats is None:  # it can be paid all the same, but nobody could be told how much
         raise RateUnavailable(kept.listed_currency)
+    return shown
 
 
 async def _created(till: OpenTill, request: InvoiceRequest) -> InvoiceSnapshot:
@@ -116,13 +126,17 @@ async def _created(till: OpenTill, request: InvoiceRequest) -> InvoiceSnapshot:
 
 
 async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: InvoiceSnapshot) -> Order:
-    """The provider's invoice is there: the order can be paid. Also the road of a draft that a crash left behind."""
+    """The provider's invoice is there: the order can be paid, and the subscription that it renews knows.
+
+    Also the road of a draft that a crash left behind.
+    """
     order = await locked(work, order_id)
     attempt = await work.get(Attempt, attempt_id)
     if attempt.provider_invoice_id is not None:
         return order
     attempt.provider_invoice_id = shown.invoice_id
     attempt.checkout_url = shown.checkout_url
+    attempt.customer_ref = shown.customer_ref
     attempt.expires_at = shown.expires_at or attempt.expires_at
     attempt.monitor_until = shown.monitor_until or attempt.monitor_until
     if order.amount_sats is None and shown.due_sats is not None:  # no rate was known: the provider's own sats are shown
@@ -133,6 +147,9 @@ async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: In
     await work.session.flush()
     if order.status == OrderStatus.DRAFT:
         await work.advance(ORDER, order, Step.OPEN, status_at=work.now, next_look_at=work.now + 30 * SECOND)
+        cycle = await cycle_of_order(work, order.id) if order.purpose is Purpose.RENEWAL else None
+        if cycle is not None:
+            await openings.opened(work, cycle.subscription_id, order.id, order.amount_sats)
     return order
 
 

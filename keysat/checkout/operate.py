@@ -12,6 +12,7 @@ from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import close, locked
+from keysat.checkout.period import adopt, pays_no_period
 from keysat.checkout.quote import given
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose, Step
@@ -27,11 +28,14 @@ from keysat.payments.tables import Attempt, AttemptId
 async def accept(work: Work, order_id: OrderId) -> Order:
     """Take the order for paid: cash, a late payment, a review that ended well.
 
-    Raises Conflict for a draft, and for what is paid already: a paid order that has no license yet wants `retry`.
+    Raises Conflict for a draft, and for what is paid already: a paid order that has no license yet wants `retry`. Of a
+    renewal whose place another order took, it pays the next period; Conflict when there is none.
     """
     order = await locked(work, order_id)
     if order.status in (OrderStatus.DRAFT, OrderStatus.PAID, OrderStatus.FULFILLED):
         raise Conflict(f"Order {order.support_reference} is {order.status}: there is nothing to accept.")
+    if await pays_no_period(work, order):
+        await adopt(work, order)
     await settle_about(work, order.id)  # before the sale, which may call attention anew
     await settle(work, order, how=PaidHow.BY_OPERATOR, attempt_id=await _attempt_with_money(work, order))
     return order

@@ -52,7 +52,8 @@ async def order_by_invoice(read: Read, invoice_id: str) -> Order:
 
 
 async def poll(read: Read, ring: Ring, order: Order) -> Poll:
-    license = await read.session.get(License, order.license_id) if order.license_id else None
+    is_done = order.status == OrderStatus.FULFILLED  # before, it may name the license that it is to change
+    license = await read.session.get(License, order.license_id) if is_done and order.license_id else None
     shows_key = license is not None and license.status == LicenseStatus.ACTIVE
     return Poll(
         invoice_id=order.invoice_id,
@@ -60,7 +61,7 @@ async def poll(read: Read, ring: Ring, order: Order) -> Poll:
         product_id=order.product_id,
         amount_sats=order.amount_sats or 0,
         license_key=await key_text(read, license, ring) if license is not None and shows_key else None,
-        license_id=order.license_id,
+        license_id=order.license_id if is_done else None,
     )
 
 

@@ -25,6 +25,7 @@ class Purpose(StrEnum):
 
     PURCHASE = "purchase"
     MANUAL = "manual"  # issued by the operator, price 0
+    RENEWAL = "renewal"  # of the license it names: the next cycle of its subscription
     TIER_CHANGE = "tier_change"  # of the license it names: paid, or given by the operator at price 0
 
 

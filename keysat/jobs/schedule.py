@@ -11,6 +11,7 @@ from keysat.jobs.forget import KEPT, Kept, forget
 from keysat.jobs.health import check_connections
 from keysat.jobs.letters import write_and_send
 from keysat.jobs.look import look
+from keysat.jobs.renew import renew
 from keysat.jobs.sweep import sweep
 from keysat.upkeep.opening import refresh_tills
 from keysat.upkeep.shop import Shop
@@ -63,6 +64,7 @@ def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
     return (
         Job("seal", 200 * MILLISECOND, _seal, topic="events", gather=20 * MILLISECOND),
         Job("look", SECOND, look, topic="look"),
+        Job("renew", MINUTE, renew),
         Job("connect", MINUTE, connect_from_settings),
         Job("sweep", 10 * MINUTE, sweep),
         Job("health", 5 * MINUTE, check_connections),

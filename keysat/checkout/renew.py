@@ -1,0 +1,319 @@
+"""Renewing a subscription: the errand of the job, and the buyer who asks for the page to pay.
+
+Rate and till are asked for first; then one transaction writes the order with its price and makes it the one of the next
+cycle; then the provider is asked for its invoice, and a saved card to pay it. The reconciler finds again what a crash
+left in between, as it does for a purchase.
+
+A tier that is archived or not on sale goes on renewing for those who have it. What stops billing is a product that is
+inactive, and a license that is suspended.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from keysat.catalog.read import offer, policy, product
+from keysat.catalog.tiers import Choice
+from keysat.checkout.collect import mark_due
+from keysat.checkout.desk import Desk
+from keysat.checkout.draft import Buyer, draft
+from keysat.checkout.invoice import open_invoice, try_at
+from keysat.checkout.period import HAS_MONEY, drop, lapse, open_order
+from keysat.checkout.quote import quote
+from keysat.checkout.settle import settle
+from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose
+from keysat.infra.events import Actor
+from keysat.infra.log import get
+from keysat.infra.work import Read, Work
+from keysat.kit.currencies import SAT
+from keysat.kit.errors import BadRequest, Conflict, KeysatError, Unavailable, UpstreamError
+from keysat.licenses.standing import grace_end
+from keysat.licenses.tables import License, LicenseStatus
+from keysat.payments.provider import OutcomeUnknown, ProviderError, Transient
+from keysat.payments.rates.board import RateEvidence, RateUnavailable
+from keysat.payments.rates.pins import pin_of
+from keysat.payments.tables import Attempt
+from keysat.payments.tills import OpenTill
+from keysat.subscriptions import openings
+from keysat.subscriptions.happenings import SkipReason
+from keysat.subscriptions.lifecycle import end_period, fall_due, held
+from keysat.subscriptions.openings import OPENABLE
+from keysat.subscriptions.rules import Act, act_at, calendar_of, next_cycle
+from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
+
+ACTS_MOST = 4
+"""Of one errand: after a long outage it falls due, lapses, and is opened anew."""
+
+OPENING_TAKES = timedelta(minutes=1)
+"""For so long a draft is taken to be in somebody's hands."""
+
+NO_RATE, NO_PROVIDER, UNREACHABLE, REFUSED = "no_rate", "no_provider", "provider_unreachable", "provider_refused"
+"""Why no order could be opened: the `reason` of `subscription.renewal_failed`."""
+
+DONE = frozenset({*HAS_MONEY, OrderStatus.FULFILLED, OrderStatus.REVIEW})
+
+log = get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What was found out before the order is written. `before` is the try that paid the last cycle."""
+
+    rate: RateEvidence | None
+    till: OpenTill | None
+    before: Attempt | None
+
+    @property
+    def customer_ref(self) -> str | None:
+        """Who may have a card at this till."""
+        same = self.before is not None and self.till is not None and self.before.connection_id == self.till.id
+        return self.before.customer_ref if self.before is not None and same else None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An order for the next cycle. `attempt` is None when nothing is to be asked of the provider."""
+
+    order: Order
+    choice: Choice
+    attempt: Attempt | None = None
+
+
+async def work_off(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) -> None:
+    """All that time asks of it, one transaction an act. What keeps an order from being opened is counted, not raised.
+
+    Raises Unavailable: a busy database mends itself.
+    """
+    for _ in range(ACTS_MOST):
+        async with desk.store.read() as read:
+            subscription = await read.get(Subscription, subscription_id)
+            over = grace_end(await read.get(License, subscription.license_id))
+        act = act_at(subscription, over, now)
+        if act is Act.OPEN:
+            return await _open_or_count(desk, subscription_id, now, actor)
+        async with desk.store.work(now, actor) as work:
+            if not await carry_out(work, subscription_id, act):
+                return None
+    return None
+
+
+async def carry_out(work: Work, subscription_id: UUID, act: Act) -> bool:
+    """An act that needs no network. False: there was nothing to do (any more)."""
+    match act:
+        case Act.FALL_DUE:
+            return await fall_due(work, subscription_id)
+        case Act.LAPSE:
+            return await lapse(work, subscription_id)
+        case Act.END:
+            return await end_period(work, subscription_id)
+        case Act.OPEN | Act.NOTHING:
+            return False
+
+
+async def pay(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) -> OrderId:
+    """The one order for the next cycle, for the buyer's own page: quoted anew when its invoice has expired.
+
+    Raises NotFound; Conflict, which says why, when nothing is to be paid; UpstreamError as a purchase does.
+    """
+    async with desk.store.read() as read:
+        subscription = await read.get(Subscription, subscription_id)
+        order = await _current(read, subscription.id)
+    if order is not None and _stands(order, now):
+        return order.id
+    begun = await _open(desk, subscription_id, now, actor, is_asked_for=True)
+    if begun is None:
+        raise Conflict("This subscription was changed a moment ago. Load the page again.")
+    return begun.order.id
+
+
+async def _open_or_count(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) -> None:
+    try:
+        await _open(desk, subscription_id, now, actor, is_asked_for=False)
+    except Unavailable:
+        raise
+    except Exception as error:  # the trouble of one is not the others'
+        log.warning("renewal.failed", error, subscription=str(subscription_id))
+        async with desk.store.work(now, actor) as work:
+            await openings.failed(work, subscription_id, _reason(error))
+
+
+async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, *, is_asked_for: bool) -> Begun | None:
+    """None: it was skipped, or there was nothing to do any more."""
+    ground = await _explore(desk, subscription_id)
+    async with desk.store.work(now, actor) as work:
+        begun = await _begin(work, subscription_id, ground, is_asked_for=is_asked_for)
+    if begun is None or begun.attempt is None or ground.till is None:
+        return begun
+    shown = await open_invoice(
+        desk, ground.till, begun.order, begun.attempt, begun.choice, now, actor, customer_ref=ground.customer_ref
+    )
+    if not is_asked_for:
+        await _charge(desk, ground, subscription_id, begun.order.id, shown.invoice_id, now, actor)
+    return begun
+
+
+async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
+    """Network. Neither a missing rate nor a missing till is an error yet: a cycle may cost nothing."""
+    async with desk.store.read() as read:
+        currency = (await read.get(Subscription, subscription_id)).listed_currency
+        pin = await pin_of(read, currency)
+        before = await _paid_last(read, subscription_id)
+    rate = None
+    if currency != SAT:
+        try:
+            rate = await desk.board.rate(currency, pin)
+        except RateUnavailable:
+            log.warning("renewal.no_rate", subscription=str(subscription_id), currency=currency)
+    selling = {till.id: till for till in desk.tills.all() if till.sells}
+    till = selling.get(before.connection_id) if before is not None else None
+    return Ground(rate, till or next(iter(selling.values()), None), before)
+
+
+async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_for: bool) -> Begun | None:
+    """Raises RateUnavailable, and BadRequest without a till; Conflict for who asks although nothing is to be paid."""
+    current = await open_order(work, subscription_id)
+    # A tier change that was scheduled for now is applied here, before anything is priced.
+    subscription, license = await held(work, subscription_id)
+    if is_asked_for:
+        _check_asked(subscription, license, current, work.now)
+    elif act_at(subscription, grace_end(license), work.now) is not Act.OPEN or (current and current.status in DONE):
+        return None
+    choice = await _choice(work, subscription, license)
+    reason = _rests(license, choice)
+    if reason is not None:
+        if is_asked_for:
+            raise Conflict("This subscription is not billed at the moment. Ask the seller.")
+        await openings.skip(work, subscription_id, reason)
+        return None
+    terms = next_cycle(subscription, grace_end(license), work.now)
+    if terms.price.currency != SAT and terms.price.minor and ground.rate is None:
+        raise RateUnavailable(terms.price.currency)
+    quoted = quote(terms.price, ground.rate, terms.discount)
+    order = await draft(work, Purpose.RENEWAL, choice, quoted, Buyer(customer_id=subscription.customer_id))
+    order.license_id = license.id
+    await drop(work, (await openings.open_cycle(work, subscription_id, order.id)).superseded)
+    if quoted.is_free:
+        await settle(work, order, how=PaidHow.FREE)
+        await openings.let_go(work, subscription_id)
+        return Begun(order, choice)
+    if ground.till is None:
+        raise BadRequest("This shop cannot take payments at the moment: no payment provider is connected.")
+    price = ground.till.asks_in(quoted.asked, quoted.amount_sats)
+    return Begun(order, choice, try_at(work, order, ground.till, price))
+
+
+def _check_asked(subscription: Subscription, license: License, current: Order | None, now: datetime) -> None:
+    """Raises Conflict when nothing is to be paid, or somebody else is opening the order right now."""
+    if subscription.status not in OPENABLE or subscription.cancel_at_period_end:
+        raise Conflict("This subscription does not renew any more.")
+    if current is not None and _stands(current, now):
+        raise Conflict("This subscription was changed a moment ago. Load the page again.")
+    if current is not None and current.status == OrderStatus.DRAFT and now - current.created_at < OPENING_TAKES:
+        raise Conflict("The page to pay is being opened. Load this one again in a few seconds.")
+    is_early = act_at(subscription, grace_end(license), now) is Act.NOTHING and not subscription.consecutive_failures
+    if subscription.status is SubscriptionStatus.ACTIVE and current is None and is_early and not subscription.parked_at:
+        day = subscription.paid_through.date()
+        raise Conflict(f"Nothing is to be paid now: this subscription is paid through {day} (UTC).")
+
+
+async def _choice(read: Read, subscription: Subscription, license: License) -> Choice:
+    """What is sold again: its own period, whatever became of the tier's."""
+    return Choice(
+        product=await product(read, license.product_id),
+        policy=await policy(read, subscription.policy_id),
+        offer=await offer(read, subscription.offer_id) if subscription.offer_id is not None else None,
+        price=next_cycle(subscription, None, subscription.paid_through).price,
+        period=calendar_of(subscription).period,
+    )
+
+
+def _rests(license: License, choice: Choice) -> SkipReason | None:
+    if license.status is not LicenseStatus.ACTIVE:
+        return SkipReason.LICENSE_SUSPENDED
+    return None if choice.product.active else SkipReason.PRODUCT_INACTIVE
+
+
+def _stands(order: Order, now: datetime) -> bool:
+    """The buyer is to see this one: it can be paid, or has been."""
+    return order.status in DONE or (order.status == OrderStatus.AWAITING and now < order.expires_at)
+
+
+async def _current(read: Read, subscription_id: UUID) -> Order | None:
+    cycle = select(Cycle.order_id).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_(None))
+    return await read.session.scalar(select(Order).where(Order.id.in_(cycle)))
+
+
+async def _paid_last(read: Read, subscription_id: UUID) -> Attempt | None:
+    """The try that paid the last cycle which was paid through a provider."""
+    return await read.session.scalar(
+        select(Attempt)
+        .join(Order, Order.paid_attempt_id == Attempt.id)
+        .join(Cycle, Cycle.order_id == Order.id)
+        .where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_not(None))
+        .order_by(Cycle.number.desc())
+        .limit(1)
+    )
+
+
+async def _charge(
+    desk: Desk, ground: Ground, subscription_id: UUID, order_id: OrderId, invoice_id: str, now: datetime, actor: Actor
+) -> None:
+    """Ask the saved card, if there is one, once. Whether it has paid is seen as of any payment: by looking."""
+    till, profile_id = ground.till, await _card(desk, ground, subscription_id, now, actor)
+    if till is None or profile_id is None:
+        return
+    async with desk.store.work(now, actor) as work:
+        if not await openings.begin_charge(work, subscription_id, order_id):
+            return
+    failure: ProviderError | None = None
+    try:
+        await till.till.charge_saved(invoice_id, profile_id)
+    except OutcomeUnknown:  # it may have been charged: nobody tries again
+        pass
+    except ProviderError as error:
+        failure = error
+    async with desk.store.work(now, actor) as work:
+        if failure is not None:
+            await openings.charge_failed(work, subscription_id, order_id, type(failure).__name__.lower())
+        else:
+            await mark_due(work, [order_id])
+
+
+async def _card(desk: Desk, ground: Ground, subscription_id: UUID, now: datetime, actor: Actor) -> str | None:
+    """The card that the last cycle was paid with and that was saved then, else the one that was known before."""
+    till, before = ground.till, ground.before
+    if till is None or not till.capabilities.saved_profiles:
+        return None
+    async with desk.store.read() as read:
+        row = await read.get(Subscription, subscription_id)
+    known = row.profile_id if row.profile_connection_id == till.id else None
+    if before is None or ground.customer_ref is None:
+        return known
+    try:
+        profiles = await till.till.list_profiles(ground.customer_ref)
+    except ProviderError as error:
+        log.warning("renewal.no_profiles", error, subscription=str(subscription_id))
+        return known
+    found = next((one.id for one in profiles if one.source_attempt_id == before.echo), None)
+    if found is None and known not in {one.id for one in profiles}:
+        known = None  # it was taken away at the provider
+    if found is not None and found != row.profile_id:
+        async with desk.store.work(now, actor) as work:
+            await openings.keep_profile(work, subscription_id, till.id, found)
+    return found or known
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case RateUnavailable():
+            return NO_RATE
+        case BadRequest():
+            return NO_PROVIDER
+        case UpstreamError():
+            return UNREACHABLE if isinstance(error.__cause__, Transient) else REFUSED
+        case KeysatError():
+            return error.code.code
+        case _:
+            return type(error).__name__
