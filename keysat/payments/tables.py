@@ -82,6 +82,7 @@ class Attempt(Base):
     expires_at: Mapped[datetime]
     monitor_until: Mapped[datetime]
     failed: Mapped[str | None] = mapped_column(String(64))  # the provider refused to make an invoice
+    customer_ref: Mapped[str | None] = mapped_column(String(200))  # the provider's id of who may save a card with it
     seen_state: Mapped[PayState | None]
     seen_status: Mapped[str | None] = mapped_column(String(64))  # the provider's own words
     seen_paid_minor: Mapped[int | None]
