@@ -9,7 +9,7 @@ from keysat.checkout.quote import Quote
 from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
 from keysat.checkout.tables import Order, OrderId, OrderStatus, Purpose
 from keysat.checkout.wish import Wish
-from keysat.customers.accounts import remember
+from keysat.customers.accounts import keep_note, remember
 from keysat.infra.work import Work
 from keysat.kit.ids import support_reference
 from keysat.payments.provider import Rail
@@ -21,6 +21,7 @@ class Buyer:
     """What the one who asks said of themselves and of the way to pay."""
 
     customer_id: UUID | None = None
+    note: str | None = None
     redirect_url: str | None = None
     rail: Rail | None = None
     browser_hash: str | None = None
@@ -30,7 +31,7 @@ class Buyer:
 async def buyer_of(work: Work, wish: Wish, redirect_url: str | None = None, rail: Rail | None = None, /) -> Buyer:
     """With the customer's row written. Raises BadRequest."""
     customer_id = await remember(work, wish.buyer_email or None, wish.buyer_note or None)
-    return Buyer(customer_id, redirect_url, rail, wish.browser_hash)
+    return Buyer(customer_id, wish.buyer_note, redirect_url, rail, wish.browser_hash)
 
 
 async def draft(
@@ -73,6 +74,8 @@ async def draft(
     )
     work.session.add(order)
     await work.session.flush()
+    if buyer.customer_id is not None and buyer.note:
+        await keep_note(work, order.id, buyer.customer_id, buyer.note)
     work.record(OrderOpened(order.id, order.purpose, order.listed_currency, order.listed_value, order.amount_sats))
     return order
 

@@ -102,7 +102,7 @@ async def give(work: Work, gift: Gift) -> Order:
 
     The list price stays on it, since a subscription that was given renews at that (`published-server.md`, D-2).
     """
-    customer_id = await remember(work, gift.email, gift.note)
+    customer_id = await remember(work, gift.email, gift.note, replaces=True)
     price = list_price(gift.product, gift.policy)
     choice = Choice(gift.product, gift.policy, None, price, gift.policy.period if gift.policy else None)
     order = await draft(work, Purpose.MANUAL, choice, given(price), Buyer(customer_id=customer_id))

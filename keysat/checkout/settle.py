@@ -10,6 +10,7 @@ from keysat.checkout.gate import Doubt
 from keysat.checkout.happenings import OrderFulfilled, OrderPaid
 from keysat.checkout.schedule import fulfil_again
 from keysat.checkout.tables import ORDER, Order, OrderStatus, PaidHow, Step
+from keysat.customers.accounts import adopt_note
 from keysat.infra.attention import clear
 from keysat.infra.log import get
 from keysat.infra.work import Work
@@ -38,6 +39,8 @@ async def settle(
         await work.attend("order_overpaid", order.id, words)
     if order.status not in (OrderStatus.DRAFT, OrderStatus.AWAITING, OrderStatus.PROCESSING):
         await clear(work, order.id, *(f"order_{doubt}" for doubt in Doubt))  # whatever was doubted, it is a sale now
+    if how is not PaidHow.FREE and order.customer_id is not None:
+        await adopt_note(work, order.id, order.customer_id)
     await fulfil_now(work, order, paid_at=work.now, paid_how=how, paid_attempt_id=attempt_id)
 
 

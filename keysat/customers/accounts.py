@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import delete, func, select, update
 
-from keysat.customers.tables import Customer, CustomerId
+from keysat.customers.tables import Customer, CustomerId, CustomerNote
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest
 
@@ -49,28 +49,54 @@ def normal_email(typed: str) -> str:
 
 
 async def remember(
-    work: Work, email: str | None, note: str | None = None, name: str | None = None
+    work: Work, email: str | None, note: str | None = None, name: str | None = None, *, replaces: bool = False
 ) -> CustomerId | None:
     """The customer with this address, new or known; None for an anonymous buyer without any of the three.
 
-    Blank counts as absent. A note or name that is given replaces the one before. A buyer with a note but without an
-    address is a customer of its own each time. Raises BadRequest.
+    Blank counts as absent. Anybody may type any address, so a note or name fills in what is missing and no more, unless
+    it `replaces` what is there, which is the operator's word (for a buyer's see `keep_note`). A buyer with a note but
+    without an address is a customer of its own each time. Raises BadRequest.
     """
     email, note, name = (_text(given) for given in (email, note, name))
     _check(note, name)
     if email is None and note is None and name is None:
         return None
     normal = normal_email(email) if email is not None else None
-    news = {field: value for field, value in (("note", note), ("name", name)) if value is not None}
     write = work.insert(Customer).values(
         id=work.new_id(), email=email, email_normal=normal, note=note, name=name, created_at=work.now
     )
-    # Two purchases of one new buyer may run at once: whoever comes second finds the row of the first. The update
-    # changes nothing when there are no news; without it the database would not tell the id.
-    write = write.on_conflict_do_update(
-        index_elements=["email_normal"], set_={"email_normal": write.excluded.email_normal, **news}
-    )
+    old, new = Customer, write.excluded
+    said = {
+        "note": func.coalesce(new.note, old.note) if replaces else func.coalesce(old.note, new.note),
+        "name": func.coalesce(new.name, old.name) if replaces else func.coalesce(old.name, new.name),
+    }
+    # Two purchases of one new buyer may run at once: whoever comes second finds the row of the first. Without an
+    # update that always happens the database would not tell the id.
+    write = write.on_conflict_do_update(index_elements=["email_normal"], set_=said)
     return (await work.session.scalars(write.returning(Customer.id))).one()
+
+
+async def keep_note(work: Work, order_id: UUID, customer_id: UUID, note: str) -> None:
+    """What was written with an order of a customer who has another note already. `adopt_note` follows when it is paid."""
+    known = await work.session.scalar(select(Customer.note).where(Customer.id == customer_id))
+    if note.strip() and note.strip() != known:
+        work.session.add(CustomerNote(order_id=order_id, customer_id=CustomerId(customer_id), note=note.strip()))
+
+
+async def adopt_note(work: Work, order_id: UUID, customer_id: UUID) -> None:
+    """The order was paid for: the note that was kept with it is the customer's now."""
+    kept = await work.session.scalar(
+        delete(CustomerNote).where(CustomerNote.order_id == order_id).returning(CustomerNote.note)
+    )
+    if kept is not None:
+        await work.session.execute(
+            update(Customer).where(Customer.id == customer_id, Customer.erased_at.is_(None)).values(note=kept)
+        )
+
+
+async def note_kept(read: Read, order_id: UUID) -> str | None:
+    """What was written with an order that nobody has paid for."""
+    return await read.session.scalar(select(CustomerNote.note).where(CustomerNote.order_id == order_id))
 
 
 async def find(read: Read, email: str) -> CustomerView | None:

@@ -1,9 +1,9 @@
 """What must always hold of customers. `upkeep.doctor` asks; nothing here repairs."""
 
-from sqlalchemy import or_, select
+from sqlalchemy import exists, or_, select
 
 from keysat.customers.accounts import normal_email
-from keysat.customers.tables import Customer
+from keysat.customers.tables import Customer, CustomerNote
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest
 
@@ -22,6 +22,7 @@ async def _erased(read: Read) -> list[str]:
                 Customer.email_normal.is_not(None),
                 Customer.name.is_not(None),
                 Customer.note.is_not(None),
+                exists().where(CustomerNote.customer_id == Customer.id),
             ),
         )
     )

@@ -26,13 +26,26 @@ async def test_one_address_is_one_customer_however_it_is_typed(store: Store):
         assert await invariants.broken(reading) == []
 
 
-async def test_a_new_note_replaces_the_one_before(store: Store):
-    await remembered(store, "ada@example.com", "first")
-    await remembered(store, "ada@example.com", "second")
+async def note_of(store: Store, email: str) -> str | None:
     async with store.read() as reading:
-        found = await accounts.find(reading, "ada@example.com")
+        found = await accounts.find(reading, email)
     assert found is not None
-    assert found.note == "second"
+    return found.note
+
+
+async def test_what_somebody_says_fills_in_what_is_missing_and_replaces_nothing(store: Store):
+    await remembered(store, "ada@example.com")
+    await remembered(store, "ada@example.com", "first")
+    await remembered(store, "ada@example.com", "of a stranger")
+    assert await note_of(store, "ada@example.com") == "first"
+
+
+async def test_what_the_operator_says_replaces_what_was_there(store: Store):
+    await remembered(store, "ada@example.com", "first")
+    async with store.work(NOON, TESTER) as work:
+        await accounts.remember(work, "ada@example.com", "second", replaces=True)
+        await accounts.remember(work, "ada@example.com", " ", replaces=True)
+    assert await note_of(store, "ada@example.com") == "second"
 
 
 async def test_two_purchases_at_once_remember_one_customer(store: Store):

@@ -14,7 +14,7 @@ from keysat.checkout import operate
 from keysat.checkout.read import OrderFilter, attempts_of, find_order, orders
 from keysat.checkout.tables import Order as OrderRow
 from keysat.checkout.tables import OrderId, OrderStatus, Purpose
-from keysat.customers.accounts import CustomerView, customer, emails
+from keysat.customers.accounts import CustomerView, customer, emails, note_kept
 from keysat.infra import attention
 from keysat.infra.attention import AttentionView
 from keysat.infra.work import Read
@@ -202,7 +202,7 @@ async def _detail(read: Read, row: OrderRow) -> OrderDetail:
         msgspec.convert(row, OrderDetail, from_attributes=True),
         buyer_email=buyer and buyer.email,
         buyer_name=buyer and buyer.name,
-        buyer_note=buyer and buyer.note,
+        buyer_note=await note_kept(read, row.id) or (buyer and buyer.note),
         attempts=tuple(msgspec.convert(attempt, Attempt, from_attributes=True) for attempt in attempts),
     )
 

@@ -10,6 +10,7 @@ import pytest
 from keysat.checkout.tables import Order
 from keysat.infra.store import Store
 from keysat.payments.provider import Rail
+from tests.catalog.shelf import a_code
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN
 from tests.web.selling import Front, open_front
@@ -86,6 +87,21 @@ async def test_an_order_is_found_by_whatever_the_operator_holds(front: Front) ->
     for stranger in ("KS-AAAAAAAAAA", "x" * 300):
         missing = await front.http.get(f"/v1/admin/orders/{stranger}")
         assert (missing.status_code, missing.json()["error"]) == (404, "not_found"), stranger
+
+
+async def test_a_stranger_who_does_not_pay_changes_no_note(front: Front) -> None:
+    async def note(order: Order) -> str:
+        return (await body(await front.http.get(f"/v1/admin/orders/{order.id}")))["buyer_note"]
+
+    first = await front.counter.buy(buyer_email="ann@example.org", buyer_note="A gift")
+    await front.counter.pay(first)
+    other = await front.counter.buy(buyer_email="ann@example.org", buyer_note="Call me instead")
+    assert (await note(first), await note(other)) == ("A gift", "Call me instead")
+    await front.counter.pay(other)
+    assert (await note(first), await note(other)) == ("Call me instead", "Call me instead")
+    await a_code(front.shop.store, "FRIENDS", "free_license", 0, product_slug="app")
+    free = await front.counter.buy(buyer_email="ann@example.org", buyer_note="For nothing", code="FRIENDS")
+    assert (await note(first), await note(free)) == ("Call me instead", "For nothing")
 
 
 async def test_cash_is_settled_by_hand_once(front: Front) -> None:
