@@ -11,9 +11,10 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
+from keysat.checkout.change_apply import change_doubt
 from keysat.checkout.codes import release
 from keysat.checkout.desk import Desk
-from keysat.checkout.gate import DOUBTS, Asked, Doubt, Ruled, Ruling, rule, strongest
+from keysat.checkout.gate import DOUBTS, Asked, Doubt, Ruled, Ruling, late_window, rule, strongest
 from keysat.checkout.happenings import (
     OrderNeedsAttention,
     OrderPaidTwice,
@@ -127,7 +128,7 @@ async def _note(work: Work, order: Order, seen: Seen) -> None:
 
 
 async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:
-    rulings = {one.attempt.id: _ruled(one, order.status, work.now) for one in seen}
+    rulings = {one.attempt.id: _ruled(one, order, work.now) for one in seen}
     match order.status:
         case OrderStatus.PAID:
             await fulfil_now(work, order)
@@ -139,8 +140,9 @@ async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:
             pass  # the operator decides
         case _:
             ruled = strongest(list(rulings.values()))
-            if ruled.ruling == Ruling.SETTLE and await pays_no_period(work, order):
-                ruled = Ruled(Ruling.REVIEW, doubt=Doubt.PAYS_NO_PERIOD)
+            doubt = await _doubt_of(work, order) if ruled.ruling == Ruling.SETTLE else None
+            if doubt is not None:
+                ruled = Ruled(Ruling.REVIEW, doubt=doubt)
             if ruled.ruling == Ruling.SETTLE:
                 payer = next(attempt_id for attempt_id, one in rulings.items() if one is ruled)
                 await settle(work, order, how=ruled.how, attempt_id=payer, surplus_minor=max(ruled.surplus_minor, 0))
@@ -149,12 +151,19 @@ async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:
                 await _move(work, order, ruled)
 
 
-def _ruled(seen: Seen, status: OrderStatus, now: datetime) -> Ruled:
+async def _doubt_of(work: Work, order: Order) -> Doubt | None:
+    """The money is there; whether what it was to bring is still to be had."""
+    if await pays_no_period(work, order):
+        return Doubt.PAYS_NO_PERIOD
+    return await change_doubt(work, order)
+
+
+def _ruled(seen: Seen, order: Order, now: datetime) -> Ruled:
     """The gate's ruling; of an invoice that is not shown only so much is sure that nobody can pay it any more."""
     if seen.shown is not None and seen.asked is not None:
-        return rule(seen.asked, seen.shown)
+        return rule(seen.asked, seen.shown, late_window(order.purpose))
     if isinstance(seen.error, NoSuchId) and now >= seen.attempt.expires_at:
-        was_seen = status == OrderStatus.PROCESSING
+        was_seen = order.status == OrderStatus.PROCESSING
         return Ruled(Ruling.REVIEW, doubt=Doubt.INVOICE_GONE) if was_seen else Ruled(Ruling.EXPIRED)
     return Ruled(Ruling.HOLD)
 

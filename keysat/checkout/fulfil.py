@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from keysat.catalog.tables import Policy
 from keysat.catalog.views import period_of
+from keysat.checkout.change_apply import apply_paid
 from keysat.checkout.redemptions import redemption_of
 from keysat.checkout.tables import Order, Purpose
 from keysat.infra.work import Work
@@ -24,6 +25,8 @@ async def fulfil(work: Work, order: Order) -> License:
             return await _sell(work, order)
         case Purpose.RENEWAL:
             return await _renew(work, order)
+        case Purpose.TIER_CHANGE:
+            return await apply_paid(work, order)
 
 
 async def _sell(work: Work, order: Order) -> License:

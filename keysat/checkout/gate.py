@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from keysat.checkout.tables import PaidHow
+from keysat.checkout.tables import PaidHow, Purpose
 from keysat.kit.money import Money
 from keysat.payments.provider import InvoiceSnapshot, Network, PayState
 
 LATE_WINDOW = timedelta(hours=24)
+NO_LATE_WINDOW = timedelta(0)
+"""Of a change of tier: its quote hangs on the moment."""
 
 
 class Ruling(StrEnum):
@@ -44,6 +46,8 @@ class Doubt(StrEnum):
     CONFIRMED_TOO_LATE = "confirmed_too_late"
     INVOICE_GONE = "invoice_gone"
     PAYS_NO_PERIOD = "pays_no_period"
+    CHANGE_STALE = "change_stale"
+    CHANGE_SUPERSEDED = "change_superseded"
     UNDERPAID = "underpaid"
     MONEY_ON_INVALID = "money_on_invalid"
 
@@ -60,11 +64,15 @@ DOUBTS = {
     Doubt.SETTLED_WITH_TOO_LITTLE: "The provider calls it settled, but less than the price was paid. Check the store's "
     "payment tolerance.",
     Doubt.LATE_WITH_TOO_LITTLE: "Money came after the invoice ended, and it is not the full amount.",
-    Doubt.TOO_LATE: "The full amount came more than a day after the invoice ended.",
+    Doubt.TOO_LATE: "The full amount came too long after the invoice ended.",
     Doubt.CONFIRMED_TOO_LATE: "The provider called the payment invalid; it was confirmed afterwards.",
     Doubt.INVOICE_GONE: "Money was seen, and now the provider knows nothing of the invoice.",
     Doubt.PAYS_NO_PERIOD: "Another order took its place, or the subscription ended. Refund it, or accept it for the "
     "next period.",
+    Doubt.CHANGE_STALE: "The license or its subscription has changed since this change of tier was quoted. Refund it, "
+    "or accept it: the license then goes to that tier.",
+    Doubt.CHANGE_SUPERSEDED: "Another change of tier took the place of this one. Refund it, or accept it: the license "
+    "then goes to that tier.",
     Doubt.MONEY_ON_INVALID: "Somebody marked the invoice invalid, and money was seen on it. Refund it, or accept it.",
     Doubt.UNDERPAID: "Too little was paid before the invoice ended. Refund it, accept it, or ask for the rest.",
 }
@@ -90,6 +98,10 @@ class Ruled:
     how: PaidHow = PaidHow.IN_TIME
     doubt: Doubt | None = None
     surplus_minor: int = 0
+
+
+def late_window(purpose: Purpose) -> timedelta:
+    return NO_LATE_WINDOW if purpose is Purpose.TIER_CHANGE else LATE_WINDOW
 
 
 def rule(asked: Asked, shown: InvoiceSnapshot, late_window: timedelta = LATE_WINDOW) -> Ruled:

@@ -1,10 +1,20 @@
 """What orders do, in the past tense."""
 
+from datetime import datetime
 from uuid import UUID
 
 from keysat.catalog.tables import DiscountId, TrialNeeds
 from keysat.checkout.gate import Doubt
-from keysat.checkout.tables import OrderId, OrderStatus, PaidHow, Purpose, RedemptionId
+from keysat.checkout.tables import (
+    ChangedBy,
+    ChangeDirection,
+    OrderId,
+    OrderStatus,
+    PaidHow,
+    Purpose,
+    RedemptionId,
+    TierChangeId,
+)
 from keysat.infra.events import Happening
 from keysat.payments.tables import AttemptId
 
@@ -73,6 +83,36 @@ class TrialStarted(Happening, frozen=True, tag="trial.started"):
     policy_id: UUID | None
     days: int
     needs: TrialNeeds
+
+
+class LicenseTierChanged(Happening, frozen=True, tag="license.tier_changed"):
+    """Contract 4.5, with the order's id in the place of the invoice id; null: it was scheduled, and costs nothing."""
+
+    license_id: UUID
+    product_id: UUID
+    from_policy_id: UUID
+    to_policy_id: UUID
+    to_policy_slug: str
+    direction: ChangeDirection
+    actor: ChangedBy
+    order_id: OrderId | None
+    tier_change_id: TierChangeId
+
+
+class LicenseTierChangeScheduled(Happening, frozen=True, tag="license.tier_change_scheduled"):
+    """For the end of what is paid."""
+
+    license_id: UUID
+    tier_change_id: TierChangeId
+    to_policy_id: UUID
+    effective_at: datetime
+
+
+class LicenseTierChangeCancelled(Happening, frozen=True, tag="license.tier_change_cancelled"):
+    """One that was scheduled: the license keeps its tier."""
+
+    license_id: UUID
+    tier_change_id: TierChangeId
 
 
 class CodeReserved(Happening, frozen=True, tag="code.reserved"):

@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from keysat.catalog.read import offer, policy, product
 from keysat.catalog.tiers import Choice
+from keysat.checkout.change_apply import apply_scheduled
 from keysat.checkout.collect import mark_due
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
@@ -134,9 +135,13 @@ async def _open_or_count(desk: Desk, subscription_id: UUID, now: datetime, actor
     except Unavailable:
         raise
     except Exception as error:  # the trouble of one is not the others'
-        log.warning("renewal.failed", error, subscription=str(subscription_id))
+        reason = _reason(error)
+        if isinstance(error, KeysatError):
+            log.warning("renewal.failed", subscription=str(subscription_id), reason=reason)
+        else:
+            log.error("renewal.broke", error, subscription=str(subscription_id))
         async with desk.store.work(now, actor) as work:
-            await openings.failed(work, subscription_id, _reason(error))
+            await openings.failed(work, subscription_id, reason)
 
 
 async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, *, is_asked_for: bool) -> Begun | None:
@@ -174,7 +179,8 @@ async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
 async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_for: bool) -> Begun | None:
     """Raises RateUnavailable, and BadRequest without a till; Conflict for who asks although nothing is to be paid."""
     current = await open_order(work, subscription_id)
-    # A tier change that was scheduled for now is applied here, before anything is priced.
+    if not await apply_scheduled(work, subscription_id):
+        return None
     subscription, license = await held(work, subscription_id)
     if is_asked_for:
         _check_asked(subscription, license, current, work.now)

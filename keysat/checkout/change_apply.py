@@ -1,0 +1,144 @@
+"""A change of tier comes into force: paid, given, or at the end of what is paid. Once, under the license's lock.
+
+Locks are taken as `period` does: orders first, the one that is settled and the one that renews, then license and
+subscription. A change that is superseded has an order too, which is closed only if nobody holds it: who does finds out
+by itself that it pays nothing any more.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from keysat.catalog.tables import Policy
+from keysat.catalog.views import period_of
+from keysat.checkout.change_quote import Before
+from keysat.checkout.gate import Doubt
+from keysat.checkout.happenings import LicenseTierChanged
+from keysat.checkout.period import drop, open_order
+from keysat.checkout.tables import CHANGE, ChangeStatus, ChangeStep, Order, Purpose, TierChange
+from keysat.infra.work import Work
+from keysat.kit.errors import NotFound
+from keysat.kit.money import Money
+from keysat.licenses.tables import License, LicenseStatus
+from keysat.subscriptions.lifecycle import held, id_of
+from keysat.subscriptions.moves import Target, move
+from keysat.subscriptions.proration import Price
+from keysat.subscriptions.read import subscription_of
+
+OPEN = (ChangeStatus.AWAITING_PAYMENT, ChangeStatus.SCHEDULED)
+
+
+async def change_doubt(work: Work, order: Order) -> Doubt | None:
+    """Why money for this order is not to be taken for a sale, though it is all there. Holds the license."""
+    if order.purpose is not Purpose.TIER_CHANGE:
+        return None
+    change = await change_of(work, order)
+    license = await hold_license(work, change.license_id)
+    await work.session.refresh(change)
+    if change.status is not ChangeStatus.AWAITING_PAYMENT:
+        return Doubt.CHANGE_SUPERSEDED
+    is_fresh = license.status is LicenseStatus.ACTIVE and await _is_as_quoted(work, change, license)
+    return None if is_fresh else Doubt.CHANGE_STALE
+
+
+async def apply_paid(work: Work, order: Order) -> License:
+    """Its money is here, or it is given. Raises IllegalStep when it was applied before, Conflict when revoked.
+
+    A stale one comes here only when the operator accepts it: what is paid meanwhile keeps its own worth.
+    """
+    change = await change_of(work, order)
+    license = await hold_license(work, change.license_id)
+    is_fresh = await _is_as_quoted(work, change, license)
+    return await apply(work, change, worth=change.worth if is_fresh or change.is_anew else None)
+
+
+async def apply_scheduled(work: Work, subscription_id: UUID) -> bool:
+    """To be asked before the next cycle is priced. False: it is not to be priced now.
+
+    Then a change waits for the end of what is paid, and so does the order (`next_attempt_at`): until that moment the
+    buyer has the tier that is paid for.
+    """
+    subscription, license = await held(work, subscription_id)
+    change = await open_change(work, license.id, ChangeStatus.SCHEDULED)
+    if change is None:
+        return True
+    if work.now < subscription.paid_through:
+        subscription.next_attempt_at = subscription.paid_through
+        return False
+    await apply(work, change, worth=None)
+    return True
+
+
+async def apply(work: Work, change: TierChange, *, worth: int | None) -> License:
+    """The caller holds the license."""
+    await work.advance(CHANGE, change, ChangeStep.APPLY, status_at=work.now)
+    others = await work.session.scalars(
+        select(TierChange).where(TierChange.license_id == change.license_id, TierChange.status.in_(OPEN))
+    )
+    for other in others.all():
+        await supersede(work, other)
+    policy = await work.get(Policy, change.to_policy_id)
+    price = Price(
+        Money(change.listed_currency, change.target_value), period_of(change.period_count, change.period_unit)
+    )
+    moved = await move(
+        work,
+        change.license_id,
+        Target(policy, change.to_offer_id, price),
+        is_anew=change.is_anew,
+        worth=worth,
+        order_id=change.order_id,
+    )
+    await drop(work, moved.dropped)
+    license = moved.changed.license
+    work.record(
+        LicenseTierChanged(
+            license.id,
+            license.product_id,
+            change.from_policy_id,
+            change.to_policy_id,
+            policy.slug,
+            change.direction,
+            change.actor,
+            change.order_id,
+            change.id,
+        )
+    )
+    return license
+
+
+async def supersede(work: Work, change: TierChange) -> None:
+    """Another change takes its place; money that still comes for it goes to a person."""
+    await work.advance(CHANGE, change, ChangeStep.SUPERSEDE, status_at=work.now)
+    if change.order_id is not None:
+        free = select(Order.id).where(Order.id == change.order_id).with_for_update(skip_locked=True)
+        await drop(work, await work.session.scalar(free))
+
+
+async def hold_license(work: Work, license_id: UUID) -> License:
+    """After the order that renews it, if there is one. Raises NotFound."""
+    subscription_id = await id_of(work, license_id)
+    if subscription_id is not None:
+        await open_order(work, subscription_id)
+    return await work.hold(License, license_id)
+
+
+async def open_change(work: Work, license_id: UUID, status: ChangeStatus) -> TierChange | None:
+    """There is at most one that awaits payment, and one that is scheduled. The caller holds the license."""
+    return await work.session.scalar(
+        select(TierChange)
+        .where(TierChange.license_id == license_id, TierChange.status == status)
+        .execution_options(populate_existing=True)
+    )
+
+
+async def change_of(work: Work, order: Order) -> TierChange:
+    """Raises NotFound."""
+    change = await work.session.scalar(select(TierChange).where(TierChange.order_id == order.id))
+    if change is None:
+        raise NotFound(f"Order {order.support_reference} changes no tier.")
+    return change
+
+
+async def _is_as_quoted(work: Work, change: TierChange, license: License) -> bool:
+    return Before.of(license, await subscription_of(work, license.id)) == Before.quoted(change)
