@@ -146,6 +146,7 @@ def replace_key(data_dir: Path | None, as_json: bool, license_id: str, yes: bool
 
 
 def _step(data_dir: Path | None, text: str, step: str, reason: str | None) -> None:
+    from keysat.checkout import period
     from keysat.cli.opened import CLI, inside
     from keysat.licenses import issue as verbs
     from keysat.upkeep.shop import Shop
@@ -155,7 +156,7 @@ def _step(data_dir: Path | None, text: str, step: str, reason: str | None) -> No
         async with shop.work(CLI) as work:
             match step:
                 case "revoke":
-                    row = await verbs.revoke(work, license_id, reason or "")
+                    row = await period.revoke(work, license_id, reason or "")
                 case "suspend":
                     row = await verbs.suspend(work, license_id, reason or "")
                 case _:
