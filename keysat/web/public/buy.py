@@ -254,6 +254,7 @@ def _page(
         rate,
         rails,
         lambda tier: codes.of(counter.product, tier),
+        now=visit_of(request).now,
         has_trials=not form.code.strip(),
     )
     options: list[Option] = [option for card in shown for option in card.options]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from keysat.catalog.tables import PolicyId, TrialNeeds
 from keysat.catalog.tiers import list_price, pick
@@ -10,8 +11,10 @@ from keysat.checkout.quote import Quote, quote
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
+from keysat.kit.periods import Period, cycle_end
 from keysat.payments.provider import Rail
 from keysat.payments.rates.board import RateEvidence, RateUnavailable
+from keysat.subscriptions.rules import ZONE
 from keysat.web.public import words
 
 BETWEEN = "/"
@@ -43,6 +46,8 @@ class Option:
     validity: str
     act: str
     """The words of the button that begins the trial, where there is one; else of the one that buys."""
+    follows: str = ""
+    """What comes after the trial, or after the period that is paid; empty: nothing."""
     trial: "Trial | None" = None
 
     @property
@@ -64,7 +69,6 @@ class Trial:
     """What comes before the price."""
 
     days: str
-    follows: str
     asks_email: bool
     buy: str
     """The words of the button that buys without it."""
@@ -98,11 +102,12 @@ def cards(
     rails: Collection[Rail],
     codes: Codes = no_codes,
     *,
+    now: datetime,
     has_trials: bool = True,
 ) -> list[Card]:
     """`tiers` as they are shown; none for a product that sells itself. `has_trials`: no code was typed."""
     if tiers:
-        return [_card(product, tier, rate, rails, codes(tier.id), has_trials=has_trials) for tier in tiers]
+        return [_card(product, tier, rate, rails, codes(tier.id), now, has_trials=has_trials) for tier in tiers]
     option = _option(product, None, None, rate, rails, codes(None))
     return [Card(product.name, "", False, False, "", words.seats(1), (), (option,))]
 
@@ -124,11 +129,18 @@ def _card(
     rate: RateEvidence | None,
     rails: Collection[Rail],
     discount: DiscountView | None,
+    now: datetime,
     *,
     has_trials: bool,
 ) -> Card:
     offers = [None, *(offer for offer in tier.offers if offer.active)]
-    options = tuple(_option(product, tier, offer, rate, rails, discount) for offer in offers)
+    options = tuple(
+        replace(
+            _option(product, tier, offer, rate, rails, discount),
+            follows=_follows(product, tier, offer, rate, rails, discount, now),
+        )
+        for offer in offers
+    )
     if has_trials:
         options = tuple(_tried(product, tier, offer, one) for offer, one in zip(offers, options, strict=True))
     is_special = discount is not None and discount.featured and any(option.was for option in options)
@@ -171,7 +183,7 @@ def _option(
     discount: DiscountView | None,
 ) -> Option:
     base = list_price(product, tier, offer)
-    period = (offer.own_period if offer else None) or (tier.period if tier else None)
+    period = _period(tier, offer)
     validity = words.span(period) if period else words.duration(tier.duration_seconds if tier else 0)
     found = _quoted(base, rate, discount)
     price = found.asked if found else base
@@ -195,11 +207,39 @@ def _tried(product: ProductView, tier: PolicyView, offer: OfferView | None, opti
         return option
     trial = Trial(
         days=words.counted(tier.trial_days, "day"),
-        follows=words.after_trial(tier.trial_days, base, (offer.own_period if offer else None) or tier.period),
         asks_email=tier.trial_needs == TrialNeeds.EMAIL,
         buy=option.act,
     )
-    return replace(option, act=words.trial_act(tier.trial_days), trial=trial)
+    follows = words.after_trial(tier.trial_days, base, _period(tier, offer), tier.grace_period_days)
+    return replace(option, act=words.trial_act(tier.trial_days), follows=follows, trial=trial)
+
+
+def _period(tier: PolicyView | None, offer: OfferView | None) -> Period | None:
+    return (offer.own_period if offer else None) or (tier.period if tier else None)
+
+
+def _follows(
+    product: ProductView,
+    tier: PolicyView,
+    offer: OfferView | None,
+    rate: RateEvidence | None,
+    rails: Collection[Rail],
+    discount: DiscountView | None,
+    now: datetime,
+) -> str:
+    """The second period costs the list price, unless the code holds for it too."""
+    base, period = list_price(product, tier, offer), _period(tier, offer)
+    if period is None or not base.minor:
+        return ""
+    holds = discount if discount is not None and discount.cycles != 1 else None
+    found = _quoted(base, rate, holds)
+    return words.renewal(
+        found.price if found else base,
+        cycle_end(now, period, 1, ZONE),
+        tier.grace_period_days,
+        is_about=found is not None and found.is_in_sats,
+        has_cards=Rail.CARD in rails,
+    )
 
 
 def _quoted(base: Money, rate: RateEvidence | None, discount: DiscountView | None) -> Quote | None:

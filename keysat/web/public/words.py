@@ -1,12 +1,12 @@
 """How time, seats and ways to pay are said to a buyer. Pure."""
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from keysat.catalog.tables import DiscountKind
 from keysat.catalog.views import DiscountView
-from keysat.infra.written import money
+from keysat.infra.written import date, money
 from keysat.kit.currencies import SAT
 from keysat.kit.money import Money
 from keysat.kit.periods import Period, Unit
@@ -89,12 +89,29 @@ def trial_act(days: int) -> str:
     return f"Start {counted(days, 'free day')}"
 
 
-def after_trial(days: int, price: Money, period: Period | None) -> str:
+def after_trial(days: int, price: Money, period: Period | None, grace_days: int = 0) -> str:
     """What follows a trial: nothing that the buyer did not ask for."""
     ends = f"Nothing is to be paid now. After {counted(days, 'day')}"
     if period is None:
         return f"{ends} it stops; to keep it, buy it for {money(price)}."
-    return f"{ends} it is {money(price)} {cadence(period)}, if you go on: nothing is charged by itself."
+    each = f"{money(price)} {cadence(period)}"
+    return f"{ends} it is {each}, if you go on: nothing is charged by itself. {unpaid(grace_days)}"
+
+
+def renewal(next_price: Money, ends_at: datetime, grace_days: int, *, is_about: bool = False, has_cards: bool) -> str:
+    """What follows a period that is paid. `is_about`: a code in sats lowers it, at the rate of that day."""
+    if next_price.minor == 0:
+        return f"The next period begins on {date(ends_at)}, and nothing is to be paid for it either."
+    by_itself = "Unless you save a card, nothing is charged by itself" if has_cards else "Nothing is charged by itself"
+    amount = f"{'about ' if is_about else ''}{money(next_price)}"
+    return f"Next payment: {amount} by {date(ends_at)}, if you go on. {by_itself}. {unpaid(grace_days)}"
+
+
+def unpaid(grace_days: int) -> str:
+    """What happens to a subscription that nobody goes on paying."""
+    if not grace_days:
+        return "Unpaid, it stops then."
+    return f"Unpaid, it works for {counted(grace_days, 'more day')} and then stops."
 
 
 def trial_in_app(days: int) -> str:

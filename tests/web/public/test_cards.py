@@ -8,7 +8,7 @@ from keysat.kit.money import BtcRate, Money
 from keysat.payments.provider import Rail
 from keysat.payments.rates.board import RateEvidence
 from keysat.web.public.cards import Card, cards, preselected
-from tests.catalog.shelf import a_product, a_tier
+from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.conftest import NOON
 
 pytestmark = pytest.mark.once
@@ -25,7 +25,7 @@ async def shown(store: Store, rate: RateEvidence | None = RATE, **tier: Any) -> 
     await a_tier(store, "pro", **tier)
     async with store.read() as read:
         product = await product_by_slug(read, "app")
-        return cards(product, await public_tiers(read, product), rate, [Rail.LIGHTNING])[0]
+        return cards(product, await public_tiers(read, product), rate, [Rail.LIGHTNING], now=NOON)[0]
 
 
 async def test_a_price_is_shown_in_fiat_and_in_sats(store: Store):
@@ -56,10 +56,33 @@ async def test_bullets_may_stand_below(store: Store):
     assert card.seats == "3 devices"
 
 
-async def test_a_recurring_tier_says_how_often(store: Store):
+async def test_a_recurring_tier_says_how_often_and_what_comes_next(store: Store):
     period = {"count": 1, "unit": "month"}
     [option] = (await shown(store, is_recurring=True, renewal_period=period)).options
     assert (option.cadence, option.validity) == ("/ month", "for 1 month")
+    assert option.follows.startswith("Next payment: $25.00 by 15 Feb 2026, if you go on.")
+
+
+@pytest.mark.parametrize(
+    ("code", "now", "then"),
+    [
+        ({}, 2000, "$25.00"),  # once
+        ({"duration": "cycles", "duration_cycles": 3}, 2000, "$20.00"),
+        ({"kind": "fixed_sats", "amount": 10_000, "duration": "forever"}, 40_000, "about $20.00"),
+    ],
+)
+async def test_what_comes_next_costs_the_list_price_unless_the_code_holds_for_it(
+    store: Store, code: dict[str, Any], now: int, then: str
+):
+    await a_product(store, price_currency="USD", price_value=2500)
+    await a_tier(store, "pro", is_recurring=True, renewal_period={"count": 1, "unit": "month"})
+    discount = await a_code(store, "SAVE", **code)
+    async with store.read() as read:
+        product = await product_by_slug(read, "app")
+        tiers = await public_tiers(read, product)
+    [card] = cards(product, tiers, RATE, [Rail.LIGHTNING], lambda _: discount, now=NOON)
+    assert card.options[0].price.minor == now
+    assert f"Next payment: {then} by" in card.options[0].follows
 
 
 async def test_a_link_to_a_tier_chooses_it_and_a_dead_link_chooses_as_a_purchase_would(store: Store):

@@ -6,6 +6,7 @@ from keysat.kit.money import Money
 from keysat.kit.periods import Period, Unit
 from keysat.payments.provider import Rail
 from keysat.web.public import words
+from tests.conftest import NOON
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,20 @@ def test_the_button_says_what_will_be_paid_and_with_what():
 def test_what_follows_a_trial_is_said_for_what_recurs_and_for_what_is_bought_once():
     price = Money("USD", 1200)
     assert words.trial_act(1) == "Start 1 free day"
-    monthly = words.after_trial(14, price, Period(1, Unit.MONTH))
-    assert "After 14 days it is $12.00 / month, if you go on" in monthly
+    monthly = words.after_trial(14, price, Period(1, Unit.MONTH), 7)
+    assert "After 14 days it is $12.00 / month, if you go on: nothing is charged by itself." in monthly
+    assert monthly.endswith("Unpaid, it works for 7 more days and then stops.")
     assert "After 30 days it stops; to keep it, buy it for $12.00." in words.after_trial(30, price, None)
+
+
+def test_the_next_payment_is_said_with_its_amount_its_day_and_what_happens_without_it():
+    price = Money("USD", 1200)
+    said = words.renewal(price, NOON, 1, has_cards=False)
+    assert said == (
+        "Next payment: $12.00 by 15 Jan 2026, if you go on. Nothing is charged by itself. "
+        "Unpaid, it works for 1 more day and then stops."
+    )
+    with_cards = words.renewal(price, NOON, 0, is_about=True, has_cards=True)
+    assert with_cards.startswith("Next payment: about $12.00 by 15 Jan 2026")
+    assert with_cards.endswith("Unless you save a card, nothing is charged by itself. Unpaid, it stops then.")
+    assert "nothing is to be paid for it either" in words.renewal(Money("USD", 0), NOON, 7, has_cards=True)
