@@ -167,7 +167,7 @@ async def show_key(read: WithRead, shop: WithShop, license_id: FromPath[UUID]) -
 
 @post("/licenses/{license_id:uuid}/revoke", operation_id="revokeLicense", **JUDGES)
 async def revoke_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[Why | None] = None) -> License:
-    """End it for ever, and its subscription with it. The body may be left out."""
+    """End it for ever. The body may be left out."""
     return await _joined(work, await period.revoke(work, license_id, _reason(data)))
 
 
