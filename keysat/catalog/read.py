@@ -1,5 +1,6 @@
 """Looking into the catalog."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
@@ -71,6 +72,12 @@ async def policies(
     if not include_archived:
         wanted = wanted.where(Policy.archived_at.is_(None))
     return ladder(product, [policy_view(row) for row in await read.session.scalars(wanted)])
+
+
+async def products_of(read: Read, policy_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+    """The products that these tiers belong to, by the tiers' ids."""
+    rows = await read.session.execute(select(Policy.id, Policy.product_id).where(Policy.id.in_(set(policy_ids))))
+    return dict(rows.tuples().all())
 
 
 async def public_tiers(read: Read, product: ProductView) -> list[PolicyView]:

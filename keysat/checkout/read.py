@@ -1,6 +1,6 @@
 """Looking at orders: what the buyer's poll answers, and the operator's lists."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -118,6 +118,13 @@ async def orders(read: Read, wanted: OrderFilter, limit: int, cursor: str | None
         query = query.where(tuple_(Order.created_at, Order.id) < tuple_(*cursor_parts(cursor, datetime, UUID)))
     rows: Sequence[Order] = (await read.session.scalars(query)).all()
     return page_of(rows, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
+
+
+async def orders_of(read: Read, order_ids: Iterable[UUID | None]) -> Sequence[Order]:
+    """Those of these ids, the newest first."""
+    wanted = {order_id for order_id in order_ids if order_id is not None}
+    query = select(Order).where(Order.id.in_(wanted)).order_by(Order.created_at.desc(), Order.id.desc())
+    return (await read.session.scalars(query)).all()
 
 
 async def attempts_of(read: Read, order_id: OrderId) -> Sequence[Attempt]:

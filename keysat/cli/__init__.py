@@ -20,6 +20,7 @@ from keysat.cli.policy import policy
 from keysat.cli.product import product
 from keysat.cli.provider import provider
 from keysat.cli.rate import rate
+from keysat.cli.subscription import subscription
 from keysat.cli.verify import verify
 
 
@@ -32,7 +33,7 @@ def cli() -> None:
 COMMANDS = (
     *(serve, init, demo, migrate, doctor, job),
     *(product, policy, offer, code),
-    *(key, verify, provider, rate, order, attention, license_group, letter, audit),
+    *(key, verify, provider, rate, order, attention, license_group, subscription, letter, audit),
 )
 for _command in COMMANDS:
     cli.add_command(_command)

@@ -100,7 +100,7 @@ def list_licenses(
 @option("--reason", default="by the operator", show_default=True)
 @option("--yes", is_flag=True, help="Do not ask.")
 def revoke(data_dir: Path | None, license_id: str, reason: str, yes: bool) -> None:
-    """End a license for ever."""
+    """End a license for ever, and its subscription with it."""
     if not yes:
         click.confirm("A revoked license never comes back. Revoke it", abort=True)
     _step(data_dir, license_id, "revoke", reason)
@@ -139,7 +139,7 @@ def replace_key(data_dir: Path | None, as_json: bool, license_id: str, yes: bool
 
     async def act(shop: Shop) -> dict[str, object]:
         async with shop.work(CLI) as work:
-            await verbs.replace_key(work, _id_of(license_id))
+            await verbs.replace_key(work, id_of(license_id))
         return await _shown(shop, license_id)
 
     show_one(inside(data_dir, act), as_json=as_json)
@@ -152,7 +152,7 @@ def _step(data_dir: Path | None, text: str, step: str, reason: str | None) -> No
     from keysat.upkeep.shop import Shop
 
     async def act(shop: Shop) -> str:
-        license_id = _id_of(text)
+        license_id = id_of(text)
         async with shop.work(CLI) as work:
             match step:
                 case "revoke":
@@ -173,7 +173,7 @@ async def _shown(shop: object, text: str) -> dict[str, object]:
 
     assert isinstance(shop, Shop)  # noqa: S101  the type cannot be imported above
     async with shop.read() as read:
-        row = await read.get(License, _id_of(text))
+        row = await read.get(License, id_of(text))
         key = await key_text(read, row, shop.ring)
     return {
         "id": row.id,
@@ -191,11 +191,11 @@ async def _shown(shop: object, text: str) -> dict[str, object]:
     }
 
 
-def _id_of(text: str) -> UUID:
+def id_of(text: str) -> UUID:
     from keysat.kit.errors import BadRequest
     from keysat.kit.licensekey import BadFormat, parse
 
     try:
         return parse(text).payload.license_id if text.strip().startswith("LIC1-") else UUID(text)
     except (BadFormat, ValueError):
-        raise BadRequest("This is neither a license's id nor a license key.") from None
+        raise BadRequest("This is neither an id nor a license key.") from None

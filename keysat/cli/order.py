@@ -7,6 +7,7 @@ from click import argument, option
 
 from keysat.cli.options import as_json, data_dir, paged
 from keysat.cli.output import show_list, show_one
+from keysat.cli.prices import price_text
 
 
 @click.group()
@@ -42,7 +43,7 @@ def list_orders(data_dir: Path | None, as_json: bool, limit: int, cursor: str | 
             "reference": row.support_reference,
             "status": row.status,
             "purpose": row.purpose,
-            "price": _price(row.listed_currency, row.listed_value),
+            "price": price_text(row.listed_currency, row.listed_value),
             "sats": row.amount_sats,
             "created_at": row.created_at,
             **({"invoice_id": row.invoice_id, "license_id": row.license_id} if as_json else {}),
@@ -75,7 +76,7 @@ def show(data_dir: Path | None, as_json: bool, reference: str) -> None:
             "invoice_id": row.invoice_id,
             "status": row.status,
             "purpose": row.purpose,
-            "price": _price(row.listed_currency, row.listed_value),
+            "price": price_text(row.listed_currency, row.listed_value),
             "sats": row.amount_sats,
             "created_at": row.created_at,
             "expires_at": row.expires_at,
@@ -157,9 +158,3 @@ def retry(data_dir: Path | None, reference: str) -> None:
             return f"{row.support_reference} is {row.status}."
 
     click.echo(inside(data_dir, act))
-
-
-def _price(currency: str, minor: int) -> str:
-    from keysat.kit.money import Money
-
-    return f"{currency} {Money(currency, minor).decimal_text()}"

@@ -1,4 +1,4 @@
-"""Options of what is sold: its price, and whether it is removed by force."""
+"""Prices as they are typed and shown, and what is removed by force."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -21,3 +21,10 @@ def forced(command: F) -> F:
     """`force: bool`, `name: str | None`."""
     force = option("--force", is_flag=True, help="Ended orders that never sold go with it. Wants --name.")
     return force(option("--name", help="With --force: the slug once more.")(command))
+
+
+def price_text(currency: str, minor: int) -> str:
+    """`USD 25.00`."""
+    from keysat.kit.money import Money
+
+    return f"{currency} {Money(currency, minor).decimal_text()}"

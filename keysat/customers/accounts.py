@@ -77,7 +77,7 @@ async def remember(
 
 
 async def keep_note(work: Work, order_id: UUID, customer_id: UUID, note: str) -> None:
-    """What was written with an order of a customer who has another note already. `adopt_note` follows when it is paid."""
+    """What was written with an order, where the customer has another note: `adopt_note` follows once it is paid."""
     known = await work.session.scalar(select(Customer.note).where(Customer.id == customer_id))
     if note.strip() and note.strip() != known:
         work.session.add(CustomerNote(order_id=order_id, customer_id=CustomerId(customer_id), note=note.strip()))

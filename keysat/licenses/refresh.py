@@ -1,7 +1,7 @@
-"""The license behind a presented key, to be shown its key anew: re-signed from its present standing."""
+"""The license behind a presented key: to be shown its key anew, or to let its holder decide about it."""
 
 from keysat.infra.work import Read
-from keysat.kit.errors import BadRequest, Forbidden, NotFound
+from keysat.kit.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from keysat.kit.licensekey import Payload
 from keysat.licenses.facts import facts_of_row
 from keysat.licenses.ring import Presented
@@ -28,6 +28,14 @@ async def refreshable(read: Read, presented: Presented) -> License:
     if reason is not None and reason is not Reason.EXPIRED:
         raise Forbidden(WORDS.get(reason, "This key does not count for this license."))
     return license
+
+
+async def authorized(read: Read, presented: Presented) -> License:
+    """The license whose holder may act for it: as `refreshable`. Raises Unauthorized with one text for all else."""
+    try:
+        return await refreshable(read, presented)
+    except (BadRequest, NotFound, Forbidden):
+        raise Unauthorized("This license key opens nothing here. Check it.") from None
 
 
 def opened(presented: Presented) -> tuple[Payload, Signer]:

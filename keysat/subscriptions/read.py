@@ -21,6 +21,7 @@ class SubscriptionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     status: SubscriptionStatus | None = None
     policy_id: UUID | None = None
     customer_id: UUID | None = None
+    license_id: UUID | None = None
 
 
 async def subscription_of(read: Read, license_id: UUID) -> Subscription | None:
