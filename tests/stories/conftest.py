@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,23 @@ import pytest
 from sqlalchemy import func, select
 
 from keysat.checkout.tables import Order, Purpose
+from keysat.infra.house import Mode
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow
 from keysat.jobs.runner import Runner
 from keysat.jobs.schedule import Job, jobs
 from keysat.licenses.tables import License
+from keysat.payments.connections import connect, disconnect
 from keysat.payments.provider import Rail
-from keysat.payments.tables import Attempt
+from keysat.payments.tables import Attempt, ConnectionRow
+from keysat.payments.tills import Tills
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
 from keysat.upkeep.shop import Shop
 from tests.checkout.counter import Counter, see_the_doctor
-from tests.web.conftest import ADMIN
+from tests.conftest import TESTER
+from tests.providers.world_sandbox import SandboxWorld, open_sandbox
+from tests.providers.worlds import PlayCard
+from tests.web.conftest import ADMIN, browse, doors_of
 from tests.web.selling import Front, open_front
 
 JOBS = ("look", "renew", "letters")
@@ -202,3 +208,50 @@ async def story(store: Store, tmp_path: Path) -> AsyncGenerator[Story, None]:
     """Ends with the doctor."""
     async with open_story(store, tmp_path) as opened:
         yield opened
+
+
+@dataclass
+class WalletStory:
+    """The same, with the sandbox wallet, which keeps cards: the only provider that sells."""
+
+    story: Story
+    wallet: SandboxWorld
+
+    async def invoice_id(self) -> str:
+        """Of the newest attempt."""
+        async with self.story.shop.read() as read:
+            query = select(Attempt.provider_invoice_id).order_by(Attempt.created_at.desc(), Attempt.id.desc())
+            found = await read.session.scalar(query.limit(1))
+        assert found is not None
+        return found
+
+    async def subscribe(self, card: PlayCard) -> str:
+        """With a card that is saved. Returns the key."""
+        answer = (await self.story.post("/v1/purchase", product="app", policy_slug="monthly")).json()
+        await self.wallet.pay_by_card(await self.invoice_id(), card)
+        await self.pass_by(seconds=40)
+        return await self.story.key(answer["invoice_id"])
+
+    async def pass_by(self, **span: float) -> None:
+        """Both clocks, and then the jobs."""
+        moment = self.story.now + timedelta(**span)
+        self.wallet.clock.at = moment
+        self.story.counter.clock.move(moment)
+        await self.wallet.travel(0)
+        await self.story.run()
+
+
+@pytest.fixture
+async def cards(story: Story, tmp_path: Path) -> AsyncGenerator[WalletStory, None]:
+    async with open_sandbox() as wallet:
+        wallet.clock.at = story.now
+        tills = Tills(story.shop.store, story.shop.vault, wallet.http)
+        shop = replace(story.shop, mode=Mode.SANDBOX, http=wallet.http, tills=tills)
+        async with shop.work(TESTER) as work:
+            for row in await work.session.scalars(select(ConnectionRow)):
+                await disconnect(work, row.id)
+        await connect(shop.office, "sandbox", wallet.fields, story.now, TESTER)
+        await tills.refresh()
+        async with browse(doors_of(shop)) as client:
+            client.base_url = story.front.http.base_url
+            yield WalletStory(at_doors(replace(story.front, shop=shop, http=client), shop), wallet)

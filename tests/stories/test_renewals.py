@@ -1,13 +1,20 @@
 """Subscriptions that renew, as buyers, the provider and the clock make them: over HTTP and by the job runner."""
 
+import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import pytest
+from sqlalchemy import select
 
-from keysat.checkout.tables import Order, OrderStatus, Purpose
+from keysat.checkout.renew import pay
+from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose
+from keysat.payments.tables import Attempt
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
+from tests.checkout.counter import BUYER
 from tests.fakes.btcpay import Accident
-from tests.stories.conftest import Story
+from tests.providers.worlds import PlayCard
+from tests.stories.conftest import Story, WalletStory, at_doors
 
 S = SubscriptionStatus
 MINUTE = timedelta(minutes=1)
@@ -85,7 +92,9 @@ async def test_renewal_worker_stops_retrying_at_max_failures(story: Story) -> No
     row = await story.subscription()
     assert (row.consecutive_failures, row.next_attempt_at) == (5, None)
     assert row.parked_at is not None
-    (call,) = [one for one in (await story.admin("GET", "/attention"))["attention"] if one["kind"] == "subscription_parked"]
+    (call,) = [
+        one for one in (await story.admin("GET", "/attention"))["attention"] if one["kind"] == "subscription_parked"
+    ]
     assert call["subject"] == str(row.id)
     before = await written(story)
     for _ in range(3):
@@ -154,3 +163,214 @@ async def test_tick_is_no_op_when_nothing_due(story: Story) -> None:
 async def _key(story: Story) -> str:
     first = (await story.orders(Purpose.PURCHASE))[0]
     return await story.key(first.invoice_id)
+
+
+# Time and price
+
+
+async def test_years_of_late_payments_do_not_move_the_calendar(story: Story) -> None:
+    """The 31st comes back after each shorter month, whether a payment was early, late in grace, or after it."""
+    await story.tier("monthly", 2500, renewal_lead_days=3)
+    story.counter.clock.move(datetime(2027, 1, 31, 12, tzinfo=UTC))
+    await story.buy("monthly")
+    ends = [(await story.subscription()).paid_through]
+    for days_late in (-2, 0, 5):
+        await story.travel(days=(ends[-1] - story.now).days + days_late, hours=1)
+        assert (await story.orders(Purpose.RENEWAL))[-1].created_at == ends[-1] - timedelta(days=3)
+        assert (await story.validate(await _key(story)))["ok"]
+        await pay_the_link(story)
+        ends.append((await story.subscription()).paid_through)
+    assert [(end.month, end.day) for end in ends] == [(2, 28), (3, 31), (4, 30), (5, 31)]
+    assert {cycle.worth for cycle in await story.cycles()} == {2500}
+    await story.travel(days=40)
+    assert (await story.subscription()).status is S.LAPSED
+    await pay_the_link(story)
+    row = await story.subscription()
+    assert (row.status, row.paid_through.date()) == (S.ACTIVE, date(2027, 7, 13))
+    assert (await story.validate(await _key(story)))["ok"]
+    assert (await story.events()).count("renewed") == 4
+
+
+async def test_a_code_holds_for_as_many_cycles_as_it_says(story: Story) -> None:
+    await story.tier("monthly", 2500)
+    paid: dict[str, list[int]] = {}
+    for duration, more in (("once", {}), ("cycles", {"duration_cycles": 2}), ("forever", {})):
+        body = {"code": duration.upper(), "kind": "percent", "amount": 2000, "duration": duration, **more}
+        await story.admin("POST", "/discount-codes", **body)
+        await story.buy("monthly", code=duration.upper(), takes_trial=False)
+        async with story.shop.read() as read:
+            newest = await read.session.scalar(select(Subscription).order_by(Subscription.id.desc()).limit(1))
+        assert newest is not None
+        for _ in range(2):
+            async with story.shop.read() as read:
+                story.counter.clock.move((await read.get(Subscription, newest.id)).paid_through)
+            await story.run("renew")
+            for order in await story.orders(Purpose.RENEWAL):
+                if order.license_id == newest.license_id and order.status is OrderStatus.AWAITING:
+                    await story.pay(order)
+        orders = [order for order in await story.orders(Purpose.RENEWAL) if order.license_id == newest.license_id]
+        paid[duration] = [order.listed_value for order in orders if order.status is OrderStatus.FULFILLED]
+    assert paid == {"once": [2500, 2500], "cycles": [2000, 2500], "forever": [2000, 2000]}
+    assert {order.base_value for order in await story.orders(Purpose.RENEWAL)} == {2500}
+
+
+async def test_a_trial_becomes_a_paid_subscription_or_ends(story: Story) -> None:
+    await story.tier("monthly", 2500, trial_days=14, trial_needs="nothing")
+    key = await story.buy("monthly")
+    ends = (await story.subscription()).paid_through
+    assert ends == story.now + timedelta(days=14)
+    await until_due(story)
+    await story.run()
+    assert await story.events() == ["started", "renewal_pending", "past_due"]
+    await story.pay(await story.renewal())
+    assert ((await story.subscription()).cycle_number, (await story.license()).is_trial) == (1, False)
+    assert (await story.validate(key))["ok"]
+
+
+async def test_a_free_cycle_renews_without_an_invoice(story: Story) -> None:
+    await story.tier("monthly", 2500)
+    code = {"code": "FREE", "kind": "percent", "amount": 10_000, "duration": "cycles", "duration_cycles": 2}
+    await story.admin("POST", "/discount-codes", **code)
+    invoices = len(story.counter.fake.invoices)
+    await story.buy("monthly", code="FREE")
+    await until_due(story)
+    await story.run("renew")
+    row = await story.subscription()
+    assert (row.status, row.cycle_number, (await story.renewal()).status) == (S.ACTIVE, 2, OrderStatus.FULFILLED)
+    assert len(story.counter.fake.invoices) == invoices
+
+
+# Money that comes at the wrong time
+
+
+async def test_late_money_counts_until_another_order_has_its_place(story: Story) -> None:
+    await story.tier("monthly", 2500)
+    await story.buy("monthly")
+    await until_due(story)
+    await story.run("renew")
+    await story.travel(hours=2)
+    late = await story.renewal()
+    assert late.status is OrderStatus.EXPIRED
+    await story.pay(late)
+    assert ((await story.subscription()).cycle_number, (await story.renewal()).paid_how) == (2, PaidHow.LATE)
+
+    await until_due(story)
+    await story.run("renew")
+    first = await story.renewal()
+    await story.travel(hours=1)
+    second = await quoted_anew(story)
+    assert second.id != first.id
+    await story.pay(first)
+    assert (await story.order_of(first.invoice_id)).status is OrderStatus.REVIEW
+    assert "order_pays_no_period" in await story.counter.attention()
+    await story.pay(second)
+    assert (await story.subscription()).cycle_number == 3
+    await story.admin("POST", f"/orders/{first.id}/settle")
+    row = await story.subscription()
+    assert (row.cycle_number, row.status) == (4, S.ACTIVE)
+
+
+async def test_money_that_is_on_its_way_keeps_it_from_lapsing(story: Story) -> None:
+    await story.tier("monthly", 2500, grace_period_days=3)
+    await story.buy("monthly")
+    await until_due(story)
+    await story.run("renew")
+    order = await story.renewal()
+    await story.pay(order, confirmed=False)
+    story.counter.clock.move(story.now + timedelta(days=4))
+    await story.run("renew")
+    assert (await story.subscription()).status is S.PAST_DUE
+    async with story.shop.read() as read:
+        invoice_id = await read.session.scalar(select(Attempt.provider_invoice_id).where(Attempt.order_id == order.id))
+    await story.counter.fake.confirm(str(invoice_id))
+    await story.run()
+    assert (await story.subscription()).status is S.ACTIVE
+
+
+async def test_a_suspended_license_is_not_billed_and_a_revoked_one_never_again(story: Story) -> None:
+    await story.tier("monthly", 2500)
+    await story.buy("monthly")
+    license = await story.license()
+    await story.admin("POST", f"/licenses/{license.id}/suspend")
+    await until_due(story)
+    await story.run("renew")
+    story.counter.clock.move(story.now + timedelta(days=1))
+    await story.run("renew")
+    assert await story.orders(Purpose.RENEWAL) == []
+    assert (await story.events()).count("renewal_skipped") == 1
+    await story.admin("POST", f"/licenses/{license.id}/unsuspend")
+    await story.travel(days=1)
+    assert (await story.renewal()).status in (OrderStatus.AWAITING, OrderStatus.EXPIRED)
+    order = await quoted_anew(story)
+    await story.admin("POST", f"/licenses/{license.id}/revoke")
+    assert (await story.subscription()).status is S.CANCELLED
+    assert (await story.order_of(order.invoice_id)).status is OrderStatus.EXPIRED
+    await story.pay(order)
+    assert (await story.order_of(order.invoice_id)).status is OrderStatus.REVIEW
+
+
+async def test_two_daemons_open_each_order_once(story: Story) -> None:
+    await story.tier("monthly", 2500)
+    for _ in range(30):
+        await story.buy("monthly")
+        story.counter.clock.move(story.now + timedelta(seconds=10))
+    story.counter.clock.move(story.now + timedelta(days=31))
+    invoices = len(story.counter.fake.invoices)
+    daemons = [at_doors(story.front, story.shop) for _ in range(2)]
+    await asyncio.gather(*(daemon.run("renew") for daemon in daemons))
+    orders = await story.orders(Purpose.RENEWAL)
+    assert len(orders) == len({order.license_id for order in orders}) == 30
+    assert {order.status for order in orders} == {OrderStatus.AWAITING}
+    assert len(story.counter.fake.invoices) == invoices + 30
+
+
+# Cards
+
+
+@pytest.mark.parametrize("card", [PlayCard.WORKS, PlayCard.SLOW])
+async def test_a_saved_card_is_charged_once(cards: WalletStory, card: PlayCard) -> None:
+    story = cards.story
+    await story.tier("monthly", 2500)
+    key = await cards.subscribe(card)
+    for number in (2, 3):
+        due = (await story.subscription()).paid_through
+        await cards.pass_by(seconds=(due - story.now).total_seconds())
+        await cards.pass_by(seconds=40)
+        row = await story.subscription()
+        assert (row.cycle_number, row.status, row.profile_id is not None) == (number, S.ACTIVE, True)
+        shown = cards.wallet.wallet.invoice(await cards.invoice_id())
+        assert len(shown.payments) == 1
+    assert (await story.events()).count("auto_charge_initiated") == 2
+    assert (await story.validate(key))["ok"]
+
+
+@pytest.mark.parametrize("card", [PlayCard.DECLINES, PlayCard.WORKS])
+async def test_a_card_that_does_not_pay_leaves_the_link(cards: WalletStory, card: PlayCard) -> None:
+    """It is declined; or the answer is lost, and nobody charges twice."""
+    story = cards.story
+    await story.tier("monthly", 2500)
+    await cards.subscribe(card)
+    due = (await story.subscription()).paid_through
+    story.counter.clock.move(due)
+    cards.wallet.clock.at = due
+    await story.run("renew")
+    told = await story.events()
+    assert told.count("auto_charge_initiated") == 1
+    assert told.count("auto_charge_failed") == (card is PlayCard.DECLINES)
+    if card is PlayCard.DECLINES:
+        assert (await story.subscription()).status is S.PAST_DUE
+        await cards.wallet.pay(await cards.invoice_id())
+    await cards.pass_by(seconds=40)
+    assert (await story.subscription()).cycle_number == 2
+
+
+async def pay_the_link(story: Story) -> None:
+    await story.pay(await quoted_anew(story))
+
+
+async def quoted_anew(story: Story) -> Order:
+    """What the buyer's page to pay leads to."""
+    order_id = await pay(story.shop.desk, (await story.subscription()).id, story.now, BUYER)
+    assert await pay(story.shop.desk, (await story.subscription()).id, story.now, BUYER) == order_id
+    async with story.shop.read() as read:
+        return await read.get(Order, order_id)
