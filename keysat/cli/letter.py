@@ -12,7 +12,7 @@ from keysat.cli.output import show_list
 
 @click.group("letter")
 def letter() -> None:
-    """Receipts and recovery links that were mailed, or could not be."""
+    """Receipts, recovery links and reminders that were mailed, or could not be."""
 
 
 @letter.command("list")

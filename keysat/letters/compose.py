@@ -1,4 +1,4 @@
-"""What a letter says: facts of the order, put into the seller's words.
+"""What a letter says: facts of order, license and subscription, put into the seller's words.
 
 A letter is two templates, `<kind>.txt` and `<kind>.html`. The first line of the text is the subject. A seller who wants
 other words puts files of these names into `letters/` in the data directory.
@@ -15,7 +15,8 @@ from uuid import UUID
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, select_autoescape
 
 from keysat.catalog.read import policy, product
-from keysat.checkout.recover import claim_code_to_show, shown
+from keysat.checkout.pay_link import pay_token
+from keysat.checkout.recover import claim_code_to_show
 from keysat.checkout.tables import Order
 from keysat.customers.tables import Customer
 from keysat.infra.links import token_of
@@ -27,9 +28,13 @@ from keysat.infra.vault import Vault
 from keysat.infra.work import Read
 from keysat.infra.written import date, date_and_time, money
 from keysat.kit.money import Money
+from keysat.letters.reminders import told_of
 from keysat.letters.tables import LetterKind, LetterRow
+from keysat.licenses.issue import key_text
 from keysat.licenses.ring import Ring
+from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License, LicenseStatus
+from keysat.subscriptions.tables import Subscription
 
 FOLDER = "letters"
 
@@ -49,17 +54,8 @@ class PostRoom:
     words: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Addressee:
-    """An order that was fulfilled, with its license and the address of its buyer."""
-
-    order: Order
-    license: License
-    email: str
-
-
-Content = tuple[Addressee, Mapping[str, object]]
-"""To whom, and what the templates may name."""
+Content = tuple[str, Mapping[str, object]]
+"""To which address, and what the templates may name."""
 
 
 async def compose(read: Read, room: PostRoom, row: LetterRow, now: datetime) -> Letter | None:
@@ -69,38 +65,28 @@ async def compose(read: Read, room: PostRoom, row: LetterRow, now: datetime) -> 
             content = await _receipt(read, room, row.subject, now)
         case LetterKind.RECOVERY:
             content = await _recovery(read, room, row.subject, now)
+        case LetterKind.TIER_CHANGED:
+            content = await _tier_changed(read, room, row.subject)
+        case _:
+            content = await _subscribed(read, room, row, now)
     if content is None:
         return None
     to, said = content
     subject, text, html = _written(room, row.kind, said)
     host = urlsplit(room.public_url).hostname or "localhost"
-    return Letter(to=to.email, subject=subject, text=text, html=html, message_id=f"<{row.id}@{host}>")
-
-
-async def _addressee(read: Read, order_id: UUID) -> Addressee | None:
-    order = await read.session.get(Order, order_id)
-    if order is None or order.license_id is None or order.customer_id is None:
-        return None
-    license = await read.session.get(License, order.license_id)
-    customer = await read.session.get(Customer, order.customer_id)
-    if license is None or license.status != LicenseStatus.ACTIVE or customer is None:
-        return None
-    typed, normal = customer.email, customer.email_normal
-    if typed is None or normal is None:
-        return None
-    return Addressee(order, license, typed if typed.isascii() else normal)  # whose domain is written for mail servers
+    return Letter(to=to, subject=subject, text=text, html=html, message_id=f"<{row.id}@{host}>")
 
 
 async def _receipt(read: Read, room: PostRoom, order_id: UUID, now: datetime) -> Content | None:
-    to = await _addressee(read, order_id)
-    if to is None:
+    order = await read.session.get(Order, order_id)
+    if order is None or (found := await _holder(read, order.license_id, order.customer_id)) is None:
         return None
-    order = to.order
-    return to, {
-        **await _what(read, order),
+    license, email = found
+    return email, {
+        **await _what(read, order.product_id, order.policy_id),
+        **await _key(read, room, license),
+        "support_reference": order.support_reference,
         "price": Money(order.listed_currency, order.listed_value) if order.listed_value else None,
-        "license_key": (await shown(read, room.ring, to.license)).license_key,
-        "expires_at": to.license.expires_at,
         "claim_code": claim_code_to_show(room.vault, order, now),
         "order_page": f"{room.public_url}/thank-you?invoice_id={order.invoice_id}",
         "recover_page": f"{room.public_url}/recover",
@@ -111,24 +97,71 @@ async def _recovery(read: Read, room: PostRoom, link_id: UUID, now: datetime) ->
     link = await read.session.get(OneTimeLink, link_id)
     if link is None or link.used_at is not None or link.expires_at <= now:
         return None
-    to = await _addressee(read, UUID(link.subject))
-    if to is None:
+    order = await read.session.get(Order, UUID(link.subject))
+    if order is None or (found := await _holder(read, order.license_id, order.customer_id)) is None:
         return None
-    return to, {
-        **await _what(read, to.order),
+    return found[1], {
+        **await _what(read, order.product_id, order.policy_id),
+        "support_reference": order.support_reference,
         "link": f"{room.public_url}/recover/{token_of(room.vault, link.id)}",
         "until": link.expires_at,
     }
 
 
-async def _what(read: Read, order: Order) -> Mapping[str, object]:
-    sold = await product(read, order.product_id)
-    tier = await policy(read, order.policy_id) if order.policy_id else None
-    return {
-        "product": sold.name,
-        "what": f"{sold.name} {tier.name}" if tier else sold.name,
-        "support_reference": order.support_reference,
+async def _tier_changed(read: Read, room: PostRoom, license_id: UUID) -> Content | None:
+    license = await read.session.get(License, license_id)
+    if license is None or (found := await _holder(read, license.id, license.customer_id)) is None:
+        return None
+    return found[1], {
+        **await _what(read, license.product_id, license.policy_id),
+        **await _key(read, room, license),
+        "license_page": f"{room.public_url}/license",
     }
+
+
+async def _subscribed(read: Read, room: PostRoom, row: LetterRow, now: datetime) -> Content | None:
+    """What is not so any more when the letter is due is not told: who has paid meanwhile is reminded of nothing."""
+    subscription = await read.session.get(Subscription, row.subject)
+    if subscription is None:
+        return None
+    found = await _holder(read, subscription.license_id, subscription.customer_id)
+    told = await told_of(read, subscription, row, now) if found is not None else None
+    if found is None or told is None:
+        return None
+    license, email = found
+    return email, {
+        **await _what(read, license.product_id, subscription.policy_id),
+        **(await _key(read, room, license) if row.kind is LetterKind.RENEWED else {}),
+        **told,
+        "is_trial": subscription.cycle_number == 0,
+        "paid_through": subscription.paid_through,
+        "works_until": grace_end(license) or subscription.paid_through,
+        "is_over": (grace_end(license) or subscription.paid_through) <= now,
+        "pay_page": f"{room.public_url}/pay/{pay_token(room.vault, subscription.id)}",
+        "license_page": f"{room.public_url}/license",
+    }
+
+
+async def _holder(read: Read, license_id: UUID | None, customer_id: UUID | None) -> tuple[License, str] | None:
+    """A license that counts, and the address of its buyer."""
+    license = await read.session.get(License, license_id) if license_id is not None else None
+    customer = await read.session.get(Customer, customer_id) if customer_id is not None else None
+    if license is None or license.status != LicenseStatus.ACTIVE or customer is None:
+        return None
+    typed, normal = customer.email, customer.email_normal
+    if typed is None or normal is None:
+        return None
+    return license, typed if typed.isascii() else normal  # whose domain is written for mail servers
+
+
+async def _what(read: Read, product_id: UUID, policy_id: UUID | None) -> Mapping[str, object]:
+    sold = await product(read, product_id)
+    tier = await policy(read, policy_id) if policy_id else None
+    return {"product": sold.name, "what": f"{sold.name} {tier.name}" if tier else sold.name}
+
+
+async def _key(read: Read, room: PostRoom, license: License) -> Mapping[str, object]:
+    return {"license_key": await key_text(read, license, room.ring), "expires_at": license.expires_at}
 
 
 def _written(room: PostRoom, kind: LetterKind, said: Mapping[str, object]) -> tuple[str, str, str]:

@@ -5,18 +5,36 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+import msgspec
+from sqlalchemy import ColumnElement, func, select, update
 
-from keysat.checkout.tables import Order
+from keysat.checkout.tables import Order, Purpose
 from keysat.customers.tables import Customer
 from keysat.infra.events import Actor
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow, EventSeal
 from keysat.infra.work import Read, Work
 from keysat.letters.tables import LetterCursor, LetterId, LetterKind, LetterRow, LetterStatus
+from keysat.licenses.tables import License
+from keysat.subscriptions.tables import Subscription
 
-TOLD = {"order.fulfilled": LetterKind.RECEIPT, "recovery.link_made": LetterKind.RECOVERY}
+TOLD = {
+    "order.fulfilled": LetterKind.RECEIPT,
+    "recovery.link_made": LetterKind.RECOVERY,
+    "subscription.renewal_pending": LetterKind.RENEWAL_PENDING,
+    "subscription.renewed": LetterKind.RENEWED,
+    "subscription.past_due": LetterKind.PAST_DUE,
+    "subscription.lapsed": LetterKind.LAPSED,
+    "subscription.cancelled": LetterKind.CANCELLED,
+    "subscription.price_changed": LetterKind.PRICE_CHANGED,
+    "subscription.auto_charge_failed": LetterKind.CARD_DECLINED,
+    "license.tier_changed": LetterKind.TIER_CHANGED,
+}
 """Events that a buyer is told of. The event's subject is the letter's."""
+ONLY_ONE = frozenset({LetterKind.RECEIPT, LetterKind.RECOVERY})
+ONE_A_CYCLE = frozenset({LetterKind.RENEWAL_PENDING, LetterKind.RENEWED, LetterKind.CARD_DECLINED})
+NEW_LICENSE = frozenset({Purpose.PURCHASE, Purpose.MANUAL})
+"""What a receipt is for: other orders are told of by what they did to the license."""
 YOUNGEST = timedelta(hours=24)
 """Older news make no letter: mail that is set up in an old shop begins with the last day, not with its first."""
 BATCH = 200
@@ -32,6 +50,11 @@ class News:
     position: int
     kind: LetterKind
     subject: UUID
+    occasion: int
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    cycle_number: int
 
 
 async def follow(store: Store, now: datetime) -> int:
@@ -59,14 +82,23 @@ async def _position(read: Read) -> int:
 
 async def _news(read: Read, after: int, upto: int, now: datetime) -> list[News]:
     rows = await read.session.execute(
-        select(EventSeal.position, EventRow.name, EventRow.subject)
+        select(EventSeal.position, EventRow.name, EventRow.subject, EventRow.body)
         .join(EventRow, EventRow.id == EventSeal.event_id)
         .where(EventSeal.position > after, EventSeal.position <= upto)
         .where(EventRow.name.in_(TOLD), EventRow.at > now - YOUNGEST)
         .order_by(EventSeal.position)
         .limit(BATCH)
     )
-    return [News(position, TOLD[name], UUID(subject)) for position, name, subject in rows]
+    return [
+        News(position, TOLD[name], UUID(subject), _occasion(TOLD[name], position, body))
+        for position, name, subject, body in rows
+    ]
+
+
+def _occasion(kind: LetterKind, position: int, body: str) -> int:
+    if kind in ONLY_ONE:
+        return 0
+    return msgspec.json.decode(body, type=Numbered).cycle_number if kind in ONE_A_CYCLE else position
 
 
 async def _move(work: Work, begun: int, upto: int) -> bool:
@@ -88,15 +120,12 @@ async def _move(work: Work, begun: int, upto: int) -> bool:
 
 async def _owe(work: Work, news: Sequence[News]) -> int:
     """An anonymous buyer is owed none."""
-    receipts = [each.subject for each in news if each.kind is LetterKind.RECEIPT]
-    with_address = set(
-        await work.session.scalars(
-            select(Order.id)
-            .join(Customer, Customer.id == Order.customer_id)
-            .where(Order.id.in_(receipts), Customer.email.is_not(None))
-        )
-    )
-    owed = [each for each in news if each.kind is not LetterKind.RECEIPT or each.subject in with_address]
+    reachable = await _with_address(work, Order, _of(news, LetterKind.RECEIPT), Order.purpose.in_(NEW_LICENSE))
+    reachable |= await _with_address(work, License, _of(news, LetterKind.TIER_CHANGED))
+    of_subscriptions = set(LetterKind) - ONLY_ONE - {LetterKind.TIER_CHANGED}
+    reachable |= await _with_address(work, Subscription, _of(news, *of_subscriptions))
+    reachable |= _of(news, LetterKind.RECOVERY)
+    owed = [each for each in news if each.subject in reachable]
     if not owed:
         return 0
     rows = [
@@ -104,7 +133,7 @@ async def _owe(work: Work, news: Sequence[News]) -> int:
             "id": LetterId(work.new_id()),
             "kind": each.kind,
             "subject": each.subject,
-            "occasion": 0,
+            "occasion": each.occasion,
             "status": LetterStatus.WAITING,
             "status_at": work.now,
             "created_at": work.now,
@@ -117,3 +146,17 @@ async def _owe(work: Work, news: Sequence[News]) -> int:
         work.insert(LetterRow).values(rows).on_conflict_do_nothing(index_elements=["kind", "subject", "occasion"])
     )
     return len(owed)
+
+
+def _of(news: Sequence[News], *kinds: LetterKind) -> set[UUID]:
+    return {each.subject for each in news if each.kind in kinds}
+
+
+async def _with_address(
+    work: Work, model: type[Order | License | Subscription], ids: set[UUID], *which: ColumnElement[bool]
+) -> set[UUID]:
+    """Those of these rows whose buyer gave one."""
+    if not ids:
+        return set()
+    query = select(model.id).join(Customer, Customer.id == model.customer_id)
+    return set(await work.session.scalars(query.where(model.id.in_(ids), Customer.email.is_not(None), *which)))
