@@ -309,12 +309,31 @@ async def test_a_suspended_license_is_not_billed_and_a_revoked_one_never_again(s
     assert (await story.order_of(order.invoice_id)).status is OrderStatus.REVIEW
 
 
+async def test_an_invoice_whose_answer_was_lost_is_found_again(story: Story) -> None:
+    """As after a crash between the order and its invoice: the reconciler finds it, and the subscription knows."""
+    await story.tier("monthly", 2500)
+    await story.buy("monthly")
+    await until_due(story)
+    story.counter.fake.fail_next(Accident.LOST_AFTER, method="POST")
+    story.counter.fake.fail_next(Accident.LOST_BEFORE, method="GET")
+    await story.run("renew")
+    lost, row = await story.renewal(), await story.subscription()
+    assert (lost.status, row.consecutive_failures) == (OrderStatus.DRAFT, 1)
+    story.counter.clock.move(story.now + timedelta(seconds=31))
+    await story.run("look")
+    found, row = await story.renewal(), await story.subscription()
+    assert (found.id, found.status) == (lost.id, OrderStatus.AWAITING)
+    assert (row.consecutive_failures, row.next_attempt_at) == (0, None)
+    await story.pay(found)
+    assert (await story.subscription()).cycle_number == 2
+
+
 async def test_two_daemons_open_each_order_once(story: Story) -> None:
     await story.tier("monthly", 2500)
     for _ in range(30):
-        await story.buy("monthly")
-        story.counter.clock.move(story.now + timedelta(seconds=10))
+        await story.admin("POST", "/licenses", product_slug="app", policy_slug="monthly")
     story.counter.clock.move(story.now + timedelta(days=31))
+    story.counter.fake.judge_every = 50
     invoices = len(story.counter.fake.invoices)
     daemons = [at_doors(story.front, story.shop) for _ in range(2)]
     await asyncio.gather(*(daemon.run("renew") for daemon in daemons))
