@@ -6,6 +6,7 @@ provider is asked. `change_quote` says what it costs, `change_apply` lets it com
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 from keysat.catalog.tiers import Choice
@@ -49,6 +50,14 @@ from keysat.subscriptions.tables import SubscriptionStatus
 
 OPENING_TAKES = timedelta(minutes=1)
 """For so long a draft is taken to be in somebody's hands."""
+
+
+class When(StrEnum):
+    """When an operator's change comes into force."""
+
+    AT_ONCE = "at_once"  # given: nothing is charged
+    AT_RENEWAL = "at_renewal"  # for the end of what is paid
+    BY_INVOICE = "by_invoice"  # as soon as the difference is paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,18 @@ async def upgrade(
     return change.id
 
 
-async def give(work: Work, license_id: UUID, wanted: Wanted, reason: str | None) -> TierChange:
+async def by_operator(
+    desk: Desk, license_id: UUID, wanted: Wanted, when: When, now: datetime, actor: Actor, reason: str | None
+) -> TierChangeId:
+    """Also to tiers that are not open, and without ranks. Raises as the one of the three that is meant."""
+    asker = Asker(ChangedBy.ADMIN, reason)
+    if when is When.BY_INVOICE:
+        return await upgrade(desk, license_id, wanted, now, actor, asker)
+    async with desk.store.work(now, actor) as work:
+        return await (give if when is When.AT_ONCE else plan)(work, license_id, wanted, asker)
+
+
+async def give(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> TierChangeId:
     """By the operator, at once and for nothing: an order of price 0. What is paid goes on as the target's.
 
     Where nothing is paid any more, or the license was for good, a first cycle of the target is given too. Raises
@@ -114,14 +134,14 @@ async def give(work: Work, license_id: UUID, wanted: Wanted, reason: str | None)
         work, Purpose.TIER_CHANGE, asked.choice, given(asked.choice.price), Buyer(customer_id=license.customer_id)
     )
     free = Proration(Money(asked.charge.currency, 0), is_anew, 0 if is_anew else None)
-    change = _row(work, asked, Asker(ChangedBy.ADMIN, reason), ChangeStatus.AWAITING_PAYMENT, free, order)
+    change = _row(work, asked, asker, ChangeStatus.AWAITING_PAYMENT, free, order)
     before = await open_change(work, license_id, ChangeStatus.AWAITING_PAYMENT)
     if before is not None:
         await supersede(work, before)
     work.session.add(change)
     await work.session.flush()
     await settle(work, order, how=PaidHow.FREE)
-    return change
+    return change.id
 
 
 async def plan(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> TierChangeId:

@@ -140,7 +140,7 @@ async def quote_change(
             raise BadRequest("What was paid for this license is over. Renew it first, then change its tier.")
     paid = await paid_now(read, subscription.id, now) if subscription is not None else []
     proration = prorate(was, paid, Price(choice.price, choice.period), now)
-    if is_lower:  # nothing is charged, nothing is given back
+    if is_lower and choice.period is not None:  # nothing is charged, nothing is given back
         proration = Proration(Money(choice.price.currency, 0), False, None)
     renews = choice.period is not None and (proration.is_anew or subscription is None or _renews(subscription))
     return ChangeQuote(

@@ -1,4 +1,4 @@
-"""Licenses: issue, show, list, revoke, suspend, unsuspend, replace-key."""
+"""Licenses: issue, show, list, revoke, suspend, unsuspend, replace-key, change-tier, cancel-tier-change."""
 
 from pathlib import Path
 from uuid import UUID
@@ -141,6 +141,67 @@ def replace_key(data_dir: Path | None, as_json: bool, license_id: str, yes: bool
         async with shop.work(CLI) as work:
             await verbs.replace_key(work, id_of(license_id))
         return await _shown(shop, license_id)
+
+    show_one(inside(data_dir, act), as_json=as_json)
+
+
+@license_group.command("change-tier")
+@data_dir
+@as_json
+@argument("license_id", metavar="ID")
+@argument("tier")
+@option("--offer", help="Another price and period of the tier.")
+@option(
+    "--when",
+    type=click.Choice(["at_once", "at_renewal", "by_invoice"]),
+    default="at_once",
+    show_default=True,
+    help="Given, from the next renewal on, or as soon as the difference is paid.",
+)
+@option("--reason", help="For yourself.")
+def change_tier(
+    data_dir: Path | None,
+    as_json: bool,
+    license_id: str,
+    tier: str,
+    offer: str | None,
+    when: str,
+    reason: str | None,
+) -> None:
+    """To another tier of its product: `keysat license change-tier ID pro --when by_invoice`."""
+    from msgspec.structs import asdict
+
+    from keysat.checkout.change import When, by_operator
+    from keysat.checkout.change_quote import Wanted
+    from keysat.checkout.change_read import shown
+    from keysat.cli.opened import CLI, inside
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> dict[str, object]:
+        wanted = Wanted(tier, offer)
+        change_id = await by_operator(shop.desk, id_of(license_id), wanted, When(when), shop.now(), CLI, reason)
+        async with shop.read() as read:
+            return asdict(await shown(read, change_id))
+
+    show_one(inside(data_dir, act), as_json=as_json)
+
+
+@license_group.command("cancel-tier-change")
+@data_dir
+@as_json
+@argument("license_id", metavar="ID")
+def cancel_tier_change(data_dir: Path | None, as_json: bool, license_id: str) -> None:
+    """One that is planned for the renewal: the license keeps its tier."""
+    from msgspec.structs import asdict
+
+    from keysat.checkout.change import unplan
+    from keysat.checkout.change_read import shown
+    from keysat.cli.opened import CLI, inside
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> dict[str, object]:
+        async with shop.work(CLI) as work:
+            return asdict(await shown(work, (await unplan(work, id_of(license_id))).id))
 
     show_one(inside(data_dir, act), as_json=as_json)
 

@@ -39,7 +39,11 @@ CHAPTERS: Sequence[tuple[str, str, Sequence[str]]] = (
         "What a licensed app asks. A refusal is an answer: `ok` is false and `reason` says why.",
         ("/v1/validate", "/v1/machines", "/v1/licenses"),
     ),
-    ("Buying", "What is sold, buying it, and codes.", ("/v1/products", "/v1/purchase", "/v1/discount", "/v1/redeem")),
+    (
+        "Buying",
+        "What is sold, buying it, codes and upgrades.",
+        ("/v1/products", "/v1/purchase", "/v1/discount", "/v1/redeem", "/v1/upgrade"),
+    ),
     ("Getting a key back", "For buyers who lost their key.", ("/v1/recover",)),
     (
         "Keys to verify with",

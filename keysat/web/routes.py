@@ -6,6 +6,7 @@ from litestar.types import ControllerRouterHandler
 
 from keysat.web.api import (
     admin_catalog,
+    admin_changes,
     admin_codes,
     admin_licenses,
     admin_orders,
@@ -17,6 +18,7 @@ from keysat.web.api import (
     products,
     purchase,
     recover,
+    upgrade,
 )
 from keysat.web.public import buy, reference, thanks
 from keysat.web.public import recover as recover_pages
@@ -26,6 +28,7 @@ API: Sequence[ControllerRouterHandler] = (
     *licenses.ROUTES,
     *products.ROUTES,
     *purchase.ROUTES,
+    *upgrade.ROUTES,
     *recover.ROUTES,
     *codes.ROUTES,
     *hooks.ROUTES,
@@ -37,6 +40,7 @@ PAGES: Sequence[ControllerRouterHandler] = (*buy.ROUTES, *thanks.ROUTES, *recove
 
 ADMIN_API: Sequence[ControllerRouterHandler] = (
     *admin_catalog.ROUTES,
+    *admin_changes.ROUTES,
     *admin_codes.ROUTES,
     *admin_licenses.ROUTES,
     *admin_orders.ROUTES,

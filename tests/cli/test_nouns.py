@@ -40,6 +40,17 @@ def test_a_leaked_key_is_replaced(stocked: Run):
     assert stocked("license", "replace-key", old["id"], "--yes").code == 1
 
 
+def test_a_license_goes_to_other_tiers_and_comes_back_from_a_plan(stocked: Run):
+    license_id = stocked("license", "issue", "aurora", "standard", "--json").json["id"]
+    given = stocked("license", "change-tier", license_id, "team", "--reason", "A gift", "--json").json
+    assert (given["applied"], given["to_policy_slug"], given["direction"]) == (True, "team", "upgrade")
+    words = ("license", "change-tier", license_id, "team", "--offer", "yearly", "--when", "at_renewal", "--json")
+    assert stocked(*words).json["status"] == "scheduled"
+    assert "cancelled" in stocked("license", "cancel-tier-change", license_id).out
+    assert "No change of tier is planned" in stocked("license", "cancel-tier-change", license_id).err
+    assert "has the tier team already" in stocked("license", "change-tier", license_id, "team").err
+
+
 def test_without_a_mail_server_there_are_no_letters(stocked: Run):
     stocked("license", "issue", "aurora", "pro", "--email", "alice@example.org")
     assert stocked("job", "letters").code == 0

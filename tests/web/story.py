@@ -66,8 +66,14 @@ async def prepared(store: Store, folder: Path) -> AsyncGenerator[Front, None]:
             metadata={"public": {"homepage": "https://aurora.example"}},
             entitlements_catalog=[{"slug": "sync", "name": "Sync", "description": "Between your own machines."}],
         )
-        await a_tier(store, "home", "aurora", marketing_bullets=["One machine"])
-        await a_tier(store, "pro", "aurora", price_sats_override=7500, max_machines=3, entitlements=["sync"])
+        await a_tier(store, "home", "aurora", tier_rank=1, marketing_bullets=["One machine"])
+        await a_tier(store, "pro", "aurora", tier_rank=2, price_value=7500, max_machines=3, entitlements=["sync"])
+        monthly = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
+        studio = await a_tier(
+            store, "studio", "aurora", tier_rank=3, price_value=9900, entitlements=["sync"], **monthly
+        )
+        yearly = {"slug": "yearly", "price_value": 99_000, "renewal_period": {"count": 1, "unit": "year"}}
+        await front.http.post(f"/v1/admin/policies/{studio.id}/offers", json=yearly, headers=ADMIN)
         await a_code(store, "FRIENDS", "free_license", 0, product_slug="aurora", referrer_label="friends")
         await front.counter.buy("pro", product="aurora", buyer_email="dora@example.org")
         async with store.work(front.counter.now, TESTER) as work:
@@ -150,7 +156,7 @@ class Player:
         )
 
     async def _prepare(self, operation_id: str, example: Example) -> None:
-        """What no answer tells: the provider's secrets, and the code that stands on the buyer's page alone."""
+        """What no answer tells: the provider's secrets, the code that stands on the buyer's page alone; and a plan."""
         here = self.names.here
         if operation_id == "receivePaymentWebhook":
             [till] = self.front.shop.tills.all()
@@ -158,6 +164,10 @@ class Player:
             body = json.dumps(self.names.translated(example.body)).encode()
             secret = till.connection.secrets["webhook_secret"].encode()
             here[example.headers["BTCPay-Sig"]] = f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"
+        if operation_id == "cancelTierChange":
+            license_id = self.names.translated(example.path["license_id"])
+            planned = {"to_policy_slug": "studio", "offer": "yearly", "when": "at_renewal"}
+            await self.front.http.post(f"/v1/admin/licenses/{license_id}/change-tier", json=planned, headers=ADMIN)
         if operation_id == "replaceLeakedKey":
             order_id = self.names.translated(examples()["getOrder"].answer["id"])
             here[example.body["claim_code"]] = claim_code(self.front.shop.vault, UUID(order_id))

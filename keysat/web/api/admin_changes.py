@@ -1,0 +1,72 @@
+"""Changes of a license's tier, as the operator makes them: given at once, planned for the renewal, or by invoice."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import post
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta
+
+from keysat.checkout import change
+from keysat.checkout.change import When
+from keysat.checkout.change_quote import Wanted
+from keysat.checkout.change_read import Change, shown
+from keysat.kit.errors import BadRequest
+from keysat.web.idempotency import CREATES
+from keysat.web.problems import refusals
+from keysat.web.provide import WithActor, WithNow, WithShop, WithWork
+from keysat.web.wire import Line, StrictInbound
+
+
+class TierChange(StrictInbound, frozen=True, kw_only=True):
+    """`when`: `at_once` gives it, `at_renewal` plans it for the end of what is paid, `by_invoice` lets the buyer pay.
+
+    `skip_payment` is the published word for the first of them; without either it is by invoice.
+    """
+
+    to_policy_slug: Annotated[Line, Meta(examples=["pro"])]
+    offer: Line | None = None
+    skip_payment: bool | None = None
+    when: When | None = None
+    reason: Annotated[str, Meta(max_length=500, pattern="^[^\\u0000]*$")] | None = None
+
+    def moment(self) -> When:
+        """Raises BadRequest when the two words differ."""
+        said = None if self.skip_payment is None else When.AT_ONCE if self.skip_payment else When.BY_INVOICE
+        if self.when is None:
+            return said or When.BY_INVOICE
+        if self.skip_payment and self.when is not When.AT_ONCE:
+            raise BadRequest(f"skip_payment is {When.AT_ONCE}, and when says {self.when}. Give one of them.")
+        return self.when
+
+
+@post(
+    "/licenses/{license_id:uuid}/change-tier",
+    operation_id="changeTier",
+    status_code=200,
+    opt=CREATES,
+    responses=refusals(400, 401, 403, 404, 409, 422, 502),
+)
+async def change_tier(
+    license_id: FromPath[UUID], shop: WithShop, now: WithNow, actor: WithActor, data: JSONBody[TierChange]
+) -> Change:
+    """To another tier or offer of its product, private and archived ones too. Id, key and seats stay."""
+    wanted = Wanted(data.to_policy_slug, data.offer or None)
+    reason = (data.reason or "").strip() or None
+    change_id = await change.by_operator(shop.desk, license_id, wanted, data.moment(), now, actor, reason)
+    async with shop.read() as read:
+        return await shown(read, change_id)
+
+
+@post(
+    "/licenses/{license_id:uuid}/cancel-tier-change",
+    operation_id="cancelTierChange",
+    status_code=200,
+    responses=refusals(400, 401, 403, 404, 409),
+)
+async def cancel_tier_change(license_id: FromPath[UUID], work: WithWork) -> Change:
+    """One that is planned: the license keeps its tier."""
+    return await shown(work, (await change.unplan(work, license_id)).id)
+
+
+ROUTES = (change_tier, cancel_tier_change)
