@@ -27,6 +27,7 @@ class Rate(StrEnum):
     WRONG_BEARER = "wrong_bearer"  # address
     NUDGE = "nudge"  # connection: webhooks in
     BAD_WEBHOOK = "bad_webhook"  # address: webhooks in that are not signed by the connection's secret
+    WRONG_SIGNATURE = "wrong_signature"  # connection: no refusal, but a reason to call a person
     RECOVER = "recover"  # address: in the database
     CLAIM = "claim"  # order, as it was typed, or license: in the database
 
@@ -42,6 +43,7 @@ LIMITS = {
     Rate.WRONG_BEARER: Limit(burst=20, refill_seconds=6),
     Rate.NUDGE: Limit(burst=300, refill_seconds=Fraction(1, 20)),
     Rate.BAD_WEBHOOK: Limit(burst=20, refill_seconds=6),
+    Rate.WRONG_SIGNATURE: Limit(burst=2, refill_seconds=600),
     Rate.RECOVER: Limit(burst=10, refill_seconds=6),
     Rate.CLAIM: Limit(burst=5, refill_seconds=600),
 }

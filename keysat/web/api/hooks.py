@@ -4,10 +4,8 @@ The answers are chosen for the provider's queue: 200 for all that need not come 
 """
 
 import re
-from collections import deque
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,10 +28,6 @@ from keysat.web.throttle import Rate
 from keysat.web.visit import Visit
 
 SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
-BAD_SIGNATURES_MAX = 3
-BAD_SIGNATURES_WITHIN = timedelta(minutes=10)
-
-Recent = MutableMapping[UUID, deque[datetime]]
 
 
 @dataclass
@@ -85,7 +79,7 @@ async def receive_webhook(
     except BadSignature as error:
         visit.limit(Rate.BAD_WEBHOOK)  # a stranger's share, not the provider's
         if _claims_a_signature(headers, provider):
-            await _alarm(visit, till, request.app.state.setdefault("bad_signatures", {}))
+            await _alarm(visit, till)
         raise Unauthorized("The signature does not hold.") from error
     except Malformed as error:
         visit.limit(Rate.NUDGE, till.id)
@@ -103,20 +97,18 @@ def _claims_a_signature(headers: Mapping[str, str], provider: str) -> bool:
     return any(name.startswith(f"{provider}-sig") and SIGNATURE.fullmatch(value) for name, value in headers.items())
 
 
-async def _alarm(visit: Visit, till: OpenTill, recent: Recent) -> None:
-    """The third one within ten minutes is no accident: the secrets have fallen out of step, or somebody is trying."""
-    times = recent.setdefault(till.id, deque(maxlen=BAD_SIGNATURES_MAX))
-    times.append(visit.now)
-    if len(times) == BAD_SIGNATURES_MAX and visit.now - times[0] <= BAD_SIGNATURES_WITHIN:
-        times.clear()
-        async with visit.shop.store.work(visit.now, visit.actor) as work:
-            await work.attend(
-                "webhook_secret",
-                till.id,
-                f"Webhooks from {till.connection.provider} come with a wrong signature. Connect it again to renew the "
-                "secret. Payments are still found, a little later, by asking.",
-                again=True,
-            )
+async def _alarm(visit: Visit, till: OpenTill) -> None:
+    """More than two in ten minutes are no accident: the secrets have fallen out of step, or somebody is trying."""
+    if visit.throttle.allows(Rate.WRONG_SIGNATURE, str(till.id), visit.now).allowed:
+        return
+    async with visit.shop.store.work(visit.now, visit.actor) as work:
+        await work.attend(
+            "webhook_secret",
+            till.id,
+            f"Webhooks from {till.connection.provider} come with a wrong signature. Connect it again to renew the "
+            "secret. Payments are still found, a little later, by asking.",
+            again=True,
+        )
 
 
 ROUTES = (receive_webhook,)
