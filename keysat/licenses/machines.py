@@ -125,6 +125,15 @@ async def deactivate(
     return Deactivation(True, None) if done else Deactivation(False, Reason.NOT_FOUND)
 
 
+async def give_back(work: Work, license_id: UUID, machine_id: UUID) -> None:
+    """The holder of the license takes a seat back, without that machine. Raises NotFound when it has none any more."""
+    await work.hold(License, license_id)
+    machine = await work.session.get(Machine, machine_id)
+    is_its = machine is not None and machine.license_id == license_id
+    if machine is None or not is_its or not await release(work, machine, Cause.CLIENT_REQUESTED):
+        raise NotFound("This device has no seat any more.")
+
+
 async def force_release(work: Work, machine_id: UUID) -> Machine:
     """The operator takes a seat back, for another machine to take. Raises NotFound when it has none any more."""
     machine = await work.get(Machine, machine_id)

@@ -20,7 +20,8 @@ from keysat.web.api import (
     recover,
     upgrade,
 )
-from keysat.web.public import buy, reference, thanks
+from keysat.web.public import buy, pay, reference, thanks
+from keysat.web.public import license as license_page
 from keysat.web.public import recover as recover_pages
 
 API: Sequence[ControllerRouterHandler] = (
@@ -35,7 +36,14 @@ API: Sequence[ControllerRouterHandler] = (
 )
 """For SDKs and integrators: JSON at addresses that the contract fixes."""
 
-PAGES: Sequence[ControllerRouterHandler] = (*buy.ROUTES, *thanks.ROUTES, *recover_pages.ROUTES, *reference.ROUTES)
+PAGES: Sequence[ControllerRouterHandler] = (
+    *buy.ROUTES,
+    *thanks.ROUTES,
+    *recover_pages.ROUTES,
+    *license_page.ROUTES,
+    *pay.ROUTES,
+    *reference.ROUTES,
+)
 """For people: HTML, left out of the OpenAPI document."""
 
 ADMIN_API: Sequence[ControllerRouterHandler] = (

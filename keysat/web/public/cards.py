@@ -72,6 +72,8 @@ class Trial:
     asks_email: bool
     buy: str
     """The words of the button that buys without it."""
+    then: str
+    """What follows when it is bought without it; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +136,14 @@ def _card(
     has_trials: bool,
 ) -> Card:
     offers = [None, *(offer for offer in tier.offers if offer.active)]
-    options = tuple(
-        replace(
-            _option(product, tier, offer, rate, rails, discount),
-            follows=_follows(product, tier, offer, rate, rails, discount, now),
-        )
-        for offer in offers
-    )
-    if has_trials:
-        options = tuple(_tried(product, tier, offer, one) for offer, one in zip(offers, options, strict=True))
+    options: list[Option] = []
+    for offer in offers:
+        option = _option(product, tier, offer, rate, rails, discount)
+        then = _next(product, tier, offer, rate, discount, now)
+        if then is not None:
+            has_cards = Rail.CARD in rails
+            option = replace(option, follows=words.renewal(then, tier.grace_period_days, has_cards=has_cards))
+        options.append(_tried(product, tier, offer, option, then) if has_trials else option)
     is_special = discount is not None and discount.featured and any(option.was for option in options)
     return Card(
         name=tier.name,
@@ -152,7 +153,7 @@ def _card(
         ribbon=words.ribbon(discount) if discount is not None and is_special else "",
         seats=words.seats(tier.max_machines),
         lines=tuple(_lines(product, tier)),
-        options=options,
+        options=tuple(options),
     )
 
 
@@ -200,7 +201,9 @@ def _option(
     )
 
 
-def _tried(product: ProductView, tier: PolicyView, offer: OfferView | None, option: Option) -> Option:
+def _tried(
+    product: ProductView, tier: PolicyView, offer: OfferView | None, option: Option, then: words.Next | None
+) -> Option:
     """What follows a trial is the list price, whatever a code does to a purchase now."""
     base = list_price(product, tier, offer)
     if not tier.trial_days or not base.minor or tier.trial_needs == TrialNeeds.FINGERPRINT:
@@ -209,6 +212,7 @@ def _tried(product: ProductView, tier: PolicyView, offer: OfferView | None, opti
         days=words.counted(tier.trial_days, "day"),
         asks_email=tier.trial_needs == TrialNeeds.EMAIL,
         buy=option.act,
+        then=words.without_trial(then) if then is not None and then.price.minor else "",
     )
     follows = words.after_trial(tier.trial_days, base, _period(tier, offer), tier.grace_period_days)
     return replace(option, act=words.trial_act(tier.trial_days), follows=follows, trial=trial)
@@ -218,28 +222,21 @@ def _period(tier: PolicyView | None, offer: OfferView | None) -> Period | None:
     return (offer.own_period if offer else None) or (tier.period if tier else None)
 
 
-def _follows(
+def _next(
     product: ProductView,
     tier: PolicyView,
     offer: OfferView | None,
     rate: RateEvidence | None,
-    rails: Collection[Rail],
     discount: DiscountView | None,
     now: datetime,
-) -> str:
-    """The second period costs the list price, unless the code holds for it too."""
+) -> words.Next | None:
+    """The second period costs the list price, unless the code holds for it too. None: there is none."""
     base, period = list_price(product, tier, offer), _period(tier, offer)
     if period is None or not base.minor:
-        return ""
-    holds = discount if discount is not None and discount.cycles != 1 else None
-    found = _quoted(base, rate, holds)
-    return words.renewal(
-        found.price if found else base,
-        cycle_end(now, period, 1, ZONE),
-        tier.grace_period_days,
-        is_about=found is not None and found.is_in_sats,
-        has_cards=Rail.CARD in rails,
-    )
+        return None
+    found = _quoted(base, rate, discount if discount is not None and discount.cycles != 1 else None)
+    at = cycle_end(now, period, 1, ZONE)
+    return words.Next(found.price, at, found.is_in_sats) if found else words.Next(base, at)
 
 
 def _quoted(base: Money, rate: RateEvidence | None, discount: DiscountView | None) -> Quote | None:

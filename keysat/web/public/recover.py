@@ -99,9 +99,9 @@ async def replace_key(
 
 
 async def _recovered(request: _Asking, found: Opened, *, is_new: bool = False, claim_code: str = "") -> Response[str]:
-    shop = visit_of(request).shop
-    async with shop.read() as read:
-        sale = await sale_of(read, shop.ring, found.order.invoice_id)
+    visit = visit_of(request)
+    async with visit.shop.read() as read:
+        sale = await sale_of(read, visit.shop, found.order.invoice_id, visit.now)
     response = page(
         request,
         "recovered.html",

@@ -9,20 +9,25 @@ from litestar import Request, Response, get
 from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import look_if_stale
+from keysat.checkout.pay_link import pay_token
 from keysat.checkout.read import order_by_invoice, payable_attempt, poll
 from keysat.checkout.recover import claim_code_to_show
-from keysat.checkout.tables import Order, PaidHow
+from keysat.checkout.tables import Order, PaidHow, Purpose
+from keysat.infra.vault import Vault
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import NotFound
 from keysat.kit.money import Money
-from keysat.licenses.ring import Ring
 from keysat.licenses.tables import License
 from keysat.payments.tables import Attempt
+from keysat.subscriptions.read import subscription_of
+from keysat.subscriptions.tables import Subscription
+from keysat.upkeep.shop import Shop
 from keysat.web.html import page
 from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
 from keysat.web.public import words
 from keysat.web.public.cards import Line, entitlement_lines
+from keysat.web.public.holding import Bill, bill_of
 from keysat.web.public.progress import MOVING, Facts, Progress, progress, refresh_seconds
 from keysat.web.security import SECRET_PAGE
 from keysat.web.throttle import Rate
@@ -41,6 +46,9 @@ class Sale:
     attempt: Attempt | None
     license: License | None
     key: str | None
+    subscription: Subscription | None
+    bill: Bill | None
+    """The next payment; None: there is none."""
 
     @property
     def what(self) -> str:
@@ -96,9 +104,12 @@ class Sale:
             return None
         return seen - asked if seen and asked and seen > asked else None
 
-    @property
-    def again(self) -> str:
+    def again(self, vault: Vault) -> str:
         """Where to start anew."""
+        if self.order.purpose is Purpose.RENEWAL and self.subscription is not None:
+            return f"/pay/{pay_token(vault, self.subscription.id)}"
+        if self.order.purpose is Purpose.TIER_CHANGE:
+            return "/license"
         return f"/buy/{self.product.slug}" + (f"?policy={self.tier.slug}" if self.tier else "")
 
     @property
@@ -130,7 +141,7 @@ async def thank_you(
     visit.limit(Rate.POLL, order.id)
     await look_if_stale(shop.desk, order, now, actor)
     async with shop.read() as read:
-        sale = await sale_of(read, shop.ring, invoice_id)
+        sale = await sale_of(read, shop, invoice_id, now)
     return _page(request, sale, now)
 
 
@@ -139,7 +150,7 @@ async def download(request: Request[Any, Any, Any], visit: WithVisit, shop: With
     """The key alone, so that a program can read the file as it is."""
     try:
         async with shop.read() as read:
-            sale = await sale_of(read, shop.ring, request.query_params.get(PARAMETER, ""))
+            sale = await sale_of(read, shop, request.query_params.get(PARAMETER, ""), visit.now)
     except NotFound:
         return _unknown(request)
     visit.limit(Rate.POLL, sale.order.id)
@@ -152,17 +163,20 @@ async def download(request: Request[Any, Any, Any], visit: WithVisit, shop: With
     )
 
 
-async def sale_of(read: Read, ring: Ring, invoice_id: str) -> Sale:
+async def sale_of(read: Read, shop: Shop, invoice_id: str, now: datetime) -> Sale:
     """Raises NotFound."""
     order = await order_by_invoice(read, invoice_id)
     license = await read.session.get(License, order.license_id) if order.license_id else None
+    subscription = await subscription_of(read, license.id) if license and license.is_subscribed else None
     return Sale(
         order=order,
         product=await product(read, order.product_id),
         tier=await policy(read, order.policy_id) if order.policy_id else None,
         attempt=await _attempt(read, order),
         license=license,
-        key=(await poll(read, ring, order)).license_key,
+        key=(await poll(read, shop.ring, order)).license_key,
+        subscription=subscription,
+        bill=await bill_of(read, shop, license, subscription, now) if license and subscription else None,
     )
 
 
@@ -174,6 +188,7 @@ async def _attempt(read: Read, order: Order) -> Attempt | None:
 
 def _page(request: Request[Any, Any, Any], sale: Sale, now: datetime) -> Response[str]:
     state = progress(sale.facts, now)
+    is_first = sale.order.purpose not in (Purpose.RENEWAL, Purpose.TIER_CHANGE)  # they pay for a license that is there
     left = max(sale.order.expires_at - now, timedelta(0))
     response = page(
         request,
@@ -187,7 +202,8 @@ def _page(request: Request[Any, Any, Any], sale: Sale, now: datetime) -> Respons
         left_seconds=int(left.total_seconds()),
         left=words.about(left),
         download=download_of(sale),
-        claim_code=claim_code_to_show(visit_of(request).shop.vault, sale.order, now),
+        again=sale.again(visit_of(request).shop.vault),
+        claim_code=claim_code_to_show(visit_of(request).shop.vault, sale.order, now) if is_first else None,
     )
     response.headers.update(SECRET_PAGE)
     return response

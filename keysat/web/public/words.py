@@ -1,6 +1,7 @@
 """How time, seats and ways to pay are said to a buyer. Pure."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -32,6 +33,12 @@ def cadence(period: Period) -> str:
     return f"/ {noun}" if count == 1 else f"every {counted(count, noun)}"
 
 
+def each(period: Period) -> str:
+    """How often it is paid: `each month`, `every 3 months`."""
+    count, noun = _weeks(period)
+    return f"each {noun}" if count == 1 else f"every {counted(count, noun)}"
+
+
 def span(period: Period) -> str:
     """`1 month`, `2 weeks`, `30 days`."""
     return counted(*_weeks(period))
@@ -52,6 +59,20 @@ def about(left: timedelta) -> str:
         if seconds > size:
             return counted(-(-seconds // size), noun)
     return "1 minute" if seconds else "0 minutes"
+
+
+def seen(at: datetime, now: datetime) -> str:
+    """When a machine was seen last, no finer than anybody needs to know it again: `today`, `3 days ago`, a date."""
+    days = (now.date() - at.date()).days
+    match days:
+        case 0:
+            return "today"
+        case 1:
+            return "yesterday"
+        case _ if 1 < days <= 30:
+            return f"{days} days ago"
+        case _:
+            return f"on {date(at)}"
 
 
 def seats(count: int) -> str:
@@ -98,13 +119,28 @@ def after_trial(days: int, price: Money, period: Period | None, grace_days: int 
     return f"{ends} it is {each}, if you go on: nothing is charged by itself. {unpaid(grace_days)}"
 
 
-def renewal(next_price: Money, ends_at: datetime, grace_days: int, *, is_about: bool = False, has_cards: bool) -> str:
-    """What follows a period that is paid. `is_about`: a code in sats lowers it, at the rate of that day."""
-    if next_price.minor == 0:
-        return f"The next period begins on {date(ends_at)}, and nothing is to be paid for it either."
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The next payment. `is_about`: a code in sats lowers it, at the rate of that day."""
+
+    price: Money
+    at: datetime
+    is_about: bool = False
+
+    def __str__(self) -> str:
+        return f"{'about ' if self.is_about else ''}{money(self.price)} by {date(self.at)}, if you go on."
+
+
+def renewal(then: Next, grace_days: int, *, has_cards: bool) -> str:
+    """What follows a period that is paid."""
+    if then.price.minor == 0:
+        return f"The next period begins on {date(then.at)}, and nothing is to be paid for it either."
     by_itself = "Unless you save a card, nothing is charged by itself" if has_cards else "Nothing is charged by itself"
-    amount = f"{'about ' if is_about else ''}{money(next_price)}"
-    return f"Next payment: {amount} by {date(ends_at)}, if you go on. {by_itself}. {unpaid(grace_days)}"
+    return f"Next payment: {then} {by_itself}. {unpaid(grace_days)}"
+
+
+def without_trial(then: Next) -> str:
+    return f"Bought at once, the next payment is {then}"
 
 
 def unpaid(grace_days: int) -> str:

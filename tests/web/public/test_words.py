@@ -65,12 +65,18 @@ def test_what_follows_a_trial_is_said_for_what_recurs_and_for_what_is_bought_onc
 
 def test_the_next_payment_is_said_with_its_amount_its_day_and_what_happens_without_it():
     price = Money("USD", 1200)
-    said = words.renewal(price, NOON, 1, has_cards=False)
+    said = words.renewal(words.Next(price, NOON), 1, has_cards=False)
     assert said == (
         "Next payment: $12.00 by 15 Jan 2026, if you go on. Nothing is charged by itself. "
         "Unpaid, it works for 1 more day and then stops."
     )
-    with_cards = words.renewal(price, NOON, 0, is_about=True, has_cards=True)
+    with_cards = words.renewal(words.Next(price, NOON, is_about=True), 0, has_cards=True)
     assert with_cards.startswith("Next payment: about $12.00 by 15 Jan 2026")
     assert with_cards.endswith("Unless you save a card, nothing is charged by itself. Unpaid, it stops then.")
-    assert "nothing is to be paid for it either" in words.renewal(Money("USD", 0), NOON, 7, has_cards=True)
+    free = words.renewal(words.Next(Money("USD", 0), NOON), 7, has_cards=True)
+    assert "nothing is to be paid for it either" in free
+
+
+def test_a_machine_is_seen_no_finer_than_a_day():
+    said = [words.seen(NOON - timedelta(days=days), NOON) for days in (0, 1, 30, 31)]
+    assert said == ["today", "yesterday", "30 days ago", "on 15 Dec 2025"]

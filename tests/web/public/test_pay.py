@@ -1,0 +1,121 @@
+"""The stable address to pay, as its subscriber and a mail scanner use it."""
+
+from uuid import UUID
+
+import httpx
+import pytest
+
+from keysat.checkout.pay_link import pay_token
+from keysat.checkout.period import cancel, pause
+from keysat.licenses.issue import suspend
+from tests.conftest import TESTER
+from tests.web.public.subscribing import pay_link, plain, subscribed, subscription
+from tests.web.selling import Front
+
+pytestmark = pytest.mark.once
+
+
+async def pressed(front: Front, link: str) -> httpx.Response:
+    """As a browser on plain http sends it from a page without a referrer."""
+    return await front.http.post(link, headers={"Origin": "null"})
+
+
+async def test_looking_opens_nothing_and_the_button_leads_to_the_one_order(front: Front):
+    order, key = await subscribed(front)
+    link = await pay_link(front, order)
+    early = await front.http.get(link)
+    assert "App Team is paid through 21 Oct 2026" in plain(early)
+    assert "Next payment: $12.00" in plain(early)
+    refused = await pressed(front, link)
+    assert (refused.status_code, "Nothing is to be paid now" in plain(refused)) == (409, True)
+    await front.counter.travel(days=32)
+    for _ in range(3):  # a mail scanner
+        await front.http.get(link)
+    page = await front.http.get(link)
+    assert "The key works until 28 Oct 2026" in plain(page)
+    assert "$12.00 about 24,000 sats pays through 21 Nov 2026" in plain(page)
+    assert (page.headers["referrer-policy"], page.headers["cache-control"]) == ("no-referrer", "no-store")
+    assert await front.orders() == 1
+    first = await pressed(front, link)
+    assert first.status_code == 303
+    assert (await pressed(front, link)).headers["location"] == first.headers["location"]
+    assert "This price stands for another 15 minutes" in plain(await front.http.get(link))
+    assert await front.orders() == 2
+    await front.counter.travel(minutes=20)
+    assert "This price stands" not in plain(await front.http.get(link))
+    again = await pressed(front, link)
+    assert again.headers["location"] != first.headers["location"]
+    renewal = await front.order()
+    await front.counter.pay(renewal, confirmed=False)
+    seen = await front.http.get(link)
+    assert "do not pay again" in plain(seen)
+    assert "<form" not in seen.text
+    assert renewal.invoice_id not in seen.text  # it would open the key
+    assert "do not pay again" in plain(await pressed(front, link))
+    await front.counter.pay(renewal)
+    assert "App Team is paid through 21 Nov 2026" in plain(await front.http.get(link))
+    thanks = plain(await front.thanks(renewal))
+    assert "App Team goes on" in thanks
+    assert "Next payment $12.00 by 21 Nov 2026" in thanks
+    assert key not in thanks  # it is signed anew
+
+
+async def test_after_a_lapse_a_new_period_begins_on_the_day_it_is_paid(front: Front):
+    order, _ = await subscribed(front)
+    link = await pay_link(front, order)
+    await front.counter.travel(days=50)
+    page = await front.http.get(link)
+    assert "A new period begins today" in plain(page)
+    assert "pays through 10 Dec 2026" in plain(page)
+    await pressed(front, link)
+    await front.counter.pay(await front.order())
+    assert "App Team is paid through 10 Dec 2026" in plain(await front.http.get(link))
+
+
+async def test_an_expired_renewal_starts_again_at_the_same_address(front: Front):
+    order, _ = await subscribed(front)
+    link = await pay_link(front, order)
+    await front.counter.travel(days=32)
+    await pressed(front, link)
+    renewal = await front.order()
+    await front.counter.travel(minutes=20)
+    assert f'href="{link}"' in (await front.thanks(renewal)).text
+
+
+async def test_who_pays_nothing_is_told_why(front: Front):
+    order, _ = await subscribed(front)
+    link, row = await pay_link(front, order), await subscription(front, order)
+    assert order.license_id is not None
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        await cancel(work, row.id, reason=None, at_period_end=True)
+    assert "App Team is cancelled for 21 Oct 2026" in plain(await front.http.get(link))
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        await cancel(work, row.id, reason=None)
+    gone = await front.http.get(link)
+    assert "App Team was cancelled and does not renew. The key works until 28 Oct 2026" in plain(gone)
+    assert "<form" not in gone.text
+    refused = await pressed(front, link)
+    assert (refused.status_code, "does not renew any more" in plain(refused)) == (409, True)
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        await suspend(work, order.license_id, "asked for it")
+    assert "The seller has suspended the license" in plain(await front.http.get(link))
+
+
+async def test_a_paused_one_is_not_billed(front: Front):
+    order, _ = await subscribed(front)
+    link = await pay_link(front, order)
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        await pause(work, (await subscription(front, order)).id)
+    await front.counter.travel(days=60)
+    assert "App Team is paused by the seller, and nothing is billed meanwhile" in plain(await front.http.get(link))
+
+
+async def test_an_address_that_is_none_says_so_and_is_counted(front: Front):
+    wrong = f"/pay/{pay_token(front.shop.vault, UUID(int=7))}"
+    for link in (wrong, wrong[:-1], "/pay/x"):
+        for answer in (await front.http.get(link), await pressed(front, link)):
+            assert answer.status_code == 404
+            assert "There is no such page to pay" in answer.text
+            assert answer.headers["referrer-policy"] == "no-referrer"
+    assert {(await front.http.get(wrong)).status_code for _ in range(54)} == {404}
+    assert (await front.http.get(wrong)).status_code == 429
