@@ -6,7 +6,17 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from keysat.catalog.tables import DiscountCode
-from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose, Redemption, RedemptionStatus, Trial
+from keysat.checkout.tables import (
+    ChangeStatus,
+    Order,
+    OrderStatus,
+    PaidHow,
+    Purpose,
+    Redemption,
+    RedemptionStatus,
+    TierChange,
+    Trial,
+)
 from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read
 from keysat.licenses.tables import License
@@ -28,6 +38,8 @@ _in_trial = (
     .correlate(Order)
 )
 _is_paid = Order.status.in_((OrderStatus.PAID, OrderStatus.FULFILLED))
+_named = exists().where(TierChange.order_id == Order.id, TierChange.license_id == Order.license_id)
+_applied = exists().where(TierChange.order_id == Order.id, TierChange.status == ChangeStatus.APPLIED)
 _claimed = exists().where(Trial.order_id == Order.id)
 _has_invoice = exists().where(Attempt.order_id == Order.id, Attempt.provider_invoice_id.is_not(None))
 
@@ -47,6 +59,9 @@ def _rules(now: datetime) -> tuple[tuple[str, ColumnElement[bool]], ...]:
                 Order.paid_how.in_(BY_INVOICE) & Order.paid_attempt_id.is_(None),
             ),
         ),
+        ("is to change a tier, and nothing says which", (Order.purpose == Purpose.TIER_CHANGE) & ~_named),
+        ("is fulfilled, but changed no tier", (Order.purpose == Purpose.TIER_CHANGE) & fulfilled & ~_applied),
+        ("changed a tier, but is not fulfilled", ~fulfilled & _applied),
         ("was given for nothing, though it has a price", (Order.paid_how == PaidHow.FREE) & (Order.listed_value > 0)),
         ("is a trial, but was not for nothing", Order.trial_days.is_not(None) & (Order.paid_how != PaidHow.FREE)),
         ("is a trial, and its license does not say so", _in_trial.where(~License.is_trial).exists()),

@@ -14,7 +14,7 @@ from keysat.catalog import discounts, policies, products
 from keysat.catalog.discount_read import count_use
 from keysat.catalog.rows import locked_policy, locked_product
 from keysat.catalog.tables import DiscountCode, DiscountTier, Offer, Policy
-from keysat.checkout.tables import Order, OrderId, OrderStatus, Redemption, RedemptionStatus
+from keysat.checkout.tables import Order, OrderId, OrderStatus, Redemption, RedemptionStatus, TierChange
 from keysat.infra.attention import settle_about
 from keysat.infra.house import Mode, mode_of
 from keysat.infra.tables import Base
@@ -179,6 +179,7 @@ async def _remove(work: Work, ended: Select[OrderId]) -> tuple[int, int, int]:
     async with flushed(work, "Something else still refers to its orders. Archive it instead."):
         nudges = (await work.session.scalars(delete(NudgeRow).where(of_theirs).returning(NudgeRow.id))).all()
         await work.session.execute(delete(Attempt).where(Attempt.order_id.in_(ended)))
+        await work.session.execute(delete(TierChange).where(TierChange.order_id.in_(ended)))
         await _give_uses_back(work, ended)
         await work.session.execute(delete(Order).where(Order.id.in_(ended)))
     for subject in (*orders, *attempts):

@@ -1,4 +1,4 @@
-"""Changes of tier, as buyers, the operator, the provider and the clock make them: over HTTP and by the job runner."""
+"""Upgrades, as buyers, the provider and the clock make them: over HTTP and by the job runner."""
 
 import asyncio
 from datetime import timedelta
@@ -6,75 +6,29 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
 
-from keysat.checkout.tables import Order, OrderStatus, Purpose, TierChange
-from keysat.infra.tables import EventRow
+from keysat.checkout.tables import OrderStatus, Purpose
 from keysat.subscriptions.tables import SubscriptionStatus
 from tests.stories.conftest import Story
-from tests.web.conftest import ADMIN
-
-QUOTE, UPGRADE = "/v1/upgrade-quote", "/v1/upgrade"
-ONCE: dict[str, Any] = {"is_recurring": False, "renewal_period": None}
+from tests.stories.ladder import (
+    ONCE,
+    QUOTE,
+    UPGRADE,
+    ask,
+    by_operator,
+    changes,
+    refused,
+    statuses,
+    tier_of,
+    told,
+    upgraded,
+    with_ladder,
+)
 
 
 @pytest.fixture
 async def ladder(story: Story) -> Story:
-    """Standard 25.00, Pro 75.00 and Max 125.00, bought once; Plus 25.00 and Team 75.00 by the month of 30 days."""
-    days: dict[str, Any] = {"renewal_period": {"count": 30, "unit": "day"}}
-    [product] = (await story.front.http.get("/v1/products")).json()["products"]
-    [pro] = (await story.admin("GET", "/policies?product_slug=app"))["policies"]
-    await story.admin("PATCH", f"/policies/{pro['id']}", tier_rank=2, entitlements=["export"])
-    await story.tier("standard", 2500, tier_rank=1, **ONCE)
-    await story.tier("max", 12500, tier_rank=3, max_machines=9, **ONCE)
-    await story.tier("plus", 2500, tier_rank=4, **days)
-    await story.tier("team", 7500, tier_rank=5, entitlements=["sync"], **days)
-    assert product["slug"] == "app"
-    return story
-
-
-async def ask(story: Story, path: str, key: str, target: str, **fields: Any) -> Any:
-    answer = await story.post(path, license_key=key, target_policy_slug=target, **fields)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def upgraded(story: Story, key: str, target: str, **fields: Any) -> dict[str, Any]:
-    """Started and paid."""
-    started = await ask(story, UPGRADE, key, target, **fields)
-    await story.pay(await story.order_of(started["invoice_id"]))
-    return started
-
-
-async def refused(story: Story, path: str, key: str, target: str, **fields: Any) -> tuple[int, str]:
-    answer = await story.post(path, license_key=key, target_policy_slug=target, **fields)
-    return answer.status_code, answer.json()["message"]
-
-
-async def changes(story: Story) -> list[TierChange]:
-    async with story.shop.read() as read:
-        return list(await read.session.scalars(select(TierChange)))
-
-
-async def statuses(story: Story) -> list[str]:
-    return sorted(change.status for change in await changes(story))
-
-
-async def told(story: Story) -> int:
-    async with story.shop.read() as read:
-        return await read.session.scalar(select(func.count()).select_from(EventRow)) or 0
-
-
-async def by_operator(story: Story, target: str, **fields: Any) -> Any:
-    license_id = (await story.license()).id
-    return await story.admin("POST", f"/licenses/{license_id}/change-tier", to_policy_slug=target, **fields)
-
-
-async def tier_of(story: Story, key: str) -> list[str]:
-    """Its entitlements, which each tier here has others of."""
-    answer = await story.validate(key)
-    assert answer["ok"], answer
-    return answer.get("entitlements", [])
+    return await with_ladder(story)
 
 
 # The six of the plan
@@ -282,6 +236,25 @@ async def test_an_upgrade_that_is_paid_late_goes_to_a_person_who_may_accept_it(l
     assert await tier_of(ladder, key) == ["export"]
 
 
+async def test_an_upgrade_that_a_renewal_has_overtaken_goes_to_a_person(ladder: Story) -> None:
+    key = await ladder.buy("plus", buyer_email="ann@example.org")
+    started = await ask(ladder, UPGRADE, key, "team")
+    order, row = await ladder.order_of(started["invoice_id"]), await ladder.subscription()
+    ladder.counter.clock.move(row.paid_through - timedelta(minutes=5))
+    again = await ask(ladder, UPGRADE, key, "team")
+    assert again["proration_charge_value"] == 1  # five minutes of the difference
+    ladder.counter.clock.move(row.paid_through)
+    await ladder.run("renew")
+    await ladder.pay(await ladder.renewal())
+    for late in (order, await ladder.order_of(again["invoice_id"])):
+        await ladder.pay(late)
+        assert (await ladder.order_of(late.invoice_id)).status is OrderStatus.REVIEW
+    assert (await tier_of(ladder, key), (await ladder.subscription()).listed_value) == ([], 2500)
+    paid_through = (await ladder.subscription()).paid_through
+    await ladder.admin("POST", f"/orders/{again['invoice_id']}/settle")
+    assert (await tier_of(ladder, key), (await ladder.subscription()).paid_through) == (["sync"], paid_through)
+
+
 async def test_a_quote_that_was_overtaken_goes_to_a_person(ladder: Story) -> None:
     key = await ladder.buy("plus")
     await ladder.travel(days=10)
@@ -319,82 +292,10 @@ async def test_of_upgrades_that_race_one_is_paid(ladder: Story) -> None:
     assert (first.json(), again.headers["Idempotent-Replayed"]) == (again.json(), "true")
 
 
-# By the operator, and at the renewal
-
-
-async def test_the_operator_gives_a_tier_at_once(ladder: Story) -> None:
-    key = await ladder.buy("standard")
-    given = await by_operator(ladder, "pro", skip_payment=True, reason="For the bug report.")
-    assert (given["applied"], given["skip_payment"], given["invoice_id"]) == (True, True, "")
-    assert await tier_of(ladder, key) == ["export"]
-    [order] = await ladder.orders(Purpose.TIER_CHANGE)
-    assert (order.listed_value, order.status, order.license_id) == (0, "fulfilled", (await ladder.license()).id)
-    back = await by_operator(ladder, "standard", when="at_once")
-    assert (back["direction"], await tier_of(ladder, key)) == ("downgrade", [])
-    given = await by_operator(ladder, "plus", when="at_once")
-    row = await ladder.subscription()
-    assert (row.listed_value, row.paid_through) == (2500, ladder.now + timedelta(days=30))
-    assert [cycle.worth for cycle in await ladder.cycles()] == [0]
-    assert (await ladder.license_count(), len(await ladder.events("license.tier_changed"))) == (1, 3)
-    licenses = f"/v1/admin/licenses/{(await ladder.license()).id}"
-    for body in ({"when": "at_once", "to_policy_slug": "plus"}, {"to_policy_slug": "pro", "offer": "none"}):
-        assert (await ladder.front.http.post(f"{licenses}/change-tier", json=body, headers=ADMIN)).status_code in (
-            400,
-            404,
-        )
-
-
-async def test_a_downgrade_is_planned_for_the_renewal_where_the_product_allows_it(ladder: Story) -> None:
-    [product] = (await ladder.front.http.get("/v1/products")).json()["products"]
-    await ladder.admin("PATCH", f"/products/{product['id']}", downgrade_at_renewal=True)
-    [team] = [
-        one for one in (await ladder.admin("GET", "/policies?product_slug=app"))["policies"] if one["slug"] == "team"
-    ]
-    await ladder.admin("PATCH", f"/policies/{team['id']}", renewal_lead_days=5)
-    key = await ladder.buy("team")
-    paid_through = (await ladder.subscription()).paid_through
-    await ladder.travel(days=25)
-    early = await ladder.renewal()
-    assert early.status is OrderStatus.AWAITING
-    planned = await ask(ladder, UPGRADE, key, "plus")
-    assert (planned["status"], planned["applied"], planned["invoice_id"]) == ("scheduled", False, "")
-    assert planned["effective_at"] == paid_through.isoformat().replace("+00:00", "Z")
-    assert (await ladder.order_of(early.invoice_id)).status is OrderStatus.EXPIRED
-    await ladder.travel(days=4)
-    assert await tier_of(ladder, key) == ["sync"]  # it is paid for
-    await ladder.travel(days=1)
-    assert (await statuses(ladder), await tier_of(ladder, key)) == (["applied"], [])
-    renewal = await ladder.renewal()
-    assert (renewal.listed_value, renewal.status) == (2500, OrderStatus.AWAITING)
-    await ladder.pay(renewal)
-    row = await ladder.subscription()
-    assert (row.paid_through, row.listed_value) == (paid_through + timedelta(days=30), 2500)
-    assert "tier_changed" in await ladder.events("license.")
-
-
-async def test_a_planned_change_can_be_taken_back_and_an_upgrade_takes_its_place(ladder: Story) -> None:
-    key = await ladder.buy("team")
-    before = await ladder.subscription()
-    license_id = (await ladder.license()).id
-    await by_operator(ladder, "plus", when="at_renewal", reason="They asked.")
-    taken_back = await ladder.admin("POST", f"/licenses/{license_id}/cancel-tier-change")
-    assert (taken_back["status"], (await ladder.subscription()).next_attempt_at) == (
-        "cancelled",
-        before.next_attempt_at,
-    )
-    await by_operator(ladder, "plus", when="at_renewal")
-    await by_operator(ladder, "max", when="at_once")
-    assert await statuses(ladder) == ["applied", "cancelled", "superseded"]
-    await ladder.travel(days=40)
-    assert ((await ladder.license()).max_machines, await ladder.orders(Purpose.RENEWAL)) == (9, [])
-    assert (await ladder.validate(key))["ok"]
-
-
 async def test_orders_that_come_to_nothing_leave_the_license_as_it_was(ladder: Story) -> None:
     key = await ladder.buy("standard")
     started = await ask(ladder, UPGRADE, key, "pro")
     await ladder.travel(days=20)
-    async with ladder.shop.read() as read:
-        order = (await read.session.scalars(select(Order).where(Order.invoice_id == started["invoice_id"]))).one()
+    order = await ladder.order_of(started["invoice_id"])
     assert (order.status, await tier_of(ladder, key)) == (OrderStatus.EXPIRED, [])
     assert (await ask(ladder, UPGRADE, key, "pro"))["invoice_id"] != started["invoice_id"]

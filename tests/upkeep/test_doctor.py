@@ -58,6 +58,7 @@ async def test_an_altered_event(sold: Counter):
         (update(Order).values(paid_attempt_id=None), ["nothing says when, how or by what"]),
         (update(Order).where(Order.paid_at.is_not(None)).values(paid_how="free"), ["given for nothing"]),
         (update(Order).where(Order.paid_at.is_not(None)).values(license_id=None), ["does not name the license"]),
+        (update(Order).values(purpose="tier_change"), ["nothing says which", "changed no tier"]),
         (update(Order).values(next_look_at=None), ["nobody will look at it"]),
         (
             update(Order).where(Order.paid_at.is_(None)).values(status=OrderStatus.EXPIRED, next_look_at=None),

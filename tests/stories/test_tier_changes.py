@@ -1,0 +1,83 @@
+"""Changes of tier by the operator, and those that wait for the renewal: over HTTP and by the job runner."""
+
+from datetime import timedelta
+
+import pytest
+
+from keysat.checkout.tables import OrderStatus, Purpose
+from tests.stories.conftest import Story
+from tests.stories.ladder import UPGRADE, ask, by_operator, statuses, tier_of, with_ladder
+from tests.web.conftest import ADMIN
+
+
+@pytest.fixture
+async def ladder(story: Story) -> Story:
+    return await with_ladder(story)
+
+
+async def test_the_operator_gives_a_tier_at_once(ladder: Story) -> None:
+    key = await ladder.buy("standard")
+    given = await by_operator(ladder, "pro", skip_payment=True, reason="For the bug report.")
+    assert (given["applied"], given["skip_payment"], given["invoice_id"]) == (True, True, "")
+    assert await tier_of(ladder, key) == ["export"]
+    [order] = await ladder.orders(Purpose.TIER_CHANGE)
+    assert (order.listed_value, order.status, order.license_id) == (0, "fulfilled", (await ladder.license()).id)
+    back = await by_operator(ladder, "standard", when="at_once")
+    assert (back["direction"], await tier_of(ladder, key)) == ("downgrade", [])
+    given = await by_operator(ladder, "plus", when="at_once")
+    row = await ladder.subscription()
+    assert (row.listed_value, row.paid_through) == (2500, ladder.now + timedelta(days=30))
+    assert [cycle.worth for cycle in await ladder.cycles()] == [0]
+    assert (await ladder.license_count(), len(await ladder.events("license.tier_changed"))) == (1, 3)
+    licenses = f"/v1/admin/licenses/{(await ladder.license()).id}"
+    for body in ({"when": "at_once", "to_policy_slug": "plus"}, {"to_policy_slug": "pro", "offer": "none"}):
+        assert (await ladder.front.http.post(f"{licenses}/change-tier", json=body, headers=ADMIN)).status_code in (
+            400,
+            404,
+        )
+
+
+async def test_a_downgrade_is_planned_for_the_renewal_where_the_product_allows_it(ladder: Story) -> None:
+    [product] = (await ladder.front.http.get("/v1/products")).json()["products"]
+    await ladder.admin("PATCH", f"/products/{product['id']}", downgrade_at_renewal=True)
+    [team] = [
+        one for one in (await ladder.admin("GET", "/policies?product_slug=app"))["policies"] if one["slug"] == "team"
+    ]
+    await ladder.admin("PATCH", f"/policies/{team['id']}", renewal_lead_days=5)
+    key = await ladder.buy("team")
+    paid_through = (await ladder.subscription()).paid_through
+    await ladder.travel(days=25)
+    early = await ladder.renewal()
+    assert early.status is OrderStatus.AWAITING
+    planned = await ask(ladder, UPGRADE, key, "plus")
+    assert (planned["status"], planned["applied"], planned["invoice_id"]) == ("scheduled", False, "")
+    assert planned["effective_at"] == paid_through.isoformat().replace("+00:00", "Z")
+    assert (await ladder.order_of(early.invoice_id)).status is OrderStatus.EXPIRED
+    await ladder.travel(days=4)
+    assert await tier_of(ladder, key) == ["sync"]  # it is paid for
+    await ladder.travel(days=1)
+    assert (await statuses(ladder), await tier_of(ladder, key)) == (["applied"], [])
+    renewal = await ladder.renewal()
+    assert (renewal.listed_value, renewal.status) == (2500, OrderStatus.AWAITING)
+    await ladder.pay(renewal)
+    row = await ladder.subscription()
+    assert (row.paid_through, row.listed_value) == (paid_through + timedelta(days=30), 2500)
+    assert "tier_changed" in await ladder.events("license.")
+
+
+async def test_a_planned_change_can_be_taken_back_and_an_upgrade_takes_its_place(ladder: Story) -> None:
+    key = await ladder.buy("team")
+    before = await ladder.subscription()
+    license_id = (await ladder.license()).id
+    await by_operator(ladder, "plus", when="at_renewal", reason="They asked.")
+    taken_back = await ladder.admin("POST", f"/licenses/{license_id}/cancel-tier-change")
+    assert (taken_back["status"], (await ladder.subscription()).next_attempt_at) == (
+        "cancelled",
+        before.next_attempt_at,
+    )
+    await by_operator(ladder, "plus", when="at_renewal")
+    await by_operator(ladder, "max", when="at_once")
+    assert await statuses(ladder) == ["applied", "cancelled", "superseded"]
+    await ladder.travel(days=40)
+    assert ((await ladder.license()).max_machines, await ladder.orders(Purpose.RENEWAL)) == (9, [])
+    assert (await ladder.validate(key))["ok"]
