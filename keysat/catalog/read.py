@@ -77,7 +77,7 @@ async def policies(
 async def products_of(read: Read, policy_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     """The products that these tiers belong to, by the tiers' ids."""
     rows = await read.session.execute(select(Policy.id, Policy.product_id).where(Policy.id.in_(set(policy_ids))))
-    return dict(rows.tuples().all())
+    return {row.id: row.product_id for row in rows}
 
 
 async def public_tiers(read: Read, product: ProductView) -> list[PolicyView]:

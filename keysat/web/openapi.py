@@ -39,6 +39,7 @@ CHAPTERS: Sequence[tuple[str, str, Sequence[str]]] = (
         "What a licensed app asks. A refusal is an answer: `ok` is false and `reason` says why.",
         ("/v1/validate", "/v1/machines", "/v1/licenses"),
     ),
+    ("Subscriptions", "For buyers, with their license key.", ("/v1/subscriptions",)),
     (
         "Buying",
         "What is sold, buying it, codes and upgrades.",
@@ -55,6 +56,7 @@ CHAPTERS: Sequence[tuple[str, str, Sequence[str]]] = (
     ("Admin: catalog", "Products, tiers and offers.", ("/v1/admin/products", "/v1/admin/policies")),
     ("Admin: codes", "Discount codes and free licenses.", ("/v1/admin/discount-codes",)),
     ("Admin: licenses", "Licenses that were sold or given.", ("/v1/admin/licenses",)),
+    ("Admin: subscriptions", "What renews.", ("/v1/admin/subscriptions",)),
     ("Admin: orders", "Orders, and what only a person can decide.", ("/v1/admin/orders", "/v1/admin/attention")),
     ("Admin: rates", "What a bitcoin costs.", ("/v1/admin/rates",)),
 )
@@ -93,6 +95,8 @@ _PARAMETERS: Mapping[str, tuple[str, str | int]] = {
     "cursor": ("`next_cursor` of the page before.", "WyIyMDI2LTAxLTE1VDEyOjAwOjAwWiJd"),
     "offer": ("Another price and period of the tier.", "yearly"),
     "customer_id": ("As an order names its buyer.", "5b7e4f0a-3f1d-4c55-9d2e-0a6c9a1f4e77"),
+    "license_id": ("The license's id.", "c402200a-20d5-435f-8d2a-5206d48115a8"),
+    "policy_id": ("The tier's id.", "019bc186-de00-722c-bbc3-9e50f02c2717"),
 }
 """Words, and an example for where the story needs none."""
 

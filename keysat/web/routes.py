@@ -11,6 +11,7 @@ from keysat.web.api import (
     admin_licenses,
     admin_orders,
     admin_rates,
+    admin_subscriptions,
     codes,
     hooks,
     issuer,
@@ -18,6 +19,7 @@ from keysat.web.api import (
     products,
     purchase,
     recover,
+    subscriptions,
     upgrade,
 )
 from keysat.web.public import buy, pay, reference, thanks
@@ -32,6 +34,7 @@ API: Sequence[ControllerRouterHandler] = (
     *upgrade.ROUTES,
     *recover.ROUTES,
     *codes.ROUTES,
+    *subscriptions.ROUTES,
     *hooks.ROUTES,
 )
 """For SDKs and integrators: JSON at addresses that the contract fixes."""
@@ -52,6 +55,7 @@ ADMIN_API: Sequence[ControllerRouterHandler] = (
     *admin_codes.ROUTES,
     *admin_licenses.ROUTES,
     *admin_orders.ROUTES,
+    *admin_subscriptions.ROUTES,
     *admin_rates.ROUTES,
 )
 """Under /v1/admin: behind the admin key, with larger bodies."""

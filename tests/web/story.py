@@ -20,12 +20,18 @@ import httpx
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 
+from keysat.checkout.operate import gift, give
 from keysat.checkout.recover import claim_code
 from keysat.infra.store import Store
 from keysat.kit.ids import SeededChance
+from keysat.licenses.issue import key_text
+from keysat.licenses.tables import License
 from keysat.schema import metadata
+from keysat.subscriptions.openings import failed
+from keysat.subscriptions.rules import FAILURES_MAX
+from keysat.subscriptions.tables import Subscription
 from keysat.web.app import litestar
 from keysat.web.examples import Example, examples
 from keysat.web.openapi import document
@@ -37,6 +43,7 @@ from tests.web.selling import Front, open_front
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = ROOT / "docs" / "openapi.json"
 EXAMPLES = ROOT / "keysat" / "web" / "examples.json"
+MONTHLY: Mapping[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
 
 
 @asynccontextmanager
@@ -68,9 +75,8 @@ async def prepared(store: Store, folder: Path) -> AsyncGenerator[Front, None]:
         )
         await a_tier(store, "home", "aurora", tier_rank=1, marketing_bullets=["One machine"])
         await a_tier(store, "pro", "aurora", tier_rank=2, price_value=7500, max_machines=3, entitlements=["sync"])
-        monthly = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
         studio = await a_tier(
-            store, "studio", "aurora", tier_rank=3, price_value=9900, entitlements=["sync"], **monthly
+            store, "studio", "aurora", tier_rank=3, price_value=9900, entitlements=["sync"], **MONTHLY
         )
         yearly = {"slug": "yearly", "price_value": 99_000, "renewal_period": {"count": 1, "unit": "year"}}
         await front.http.post(f"/v1/admin/policies/{studio.id}/offers", json=yearly, headers=ADMIN)
@@ -171,6 +177,22 @@ class Player:
         if operation_id == "replaceLeakedKey":
             order_id = self.names.translated(examples()["getOrder"].answer["id"])
             here[example.body["claim_code"]] = claim_code(self.front.shop.vault, UUID(order_id))
+        if operation_id == "listSubscriptions":
+            await self._subscribe()
+        if operation_id == "cancelSubscription":
+            async with self.front.shop.read() as read:
+                told = examples()["getSubscription"].answer["license_id"]
+                license = await read.get(License, UUID(self.names.translated(told)))
+                here[example.body["license_key"]] = await key_text(read, license, self.front.shop.ring)
+
+    async def _subscribe(self) -> None:
+        """Eve gets a subscription, and its next order could not be opened."""
+        await a_tier(self.front.shop.store, "team", "aurora", price_sats_override=1200, **MONTHLY)
+        async with self.front.shop.work(TESTER) as work:
+            given = await give(work, await gift(work, "aurora", "team", "eve@example.org"))
+            subscribed = (await work.session.scalars(select(Subscription).filter_by(license_id=given.license_id))).one()
+            for _ in range(FAILURES_MAX):
+                await failed(work, subscribed.id, "no_rate")
 
 
 async def record() -> None:
