@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
@@ -66,6 +67,16 @@ def name(value: str) -> None:
 def between(field: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise BadRequest(f"{field} is {value}. Give a whole number from {least} to {most}.")
+
+
+def instant(field: str, value: datetime) -> datetime:
+    """In UTC, whose calendar ends a day before or after that of some zones."""
+    if value.tzinfo is not None:
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            pass
+    raise BadRequest(f"{field} is no moment of the years 1 to 9999 in UTC. Give one, such as 2030-12-31T18:00:00Z.")
 
 
 def price(field: str, value: int, currency: str) -> None:

@@ -1,5 +1,6 @@
 """Looking at discount codes, and counting their uses in one statement."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import selectinload
 
 from keysat.catalog.codes import code_of
-from keysat.catalog.tables import DiscountCode, DiscountKind
+from keysat.catalog.tables import DiscountCode, DiscountKind, Policy, Product
 from keysat.catalog.views import DiscountView
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import NotFound
@@ -57,6 +58,13 @@ async def discounts(
         wanted = wanted.where(DiscountCode.code > cursor_parts(cursor, str)[0])
     views = [discount_view(row) for row in await read.session.scalars(wanted)]
     return page_of(views, limit, lambda view: (view.code,))
+
+
+async def slugs_of(read: Read, views: Sequence[DiscountView]) -> dict[UUID, str]:
+    """Of the products and tiers that these codes are for, by their ids."""
+    products = select(Product.id, Product.slug).where(Product.id.in_({view.product_id for view in views}))
+    tiers = select(Policy.id, Policy.slug).where(Policy.id.in_({id for view in views for id in view.policy_ids}))
+    return {row.id: row.slug for query in (products, tiers) for row in await read.session.execute(query)}
 
 
 async def featured_codes(read: Read, product_id: UUID, now: datetime) -> list[DiscountView]:

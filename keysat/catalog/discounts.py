@@ -62,12 +62,13 @@ class DiscountFields(checks.Input, frozen=True, kw_only=True):
 class NewDiscount(DiscountFields, frozen=True, kw_only=True):
     """`kind` is percent, fixed_sats (or fixed), set_price or free_license.
 
-    `amount` is basis points for percent, else minor units of `discount_currency`, which is SAT unless it is given.
+    `amount` is basis points for percent, else minor units of `discount_currency`, which is SAT unless it is given. A
+    free license alone has none.
     """
 
     code: str
     kind: str
-    amount: int = 0
+    amount: int | UnsetType = UNSET
     discount_currency: str | None = None
     product_slug: str | None = None
     policy_slug: str | None = None
@@ -83,11 +84,11 @@ async def create(work: Work, request: NewDiscount) -> DiscountView:
     row = DiscountCode(id=DiscountId(work.new_id()), kind=kind, used_count=0, active=True, featured=False)
     row.duration, row.description = DiscountDuration.ONCE, ""
     row.currency = _currency(kind, request.discount_currency)
-    row.amount = 0 if kind == DiscountKind.FREE_LICENSE else request.amount
+    row.amount = _amount(kind, request.amount)
     row.created_at = row.updated_at = work.now
     _check_amount(kind, row.amount, row.currency)
     await _give_product(work, row, request.product_slug)
-    _write(row, request)
+    _write(row, request, work.now)
     row.code = await codes.claim(work, request.code, DISCOUNT)
     async with flushed(work, f"The code {row.code} exists already. Choose another one."):
         work.session.add(row)
@@ -100,7 +101,7 @@ async def create(work: Work, request: NewDiscount) -> DiscountView:
 async def edit(work: Work, discount_id: UUID, request: DiscountEdit) -> DiscountView:
     """Holds for who begins to use it from now on: an open order keeps its price. Raises NotFound, BadRequest."""
     row = await work.hold(DiscountCode, discount_id)
-    changed = _write(row, request)
+    changed = _write(row, request, work.now)
     if request.amount is not UNSET and request.amount != row.amount:
         _check_amount(row.kind, request.amount, row.currency)
         row.amount = request.amount
@@ -176,6 +177,14 @@ def _currency(kind: DiscountKind, given: str | None) -> str | None:
     return currency
 
 
+def _amount(kind: DiscountKind, given: int | UnsetType) -> int:
+    if given is not UNSET:
+        return given
+    if kind != DiscountKind.FREE_LICENSE:
+        raise BadRequest(f"amount is missing: a code of kind {kind} takes off, or sets, how much?")
+    return 0
+
+
 def _check_amount(kind: DiscountKind, amount: int, currency: str | None) -> None:
     match kind:
         case DiscountKind.PERCENT:
@@ -183,7 +192,8 @@ def _check_amount(kind: DiscountKind, amount: int, currency: str | None) -> None
         case DiscountKind.FIXED | DiscountKind.SET_PRICE:
             checks.between("amount", amount, 1, MAX_SATS if currency == SAT else MAX_MINOR)
         case DiscountKind.FREE_LICENSE:
-            checks.between("amount", amount, 0, 0)
+            if amount:
+                raise BadRequest(f"amount is {amount}, but a free license costs nothing. Leave it out.")
 
 
 async def _give_product(work: Work, row: DiscountCode, slug: str | None) -> None:
@@ -198,14 +208,15 @@ async def _give_product(work: Work, row: DiscountCode, slug: str | None) -> None
     row.product_id = ProductId(product.id)
 
 
-def _write(row: DiscountCode, request: DiscountFields) -> list[str]:
+def _write(row: DiscountCode, request: DiscountFields, now: datetime) -> list[str]:
     """The names of what is another value now. Raises BadRequest."""
     cycles = row.duration_cycles if request.duration_cycles is UNSET else request.duration_cycles
     if request.duration not in (UNSET, DiscountDuration.CYCLES) and request.duration_cycles is UNSET:
         cycles = None
+    expires_at = checks.instant("expires_at", request.expires_at) if request.expires_at else request.expires_at
     given = {
         "max_uses": request.max_uses,
-        "expires_at": request.expires_at,
+        "expires_at": expires_at,
         "referrer_label": request.referrer_label or None if request.referrer_label is not UNSET else UNSET,
         "description": request.description or "" if request.description is not UNSET else UNSET,
         "featured": request.featured,
@@ -216,6 +227,8 @@ def _write(row: DiscountCode, request: DiscountFields) -> list[str]:
     for name in changed:
         setattr(row, name, given[name])
     _check(row)
+    if "expires_at" in changed and row.expires_at is not None and row.expires_at <= now:
+        raise BadRequest("expires_at is over already. Give a moment to come; to end a code now, disable it.")
     return changed
 
 

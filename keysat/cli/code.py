@@ -81,7 +81,7 @@ def create(
         kind, amount = worth
         fields = _fields(**values) | given(code=typed, product_slug=product, discount_currency=currency)
         made = await make(work, msgspec.convert(fields | {"kind": kind, "amount": amount}, NewDiscount))
-        return _shown(made, as_json)
+        return await _told(work, made, as_json)
 
     show_one(work_in(data_dir, verb), as_json=as_json)
 
@@ -125,7 +125,8 @@ def edit(
         for cleared, field in ((no_limit, "max_uses"), (no_expiry, "expires_at"), (all_tiers, "policy_slugs")):
             if cleared:
                 fields[field] = None
-        return _shown(await change(work, found.id, msgspec.convert(fields, DiscountEdit)), as_json)
+        changed = await change(work, found.id, msgspec.convert(fields, DiscountEdit))
+        return await _told(work, changed, as_json)
 
     show_one(work_in(data_dir, verb), as_json=as_json)
 
@@ -136,14 +137,15 @@ def edit(
 @paged
 def list_codes(data_dir: Path | None, as_json: bool, limit: int, cursor: str | None) -> None:
     """All codes, disabled ones too."""
-    from keysat.catalog.discount_read import discounts
+    from keysat.catalog.discount_read import discounts, slugs_of
     from keysat.cli.catalog import read_in
     from keysat.infra.work import Read
     from keysat.upkeep.shop import Shop
 
     async def look(_shop: Shop, read: Read) -> tuple[list[dict[str, object]], str | None]:
         page = await discounts(read, include_inactive=True, limit=limit, cursor=cursor)
-        return [_shown(one, as_json) for one in page.items], page.next_cursor
+        slugs = await slugs_of(read, page.items)
+        return [_shown(one, slugs, as_json) for one in page.items], page.next_cursor
 
     rows, next_cursor = read_in(data_dir, look)
     show_list(rows, as_json=as_json, nothing="There are no codes yet.", next_cursor=next_cursor)
@@ -160,7 +162,7 @@ def show(data_dir: Path | None, as_json: bool, typed: str) -> None:
     from keysat.upkeep.shop import Shop
 
     async def look(_shop: Shop, read: Read) -> dict[str, object]:
-        return _shown(await _found(read, typed), as_json)
+        return await _told(read, await _found(read, typed), as_json)
 
     show_one(read_in(data_dir, look), as_json=as_json)
 
@@ -273,15 +275,29 @@ def _worth(free: bool, values: dict[str, Any], currency: str) -> tuple[str, int]
     from keysat.kit.money import Money
 
     amounts = {
-        "percent": (values["percent"], "EUR"),  # a percentage with two decimals is written like cents
         "fixed_sats": (values["off"], currency),
         "set_price": (values["set_price"], currency),
     }
     said = [(kind, Money.parse(text, unit).minor) for kind, (text, unit) in amounts.items() if text is not None]
+    said += [("percent", _points(values["percent"]))] if values["percent"] is not None else []
     said += [("free_license", 0)] if free else []
     if len(said) > 1:
         raise BadRequest("Say one thing that it does: --percent, --off, --set-price or --free.")
     return said[0] if said else None
+
+
+def _points(percent: str) -> int:
+    """Basis points. Raises BadRequest."""
+    from keysat.catalog.pricing import BASIS_POINTS
+    from keysat.kit.errors import BadRequest
+
+    whole, _, decimals = percent.partition(".")
+    points = whole + decimals.ljust(2, "0")
+    if not (points.isascii() and points.isdecimal() and len(points) == len(whole) + 2 and int(points) <= BASIS_POINTS):
+        raise BadRequest(
+            f"{percent[:32]!r} is no percentage: write 20 or 12.5, at most 100, with at most two decimals."
+        )
+    return int(points)
 
 
 def _fields(
@@ -325,7 +341,14 @@ def _utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None else None
 
 
-def _shown(found: Any, as_json: bool) -> dict[str, object]:
+async def _told(read: Any, found: Any, as_json: bool) -> dict[str, object]:
+    from keysat.catalog.discount_read import slugs_of
+
+    shown = _shown(found, await slugs_of(read, [found]), as_json)
+    return shown if as_json else shown | {"description": found.description or None}
+
+
+def _shown(found: Any, slugs: Any, as_json: bool) -> dict[str, object]:
     import msgspec
 
     from keysat.catalog.shapes import discount_code
@@ -344,6 +367,8 @@ def _shown(found: Any, as_json: bool) -> dict[str, object]:
     return {
         "code": found.code,
         "worth": worth[found.kind],
+        "product": slugs[found.product_id] if found.product_id else "all",
+        "tiers": [slugs[id] for id in found.policy_ids] or "all",
         "used": found.used_count,
         "of": found.max_uses or "unlimited",
         "expires": found.expires_at,

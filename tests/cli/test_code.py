@@ -10,6 +10,7 @@ def test_a_code_is_made_shown_edited_disabled_and_deleted(stocked: Run):
     assert (made["code"], made["kind"], made["amount"], made["max_uses"]) == ("SPRING", "percent", 1250, 9)
     assert (made["duration"], made["duration_cycles"]) == ("cycles", 6)
     assert "12.50 % off" in stocked("code", "show", "Spring").out
+    assert "all" in stocked("code", "show", "Spring").out
     changed = stocked(
         *("code", "edit", "SPRING", "--percent", "50", "--no-limit", "--expires", "2030-01-01", "--json")
     ).json
@@ -31,7 +32,12 @@ def test_each_kind_has_its_words(stocked: Run):
     ):
         made = stocked("code", "create", f"X{kind}{amount}", *words, "--json").json
         assert (made["kind"], made["amount"], made["discount_currency"]) == (kind, amount, currency)
-    assert "USD 10.00 off" in stocked("code", "list").out
+    listed = [" ".join(line.split()) for line in stocked("code", "list").out.splitlines()]
+    assert listed[1].startswith("XFIXED_SATS1000 USD 10.00 off all all 0")
+    assert listed[-1].startswith("XSET_PRICE2000 for USD 20.00 aurora pro 0")
+    shown = stocked("code", "edit", "XSET_PRICE2000", "--description", "For the fair").out
+    assert {("product", "aurora"), ("tiers", "pro")} <= {tuple(line.split()) for line in shown.splitlines()}
+    assert shown.endswith("For the fair\n")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +59,19 @@ def test_each_kind_has_its_words(stocked: Run):
 def test_what_cannot_be_is_told_in_one_line(stocked: Run, words: tuple[str, ...]):
     told = stocked("code", *words)
     assert (told.code, told.out, told.err.count("\n")) == (1, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--percent", "120"), "'120' is no percentage"),
+        (("--percent", "12.345"), "'12.345' is no percentage"),
+        (("--percent", "-1"), "'-1' is no percentage"),
+        (("--percent", "20", "--expires", "2001-01-01"), "expires_at is over already"),
+    ],
+)
+def test_what_is_mistyped_is_answered_in_the_words_it_was_typed_in(stocked: Run, words: tuple[str, ...], told: str):
+    assert told in stocked("code", "create", "X", *words).err
 
 
 def test_a_code_keeps_its_kind(stocked: Run):

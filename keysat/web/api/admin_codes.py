@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar import delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from keysat.catalog import discounts, shapes
+from keysat.catalog import checks, discounts, shapes
 from keysat.catalog.discount_read import discount
 from keysat.catalog.discount_read import discounts as listed
 from keysat.catalog.read import product_by_slug
@@ -93,8 +93,12 @@ async def report_codes(
     until: Moment = None,
 ) -> Report:
     """Uses and sums by referrer label and currency: what to pay those who brought the buyers."""
-    page = await report(read, since=since, until=until, limit=limit, cursor=cursor)
+    page = await report(read, since=_moment("since", since), until=_moment("until", until), limit=limit, cursor=cursor)
     return Report(lines=page.items, next_cursor=page.next_cursor)
+
+
+def _moment(field: str, given: datetime | None) -> datetime | None:
+    return None if given is None else checks.instant(field, given)
 
 
 @get(

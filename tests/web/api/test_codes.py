@@ -215,6 +215,11 @@ async def test_an_edit_leaves_what_is_absent_and_clears_what_is_null(front: Fron
         ({"kind": "half", "amount": 1}, 400),
         ({"kind": "percent", "amount": 1, "code": "a b"}, 400),
         ({"kind": "percent", "amount": 1, "expires_at": "2030-01-01T00:00:00"}, 400),
+        ({"kind": "percent", "amount": 1, "expires_at": "9999-12-31T23:59:59-23:59"}, 400),
+        ({"kind": "percent", "amount": 1, "expires_at": "0001-01-01T00:00:00+23:59"}, 400),
+        ({"kind": "percent", "amount": 1, "expires_at": "2020-01-01T00:00:00Z"}, 400),
+        *(({"kind": kind}, 400) for kind in ("percent", "fixed_sats", "set_price")),
+        ({"kind": "free_license", "amount": 100}, 400),
         ({"kind": "percent", "amount": 1, "policy_slugs": ["pro"]}, 400),
         ({"kind": "percent", "amount": 1, "product_slug": "none"}, 404),
         ({"kind": "percent", "amount": 1, "max_uses": 0}, 400),
@@ -262,6 +267,10 @@ async def test_the_report_sums_by_referrer_and_currency(front: Front):
     assert [*first["lines"], *rest.json()["lines"]] == lines
     later = {"since": "2040-01-01T00:00:00Z"}
     assert (await front.http.get(f"{CODES}/report", params=later, headers=ADMIN)).json()["lines"] == []
+    for since in ("0001-01-01T00:00:00+23:00", "2026-01-01T00:00:00", "9999-12-31T23:59:59-23:59"):
+        for query in ({"since": since}, {"until": since}):
+            refused = await front.http.get(f"{CODES}/report", params=query, headers=ADMIN)
+            assert (refused.status_code, "is no moment" in refused.json()["message"]) == (400, True)
     code_id = (await front.http.get(CODES, headers=ADMIN)).json()["codes"][0]["id"]
     detail = (await front.http.get(f"{CODES}/{code_id}", params={"limit": 2}, headers=ADMIN)).json()
     assert [use["status"] for use in detail["redemptions"]] == ["redeemed", "reserved"]
