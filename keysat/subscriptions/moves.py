@@ -190,6 +190,8 @@ async def _retune(
         row.next_attempt_at = attempt_at(row)
         row.parked_at, row.consecutive_failures = None, 0
         await clear(work, row.id, PARKED)
+    elif row.status is SubscriptionStatus.PAST_DUE and row.parked_at is None:
+        row.next_attempt_at = work.now  # its order was dropped, and another is opened at the new price
 
 
 async def _running(work: Work, subscription_id: UUID) -> Sequence[Cycle]:

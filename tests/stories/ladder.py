@@ -42,6 +42,13 @@ async def refused(story: Story, path: str, key: str, target: str, **fields: Any)
     return answer.status_code, answer.json()["message"]
 
 
+async def policy_path(story: Story, slug: str) -> str:
+    """Of the tier, for its operator."""
+    listed = (await story.admin("GET", "/policies?product_slug=app"))["policies"]
+    [policy_id] = [one["id"] for one in listed if one["slug"] == slug]
+    return f"/policies/{policy_id}"
+
+
 async def changes(story: Story) -> list[TierChange]:
     async with story.shop.read() as read:
         return list(await read.session.scalars(select(TierChange)))

@@ -6,7 +6,7 @@ import pytest
 
 from keysat.checkout.tables import OrderStatus, Purpose
 from tests.stories.conftest import Story
-from tests.stories.ladder import UPGRADE, ask, by_operator, statuses, tier_of, with_ladder
+from tests.stories.ladder import UPGRADE, ask, by_operator, policy_path, statuses, tier_of, with_ladder
 from tests.web.conftest import ADMIN
 
 
@@ -40,10 +40,7 @@ async def test_the_operator_gives_a_tier_at_once(ladder: Story) -> None:
 async def test_a_downgrade_is_planned_for_the_renewal_where_the_product_allows_it(ladder: Story) -> None:
     [product] = (await ladder.front.http.get("/v1/products")).json()["products"]
     await ladder.admin("PATCH", f"/products/{product['id']}", downgrade_at_renewal=True)
-    [team] = [
-        one for one in (await ladder.admin("GET", "/policies?product_slug=app"))["policies"] if one["slug"] == "team"
-    ]
-    await ladder.admin("PATCH", f"/policies/{team['id']}", renewal_lead_days=5)
+    await ladder.admin("PATCH", await policy_path(ladder, "team"), renewal_lead_days=5)
     key = await ladder.buy("team")
     paid_through = (await ladder.subscription()).paid_through
     await ladder.travel(days=25)

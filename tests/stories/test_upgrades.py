@@ -17,6 +17,7 @@ from tests.stories.ladder import (
     ask,
     by_operator,
     changes,
+    policy_path,
     refused,
     statuses,
     tier_of,
@@ -163,12 +164,10 @@ async def test_a_license_for_good_becomes_a_subscription_and_one_again(ladder: S
 
 
 async def test_another_offer_begins_a_new_period_and_drops_the_open_renewal(ladder: Story) -> None:
-    [team] = [
-        one for one in (await ladder.admin("GET", "/policies?product_slug=app"))["policies"] if one["slug"] == "team"
-    ]
-    await ladder.admin("PATCH", f"/policies/{team['id']}", renewal_lead_days=5)
+    team = await policy_path(ladder, "team")
+    await ladder.admin("PATCH", team, renewal_lead_days=5)
     year = {"count": 1, "unit": "year"}
-    await ladder.admin("POST", f"/policies/{team['id']}/offers", slug="yearly", price_value=60_000, renewal_period=year)
+    await ladder.admin("POST", f"{team}/offers", slug="yearly", price_value=60_000, renewal_period=year)
     key = await ladder.buy("team")
     await ladder.travel(days=25)
     renewal = await ladder.renewal()
@@ -255,6 +254,22 @@ async def test_an_upgrade_that_a_renewal_has_overtaken_goes_to_a_person(ladder: 
     assert (await tier_of(ladder, key), (await ladder.subscription()).paid_through) == (["sync"], paid_through)
 
 
+async def test_an_upgrade_that_is_accepted_in_grace_is_renewed_at_its_price(ladder: Story) -> None:
+    key = await ladder.buy("plus")
+    ladder.counter.clock.move((await ladder.subscription()).paid_through - timedelta(minutes=5))
+    started = await ask(ladder, UPGRADE, key, "team")
+    await ladder.travel(minutes=5)
+    await ladder.pay(await ladder.order_of(started["invoice_id"]))
+    assert (await ladder.order_of(started["invoice_id"])).status is OrderStatus.REVIEW
+    before = await ladder.renewal()
+    await ladder.admin("POST", f"/orders/{started['invoice_id']}/settle")
+    await ladder.run("renew")
+    renewal = await ladder.renewal()
+    assert ((await ladder.order_of(before.invoice_id)).status, renewal.listed_value) == (OrderStatus.EXPIRED, 7500)
+    await ladder.pay(renewal)
+    assert ((await ladder.subscription()).cycle_number, await tier_of(ladder, key)) == (2, ["sync"])
+
+
 async def test_a_quote_that_was_overtaken_goes_to_a_person(ladder: Story) -> None:
     key = await ladder.buy("plus")
     await ladder.travel(days=10)
@@ -298,4 +313,9 @@ async def test_orders_that_come_to_nothing_leave_the_license_as_it_was(ladder: S
     await ladder.travel(days=20)
     order = await ladder.order_of(started["invoice_id"])
     assert (order.status, await tier_of(ladder, key)) == (OrderStatus.EXPIRED, [])
-    assert (await ask(ladder, UPGRADE, key, "pro"))["invoice_id"] != started["invoice_id"]
+    assert (await ask(ladder, UPGRADE, key, "max"))["proration_charge_value"] == 10_000
+    [pro] = [
+        one for one in (await ladder.admin("GET", "/policies?product_slug=app"))["policies"] if one["slug"] == "pro"
+    ]
+    assert (await ladder.admin("DELETE", f"/policies/{pro['id']}?force=true&name=pro"))["cascaded_orders"] == 1
+    assert await statuses(ladder) == ["awaiting_payment"]
