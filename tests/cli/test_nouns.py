@@ -51,6 +51,25 @@ def test_a_license_goes_to_other_tiers_and_comes_back_from_a_plan(stocked: Run):
     assert "has the tier team already" in stocked("license", "change-tier", license_id, "team").err
 
 
+def test_a_subscription_rests_goes_on_changes_its_price_and_ends(stocked: Run):
+    assert stocked("subscription", "list").out == "There are no such subscriptions.\n"
+    given = stocked("license", "issue", "aurora", "team", "--json").json
+    [listed] = stocked("subscription", "list", "--status", "active", "--json").json["items"]
+    assert (listed["price"], listed["license_id"], listed["parked"]) == ("USD 12.00", given["id"], False)
+    for known in (listed["id"], given["id"], given["key"]):
+        shown = stocked("subscription", "show", known, "--json").json
+        assert (shown["id"], shown["period"], len(shown["cycles"])) == (listed["id"], "1 month", 1)
+    ann = listed["id"]
+    assert stocked("subscription", "pause", ann).out == f"Subscription {ann} is paused.\n"
+    assert stocked("subscription", "resume", given["key"]).out == f"Subscription {ann} is active.\n"
+    told = stocked("subscription", "price", ann, "15.00", "--reason", "Storage costs us more.")
+    assert told.out == f"Subscription {ann} is active. It costs USD 15.00 from cycle 2 on.\n"
+    assert "and ends on" in stocked("subscription", "cancel", ann, "--at-period-end", "--yes").out
+    assert "ends" not in stocked("subscription", "keep-on", ann).out
+    assert "is cancelled" in stocked("subscription", "cancel", ann, "--reason", "Asked for.", "--yes").out
+    assert stocked("subscription", "show", ann, "--json").json["reason"] == "Asked for."
+
+
 def test_without_a_mail_server_there_are_no_letters(stocked: Run):
     stocked("license", "issue", "aurora", "pro", "--email", "alice@example.org")
     assert stocked("job", "letters").code == 0
@@ -72,6 +91,8 @@ def test_a_license_is_asked_for_by_a_tier_that_is_there(stocked: Run):
         ("order", "show", "KS-NOTHING"),
         ("order", "settle", "KS-NOTHING", "--yes"),
         ("order", "list", "--status", "lost"),
+        ("subscription", "show", "hello"),
+        ("subscription", "retry", "00000000-0000-0000-0000-000000000000"),
         ("attention", "done", "7"),
         ("letter", "retry", "hello"),
         ("letter", "retry", "00000000-0000-0000-0000-000000000000"),
