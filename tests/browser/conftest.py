@@ -35,9 +35,8 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[Demo, None, None]:
-    folder = tmp_path_factory.mktemp("demo")
+@contextmanager
+def demo_in(folder: Path) -> Generator[Demo, None, None]:
     port, data_dir = free_port(), folder / "data"
     program = Program(
         *("keysat", "demo", "--port", str(port), "--data-dir", str(data_dir)),
@@ -47,6 +46,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[Demo, None, None
     url = f"http://127.0.0.1:{port}"
     with running(program, f"{url}/healthz"):
         yield Demo(url, data_dir)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[Demo, None, None]:
+    with demo_in(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
 
 
 @pytest.fixture
