@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from keysat.checkout.renew import work_off
+from keysat.checkout.renew import pay, work_off
 from keysat.checkout.tables import OrderStatus
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow
@@ -25,7 +25,6 @@ from tests.web.selling import Front, open_front
 pytestmark = pytest.mark.once
 
 PATH = "/v1/subscriptions/cancel"
-DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -100,6 +99,9 @@ async def test_what_has_lapsed_is_over_unless_an_order_for_it_is_open(front: Fro
     await comes_to(front)
     await comes_to(front, days=8)
     assert (await cancel(front, key)).json()["already"] == "lapsed"
+    await pay(front.shop.desk, (await row(front)).id, front.counter.now, LOOKER)
+    assert (await cancel(front, key)).json()["status"] == "cancelled"
+    assert (await front.order()).status is OrderStatus.EXPIRED
 
 
 async def test_whoever_shows_no_good_key_is_told_nothing(front: Front) -> None:
