@@ -10,6 +10,7 @@ from litestar import Request, Response
 
 from keysat.infra.house import Mode
 from keysat.infra.written import date, date_and_time, money
+from keysat.kit.errors import KeysatError
 from keysat.web.visit import Visit, visit_of
 
 STATIC_PATH = "/static"
@@ -36,6 +37,15 @@ def page_text(visit: Visit, template: str, /, **context: object) -> str:
             | context
         )
     )
+
+
+def told(response: Response[Any], error: KeysatError | None) -> Response[Any]:
+    """The page of a form that says what is wrong itself: with the status of the refusal, if there is one."""
+    if error is not None:
+        response.status_code = error.code.status
+        if error.retry_after_seconds is not None:
+            response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
 
 
 def static_folder() -> Path:

@@ -39,7 +39,7 @@ from keysat.licenses.verdict import Reason, verdict
 from keysat.subscriptions.lifecycle import keep_on
 from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.tables import Subscription
-from keysat.web.html import page
+from keysat.web.html import page, told
 from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
 from keysat.web.public.cards import BETWEEN
 from keysat.web.public.holding import WITHDRAWN, holding_of, rate_known
@@ -82,7 +82,7 @@ async def use_key(
     try:
         license = await _license(visit, data.license_key)
     except _SAYABLE as error:
-        return _told(page(request, "license_ask.html", license_key=data.license_key, trouble=error.message), error)
+        return told(page(request, "license_ask.html", license_key=data.license_key, trouble=error.message), error)
     if license.status is not LicenseStatus.ACTIVE:
         return await _page(request, data, license)
     news, trouble = "", None
@@ -239,15 +239,7 @@ async def _page(
         trouble=trouble.message if trouble else "",
         seen=partial(seen, now=visit.now),
     )
-    return _told(response, trouble)
-
-
-def _told(response: Response[Any], error: KeysatError | None) -> Response[Any]:
-    if error is not None:
-        response.status_code = error.code.status
-        if error.retry_after_seconds is not None:
-            response.headers["Retry-After"] = str(error.retry_after_seconds)
-    return response
+    return told(response, trouble)
 
 
 ROUTES = (ask_key, use_key)

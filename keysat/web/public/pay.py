@@ -17,7 +17,7 @@ from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable, UpstreamError
 from keysat.licenses.tables import License
 from keysat.subscriptions.tables import Subscription
-from keysat.web.html import page
+from keysat.web.html import page, told
 from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
 from keysat.web.public.holding import Holding, holding_of
 from keysat.web.public.words import about
@@ -93,9 +93,8 @@ def _page(request: _Asking, holding: Holding, trouble: KeysatError | None = None
         trouble=trouble.message if trouble else "",
         can_pay=bool(visit_of(request).shop.tills.rails()),
     )
-    response.status_code = trouble.code.status if trouble else 200
     response.headers.update(SECRET_PAGE)
-    return response
+    return told(response, trouble)
 
 
 def _to(address: str) -> Response[Any]:
@@ -104,9 +103,8 @@ def _to(address: str) -> Response[Any]:
 
 def _gone(request: _Asking, error: KeysatError) -> Response[Any]:
     response = page(request, "lost.html", what="bill")
-    response.status_code = error.code.status
     response.headers.update(SECRET_PAGE)
-    return response
+    return told(response, error)
 
 
 ROUTES = (show_bill, pay_bill)

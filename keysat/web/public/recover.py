@@ -15,7 +15,7 @@ from keysat.infra.links import peek
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable
 from keysat.licenses.refresh import opened
 from keysat.licenses.ring import present
-from keysat.web.html import page
+from keysat.web.html import page, told
 from keysat.web.provide import WithShop, WithVisit
 from keysat.web.public.thanks import download_of, page_of, sale_of
 from keysat.web.security import SECRET_PAGE
@@ -117,19 +117,11 @@ async def _recovered(request: _Asking, found: Opened, *, is_new: bool = False, c
 
 def _form(request: _Asking, form: RecoverForm, error: KeysatError | None = None) -> Response[str]:
     mails = visit_of(request).shop.mailer.configured
-    return _told(page(request, "recover.html", form=form, mails=mails, trouble=error.message if error else ""), error)
+    return told(page(request, "recover.html", form=form, mails=mails, trouble=error.message if error else ""), error)
 
 
 def _replace_form(request: _Asking, form: ReplaceForm, error: KeysatError | None = None) -> Response[str]:
-    return _told(page(request, "replace.html", form=form, trouble=error.message if error else ""), error)
-
-
-def _told(response: Response[str], error: KeysatError | None) -> Response[str]:
-    if error is not None:
-        response.status_code = error.code.status
-        if error.retry_after_seconds is not None:
-            response.headers["Retry-After"] = str(error.retry_after_seconds)
-    return response
+    return told(page(request, "replace.html", form=form, trouble=error.message if error else ""), error)
 
 
 def _link(request: _Asking, token: str) -> Response[str]:
