@@ -1,0 +1,25 @@
+"""Years of late, missed, double and partial payments, outages, pauses, upgrades and come-backs, in any order.
+
+`ledger` reckons every cycle and every cent from outside, and at the end of each year the books are the same: no period
+is billed twice, none is given away, the calendar has not drifted. More of it: `python -m tests.stories.years`.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from keysat.infra.store import Store
+from tests.stories.years import live
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("seed", [7, 22])
+async def test_ten_years_of_a_subscriber_end_with_the_books_balanced(store: Store, tmp_path: Path, seed: int) -> None:
+    world = await live(store, tmp_path, seed, years=10, subscribers=1)
+    assert min(world.done[act] for act in ("renewed", "lapsed", "tier_changed", "paused", "cancelled")) > 0
+    assert world.done["renewed"] > 50
+
+
+async def test_a_year_of_many_ends_with_the_books_balanced(store: Store, tmp_path: Path) -> None:
+    world = await live(store, tmp_path, seed=3, years=1, subscribers=4)
+    assert world.done["renewed"] > 20
