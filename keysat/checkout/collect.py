@@ -73,8 +73,8 @@ async def collect(desk: Desk, order_id: OrderId, now: datetime, actor: Actor, ho
         await work.session.flush()
         await _apply(work, held, seen)
         await _plan(work, held, seen, nudged_meanwhile=any(nudges != held.nudges for nudges, _ in rows))
-        if holder is not None and held.leased_by == holder:
-            held.leased_by = held.leased_until = None
+        if holder is not None:
+            held.end_lease(holder)
 
 
 async def _look(desk: Desk, attempt: Attempt) -> Seen:

@@ -8,13 +8,11 @@ from keysat.checkout.change_apply import apply_paid
 from keysat.checkout.redemptions import redemption_of
 from keysat.checkout.tables import Order, Purpose
 from keysat.infra.work import Work
-from keysat.kit.errors import Conflict
 from keysat.kit.periods import Period, cycle_end
 from keysat.licenses.change import tier_terms
 from keysat.licenses.issue import Terms, issue
 from keysat.licenses.tables import License
 from keysat.subscriptions.lifecycle import renew, start
-from keysat.subscriptions.read import cycle_of_order
 from keysat.subscriptions.rules import ZONE, Carried
 
 
@@ -50,6 +48,7 @@ async def _sell(work: Work, order: Order) -> License:
             listed_currency=order.listed_currency,
             listed_value=order.base_value,
             paid_value=order.listed_value,
+            order_id=order.id,
             trial_until=trial_until,
             discount=await _carried(work, order),
         )
@@ -58,10 +57,7 @@ async def _sell(work: Work, order: Order) -> License:
 
 async def _renew(work: Work, order: Order) -> License:
     """The same license, for another period. Raises Conflict when the order pays none (any more)."""
-    cycle = await cycle_of_order(work, order.id)
-    if cycle is None:
-        raise Conflict("This order pays no period of the subscription: another one took its place, or it ended.")
-    subscription = await renew(work, cycle.subscription_id, order.id, order.listed_value)
+    subscription = await renew(work, order.id, order.listed_value)
     return await work.get(License, subscription.license_id)
 
 

@@ -202,7 +202,6 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
     await drop(work, (await openings.open_cycle(work, subscription_id, order.id)).superseded)
     if quoted.is_free:
         await settle(work, order, how=PaidHow.FREE)
-        await openings.let_go(work, subscription_id)
         return Begun(order, choice)
     if ground.till is None:
         raise BadRequest("This shop cannot take payments at the moment: no payment provider is connected.")

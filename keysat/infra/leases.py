@@ -21,6 +21,11 @@ class Leased:
     leased_until: Mapped[datetime | None] = mapped_column(default=None)
     leased_by: Mapped[str | None] = mapped_column(default=None)
 
+    def end_lease(self, holder: str) -> None:
+        """As `give_back`, of a row that the caller holds."""
+        if self.leased_by == holder:
+            self.leased_until = self.leased_by = None
+
 
 Row = TypeVar("Row", bound=Base)
 

@@ -18,7 +18,7 @@ from keysat.payments.rates.pins import pin_of
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
 from keysat.subscriptions.happenings import SubscriptionRenewalFailed
 from keysat.subscriptions.lifecycle import end_period, fall_due
-from keysat.subscriptions.openings import claim, unpark
+from keysat.subscriptions.openings import claim, let_go, unpark
 from keysat.subscriptions.read import lapsing, parked, unpaid
 from keysat.subscriptions.tables import Subscription
 from keysat.upkeep.shop import Shop
@@ -51,10 +51,13 @@ async def _open_due(shop: Shop, now: datetime) -> int:
     errands = 0
     while await _is_any_due(shop, now):
         async with shop.store.work(now, RENEWER) as work:
-            claimed = [row.id for row in await claim(work)]
+            holder, claimed = await claim(work)
         if not claimed:  # others have them
             break
-        await _each(claimed, lambda subscription_id: work_off(shop.desk, subscription_id, now, RENEWER))
+        ids = [row.id for row in claimed]
+        await _each(ids, lambda subscription_id: work_off(shop.desk, subscription_id, now, RENEWER))
+        async with shop.store.work(now, RENEWER) as work:
+            await let_go(work, holder, claimed)
         errands += len(claimed)
     return errands
 

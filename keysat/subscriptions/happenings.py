@@ -77,11 +77,16 @@ class SubscriptionCancelled(Happening, frozen=True, tag="subscription.cancelled"
 
 
 class SubscriptionCancelScheduled(Happening, frozen=True, tag="subscription.cancel_scheduled"):
-    """It ends at `paid_through`; null: it goes on after all."""
+    subscription_id: SubscriptionId
+    license_id: UUID
+    ends_at: datetime
+
+
+class SubscriptionCancelWithdrawn(Happening, frozen=True, tag="subscription.cancel_withdrawn"):
+    """It does not end with what is paid after all."""
 
     subscription_id: SubscriptionId
     license_id: UUID
-    ends_at: datetime | None
 
 
 class SubscriptionPaused(Happening, frozen=True, tag="subscription.paused"):

@@ -18,7 +18,7 @@ from keysat.licenses.change import set_end
 from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License
 from keysat.subscriptions import happenings
-from keysat.subscriptions.rules import ZONE, Act, Calendar, Carried, act_at, attempt_at, next_cycle
+from keysat.subscriptions.rules import ZONE, Act, Calendar, Carried, act_at, attempt_at, falls_due, next_cycle
 from keysat.subscriptions.tables import (
     SUBSCRIPTION,
     Cycle,
@@ -31,9 +31,6 @@ from keysat.subscriptions.tables import (
 PARKED = "subscription_parked"
 """The kind on the "needs attention" list; its subject is the subscription's id."""
 
-QUIET = {"next_attempt_at": None, "lapses_at": None, "parked_at": None, "consecutive_failures": 0}
-"""The columns of a subscription for which no order is to be opened."""
-
 
 async def start(
     work: Work,
@@ -44,15 +41,15 @@ async def start(
     period: Period,
     listed_currency: str,
     listed_value: int,
-    paid_value: int | None = None,
+    paid_value: int,
+    order_id: UUID | None,
     trial_until: datetime | None = None,
     discount: Carried | None = None,
-    order_id: UUID | None = None,
 ) -> Subscription:
     """With its license, in the sale's own transaction: anchored now with cycle 1 paid, or on a trial until its end.
 
-    The same calendar gave the license its expiry. `listed_value` is the list price, `paid_value` what was paid of it;
-    `order_id` None takes the order that made the license.
+    The same calendar gave the license its expiry. `listed_value` is the list price, `paid_value` what was paid of it
+    with the order, if there was one.
     """
     license, policy = await work.get(License, license_id), await work.get(Policy, policy_id)
     calendar = Calendar(trial_until or work.now, 0, period, ZONE)
@@ -80,8 +77,7 @@ async def start(
     subscription.next_attempt_at = attempt_at(subscription)
     work.session.add(subscription)
     await work.session.flush()
-    worth = (listed_value if paid_value is None else paid_value) if number else 0
-    work.session.add(paid_cycle(work, subscription, work.now, order_id or license.order_id, worth))
+    work.session.add(paid_cycle(work, subscription, work.now, order_id, paid_value if number else 0))
     work.record(
         happenings.SubscriptionStarted(
             subscription.id,
@@ -96,17 +92,14 @@ async def start(
     return subscription
 
 
-async def renew(work: Work, subscription_id: UUID, order_id: UUID, worth: int) -> Subscription:
+async def renew(work: Work, order_id: UUID, worth: int) -> Subscription:
     """The order has paid the next cycle: the same license holds through its end. `worth`: minor units paid for it.
 
-    In grace the calendar goes on as if it had been paid in time; after it a new one begins now. Raises NotFound;
-    Conflict when the order pays no cycle of it (it was superseded, closed or has renewed already); IllegalStep when it
-    is cancelled or paused.
+    In grace the calendar goes on as if it had been paid in time; after it a new one begins now. Raises Conflict when
+    the order pays no cycle (it was superseded, closed or has renewed already); IllegalStep when the subscription is
+    cancelled or paused.
     """
-    subscription, license = await held(work, subscription_id)
-    cycle = await open_cycle_of(work, subscription.id)
-    if cycle is None or cycle.order_id != order_id:
-        raise Conflict("This order does not pay the subscription's next period: another one took its place.")
+    subscription, license, cycle = await _paid_by(work, order_id)
     terms = next_cycle(subscription, grace_end(license), work.now)
     values: dict[str, object] = {}
     if terms.is_anew:
@@ -115,12 +108,12 @@ async def renew(work: Work, subscription_id: UUID, order_id: UUID, worth: int) -
         values |= {"listed_value": terms.price.minor, "next_value": None, "next_value_from": None}
     grace_seconds = subscription.paused_grace_seconds
     values |= {"cycle_number": terms.number, "paid_through": terms.ends_at, "paused_grace_seconds": None}
-    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.RENEW, **QUIET, lapsed_at=None, **values)
-    subscription.next_attempt_at = None if subscription.cancel_at_period_end else attempt_at(subscription)
+    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.RENEW, lapses_at=None, lapsed_at=None, **values)
+    ends = subscription.cancel_at_period_end
+    await plan_opening(work, subscription, None if ends else attempt_at(subscription))
     cycle.starts_at, cycle.ends_at, cycle.paid_at, cycle.worth = terms.starts_at, terms.ends_at, work.now, worth
     await set_end(work, license.id, terms.ends_at, grace_seconds=grace_seconds)
     license.is_trial = False
-    await clear(work, subscription.id, PARKED)
     work.record(
         happenings.SubscriptionRenewed(
             subscription.id, license.id, order_id, terms.number, terms.ends_at, terms.is_anew
@@ -133,7 +126,7 @@ async def fall_due(work: Work, subscription_id: UUID) -> bool:
     """What is paid is over: grace begins. False: there is nothing to do (any more)."""
     subscription, license = await held(work, subscription_id)
     over = grace_end(license)
-    if over is None or not _is_unpaid(subscription, work.now):
+    if over is None or not falls_due(subscription, work.now):
         return False
     await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.FALL_DUE, lapses_at=over)
     work.record(
@@ -156,10 +149,10 @@ async def lapse(work: Work, subscription_id: UUID) -> tuple[bool, UUID | None]:
         if subscription.status is SubscriptionStatus.PAST_DUE and over is not None:
             subscription.lapses_at = over
         return False, None
-    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.LAPSE, **QUIET, lapsed_at=work.now)
+    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.LAPSE, lapses_at=None, lapsed_at=work.now)
     cycle = await open_cycle_of(work, subscription.id)
-    if cycle is None or cycle.opened_at is None:
-        subscription.next_attempt_at = work.now
+    was_open = cycle is not None and cycle.opened_at is not None
+    await plan_opening(work, subscription, None if was_open else work.now)
     dropped = await drop_open_cycle(work, subscription.id)
     work.record(happenings.SubscriptionLapsed(subscription.id, license.id, subscription.policy_id))
     return True, dropped
@@ -187,9 +180,7 @@ async def cancel(work: Work, subscription_id: UUID, *, reason: str | None, at_pe
     if subscription.cancel_at_period_end:
         return None
     subscription.cancel_at_period_end, subscription.cancellation_reason = True, reason
-    subscription.next_attempt_at = subscription.parked_at = None
-    subscription.consecutive_failures = 0
-    await clear(work, subscription.id, PARKED)
+    await plan_opening(work, subscription, None)
     work.record(happenings.SubscriptionCancelScheduled(subscription.id, license.id, subscription.paid_through))
     return await drop_open_cycle(work, subscription.id)
 
@@ -200,8 +191,8 @@ async def keep_on(work: Work, subscription_id: UUID) -> None:
     if not subscription.cancel_at_period_end or subscription.status is not SubscriptionStatus.ACTIVE:
         raise Conflict("This subscription does not end with its period.")
     subscription.cancel_at_period_end, subscription.cancellation_reason = False, None
-    subscription.next_attempt_at = attempt_at(subscription)
-    work.record(happenings.SubscriptionCancelScheduled(subscription.id, license.id, None))
+    await plan_opening(work, subscription, attempt_at(subscription))
+    work.record(happenings.SubscriptionCancelWithdrawn(subscription.id, license.id))
 
 
 async def pause(work: Work, subscription_id: UUID) -> UUID | None:
@@ -213,9 +204,9 @@ async def pause(work: Work, subscription_id: UUID) -> UUID | None:
     if subscription.cancel_at_period_end:
         raise Conflict("This subscription ends with its period. Take that back before you pause it.")
     values = {"paused_at": work.now, "paused_grace_seconds": license.grace_seconds}
-    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.PAUSE, **QUIET, **values)
+    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.PAUSE, lapses_at=None, **values)
+    await plan_opening(work, subscription, None)
     await set_end(work, license.id, subscription.paid_through, grace_seconds=0)
-    await clear(work, subscription.id, PARKED)
     work.record(happenings.SubscriptionPaused(subscription.id, license.id, subscription.paid_through))
     return await drop_open_cycle(work, subscription.id)
 
@@ -277,6 +268,13 @@ async def drop_open_cycle(work: Work, subscription_id: UUID) -> UUID | None:
     return row[0] if row is not None else None
 
 
+async def plan_opening(work: Work, subscription: Subscription, at: datetime | None) -> None:
+    """When its next order is opened; None: not by itself. What has kept it from being opened is forgotten."""
+    subscription.next_attempt_at = at
+    subscription.parked_at, subscription.consecutive_failures = None, 0
+    await clear(work, subscription.id, PARKED)
+
+
 def paid_cycle(work: Work, subscription: Subscription, starts_at: datetime, order_id: UUID | None, worth: int) -> Cycle:
     """The row of the cycle that the subscription has come to."""
     return Cycle(
@@ -303,8 +301,8 @@ def keep_discount(subscription: Subscription, discount: Carried | None) -> None:
 async def _cancel(work: Work, subscription: Subscription, reason: str | None) -> UUID | None:
     words = reason or subscription.cancellation_reason
     values = {"cancelled_at": work.now, "cancellation_reason": words, "cancel_at_period_end": False}
-    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.CANCEL, **QUIET, **values)
-    await clear(work, subscription.id, PARKED)
+    await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.CANCEL, lapses_at=None, **values)
+    await plan_opening(work, subscription, None)
     work.record(
         happenings.SubscriptionCancelled(
             subscription.id, subscription.license_id, subscription.policy_id, subscription.paid_through
@@ -313,7 +311,13 @@ async def _cancel(work: Work, subscription: Subscription, reason: str | None) ->
     return await drop_open_cycle(work, subscription.id)
 
 
-def _is_unpaid(subscription: Subscription, now: datetime) -> bool:
-    """Whether it falls due now, also while an order for it is about to be opened."""
-    is_active = subscription.status is SubscriptionStatus.ACTIVE and not subscription.cancel_at_period_end
-    return is_active and subscription.parked_at is None and subscription.paid_through <= now
+async def _paid_by(work: Work, order_id: UUID) -> tuple[Subscription, License, Cycle]:
+    """The open cycle that the order pays, with its subscription held."""
+    pays = Cycle.order_id == order_id, Cycle.paid_at.is_(None)
+    subscription_id = await work.session.scalar(select(Cycle.subscription_id).where(*pays))
+    if subscription_id is not None:
+        subscription, license = await held(work, subscription_id)
+        cycle = await open_cycle_of(work, subscription_id)
+        if cycle is not None and cycle.order_id == order_id:
+            return subscription, license, cycle
+    raise Conflict("This order pays no period of the subscription: another one took its place, or it ended.")

@@ -1,23 +1,18 @@
 """A subscription that changes: to another tier or offer, always with the whole price tuple, or to a new list price."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
-
 from keysat.catalog.tables import Policy
-from keysat.infra.attention import clear
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.kit.periods import Period
 from keysat.licenses.change import Changed, change_tier, tier_terms
-from keysat.licenses.tables import License
+from keysat.licenses.standing import grace_end
+from keysat.licenses.tables import License, OwnField
 from keysat.subscriptions import happenings
 from keysat.subscriptions.lifecycle import (
-    PARKED,
-    QUIET,
     drop_open_cycle,
     end_for_license,
     held,
@@ -25,11 +20,15 @@ from keysat.subscriptions.lifecycle import (
     keep_discount,
     open_cycle_of,
     paid_cycle,
+    plan_opening,
     start,
 )
 from keysat.subscriptions.proration import Price
+from keysat.subscriptions.read import running
 from keysat.subscriptions.rules import attempt_at, calendar_of, first_cycle_after_notice
-from keysat.subscriptions.tables import SUBSCRIPTION, Cycle, Subscription, SubscriptionStatus, SubscriptionStep
+from keysat.subscriptions.tables import SUBSCRIPTION, Subscription, SubscriptionStatus, SubscriptionStep
+
+ENDED = (SubscriptionStatus.LAPSED, SubscriptionStatus.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +75,13 @@ async def move(
         expires_at = work.now + timedelta(seconds=seconds) if seconds else None
         terms = tier_terms(target.policy, expires_at=expires_at, is_subscribed=False)
         changed = await change_tier(work, license.id, terms, keeps_own_values=keeps_own_values)
-        return Moved(changed, await _row(work, subscription_id), dropped)
-    dropped = await drop_open_cycle(work, subscription_id) if subscription_id is not None else None
+        ended = await work.get(Subscription, subscription_id) if subscription_id is not None else None
+        return Moved(changed, ended, dropped)
+    over, dropped = grace_end(license), None
     if subscription_id is None:
         subscription = await _begin(work, license_id, target, target.price.period, worth, order_id)
     else:
+        dropped = await drop_open_cycle(work, subscription_id)
         subscription, _ = await held(work, subscription_id)
         before = subscription.policy_id
         is_anew = is_anew or not license.is_subscribed
@@ -91,7 +92,9 @@ async def move(
     is_trial = subscription.cycle_number == 0
     terms = tier_terms(target.policy, expires_at=subscription.paid_through, is_subscribed=True, is_trial=is_trial)
     changed = await change_tier(work, license_id, terms, keeps_own_values=keeps_own_values)
-    if subscription.paused_grace_seconds is not None:  # it stays put aside
+    is_over = over is not None and over <= work.now and subscription.status in ENDED
+    is_aside = subscription.paused_grace_seconds is not None or is_over  # a longer grace revives nothing
+    if is_aside and OwnField.GRACE_SECONDS not in changed.kept:
         subscription.paused_grace_seconds, changed.license.grace_seconds = changed.license.grace_seconds, 0
     return Moved(changed, subscription, dropped)
 
@@ -158,14 +161,14 @@ async def _retune(
     order_id: UUID | None,
 ) -> None:
     """Its new price tuple, and where its calendar goes on from: now, or with another period from what is paid."""
-    calendar, running = calendar_of(row), await _running(work, row.id)
+    calendar, paid = calendar_of(row), await running(work, row.id, work.now)
     is_other_period = calendar.period != period
     row.policy_id, row.offer_id, row.lead_days = target.policy.id, target.offer_id, target.policy.renewal_lead_days
     row.listed_currency, row.listed_value = target.price.money.currency, target.price.money.minor
     row.period_count, row.period_unit = period.count, period.unit
     row.next_value = row.next_value_from = None
     if is_anew:
-        for cycle in running:
+        for cycle in paid:
             cycle.starts_at, cycle.ends_at = min(cycle.starts_at, work.now), work.now
         number = row.cycle_number + 1
         calendar = calendar.anchored(work.now, row.cycle_number, period)
@@ -178,26 +181,17 @@ async def _retune(
             "paused_grace_seconds": None,
         }
         ends = {"lapsed_at": None, "paused_at": None, "cancelled_at": None, "cancellation_reason": None}
-        await work.advance(SUBSCRIPTION, row, SubscriptionStep.RESTART, **QUIET, **values, **ends)
-        await clear(work, row.id, PARKED)
+        await work.advance(SUBSCRIPTION, row, SubscriptionStep.RESTART, lapses_at=None, **values, **ends)
         work.session.add(paid_cycle(work, row, work.now, order_id, worth or 0))
     else:
         if is_other_period:
             row.anchor_at, row.anchor_cycle = row.paid_through, row.cycle_number
-        for cycle in running:
+        for cycle in paid:
             cycle.worth = max(0, cycle.worth + (worth or 0))
     if row.status is SubscriptionStatus.ACTIVE and not row.cancel_at_period_end:
-        row.next_attempt_at = attempt_at(row)
-        row.parked_at, row.consecutive_failures = None, 0
-        await clear(work, row.id, PARKED)
+        await plan_opening(work, row, attempt_at(row))
     elif row.status is SubscriptionStatus.PAST_DUE and row.parked_at is None:
         row.next_attempt_at = work.now  # its order was dropped, and another is opened at the new price
-
-
-async def _running(work: Work, subscription_id: UUID) -> Sequence[Cycle]:
-    """What is paid and not over: two cycles when a renewal was paid ahead."""
-    not_over = Cycle.subscription_id == subscription_id, Cycle.paid_at.is_not(None), Cycle.ends_at > work.now
-    return (await work.session.scalars(select(Cycle).where(*not_over))).all()
 
 
 def _tell(work: Work, row: Subscription, before: UUID, *, is_anew: bool) -> None:
@@ -213,9 +207,3 @@ def _tell(work: Work, row: Subscription, before: UUID, *, is_anew: bool) -> None
             is_anew,
         )
     )
-
-
-async def _row(work: Work, subscription_id: UUID | None) -> Subscription | None:
-    if subscription_id is None:
-        return None
-    return await work.session.scalar(select(Subscription).where(Subscription.id == subscription_id))

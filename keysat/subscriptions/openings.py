@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import update
-
-from keysat.infra.attention import clear
-from keysat.infra.leases import take
+from keysat.infra.leases import give_back, take
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
 from keysat.licenses.standing import grace_end
 from keysat.subscriptions import happenings
-from keysat.subscriptions.lifecycle import PARKED, held, open_cycle_of
+from keysat.subscriptions.lifecycle import PARKED, held, open_cycle_of, plan_opening
 from keysat.subscriptions.rules import (
     BATCH,
     FAILURES_MAX,
@@ -40,9 +37,12 @@ class Opening:
     superseded: UUID | None
 
 
-async def claim(work: Work, most: int = BATCH) -> Sequence[Subscription]:
-    """Leases the subscriptions that are due, the oldest first. Ask `rules.act_at` of each whether it is still so."""
-    _, rows = await take(
+async def claim(work: Work, most: int = BATCH) -> tuple[str, Sequence[Subscription]]:
+    """Leases the subscriptions that are due, the oldest first: the lease's name, and the rows.
+
+    Ask `rules.act_at` of each whether it is still so. When all errands are done: `let_go`.
+    """
+    return await take(
         work,
         Subscription,
         Subscription.__table__.c.next_attempt_at <= work.now,
@@ -50,7 +50,13 @@ async def claim(work: Work, most: int = BATCH) -> Sequence[Subscription]:
         most=most,
         seconds=LEASE_SECONDS,
     )
-    return rows
+
+
+async def let_go(work: Work, holder: str, claimed: Sequence[Subscription]) -> None:
+    """Gives back what its errand has moved. All else broke off, and rests until its lease runs out."""
+    for before in claimed:
+        if (await work.get(Subscription, before.id)).next_attempt_at != before.next_attempt_at:
+            await give_back(work, Subscription, before.id, holder)
 
 
 async def open_cycle(work: Work, subscription_id: UUID, order_id: UUID) -> Opening:
@@ -76,10 +82,7 @@ async def opened(work: Work, subscription_id: UUID, order_id: UUID, amount_sats:
     cycle = await open_cycle_of(work, subscription.id)
     if cycle is None or cycle.order_id != order_id:
         return False
-    subscription.next_attempt_at = subscription.parked_at = None
-    subscription.consecutive_failures = 0
-    _let_go(subscription)
-    await clear(work, subscription.id, PARKED)
+    await plan_opening(work, subscription, None)
     if cycle.opened_at is None:
         cycle.opened_at = work.now
         work.record(
@@ -107,7 +110,6 @@ async def failed(work: Work, subscription_id: UUID, reason: str) -> Subscription
     One that has ended or was opened meanwhile stays as it is.
     """
     subscription, license = await held(work, subscription_id)
-    _let_go(subscription)
     if subscription.next_attempt_at is None:
         return subscription
     failures = subscription.consecutive_failures + 1
@@ -124,7 +126,6 @@ async def failed(work: Work, subscription_id: UUID, reason: str) -> Subscription
 async def skip(work: Work, subscription_id: UUID, reason: happenings.SkipReason) -> None:
     """It is due, and must not be billed now: it is looked at again in a day. Told once for a cycle."""
     subscription, license = await held(work, subscription_id)
-    _let_go(subscription)
     if subscription.next_attempt_at is None:
         return
     subscription.next_attempt_at = work.now + SKIP_REST
@@ -136,21 +137,12 @@ async def skip(work: Work, subscription_id: UUID, reason: happenings.SkipReason)
         )
 
 
-async def let_go(work: Work, subscription_id: UUID) -> None:
-    """The lease is given back, and nothing was done."""
-    await work.session.execute(
-        update(Subscription).where(Subscription.id == subscription_id).values(leased_until=None, leased_by=None)
-    )
-
-
 async def unpark(work: Work, subscription_id: UUID) -> bool:
     """What kept it from being opened is mended: it is tried at once. False: it was not parked."""
     subscription, license = await held(work, subscription_id)
     if subscription.parked_at is None:
         return False
-    subscription.parked_at, subscription.consecutive_failures = None, 0
-    subscription.next_attempt_at = max(work.now, attempt_at(subscription))
-    await clear(work, subscription.id, PARKED)
+    await plan_opening(work, subscription, max(work.now, attempt_at(subscription)))
     work.record(happenings.SubscriptionUnparked(subscription.id, license.id))
     return True
 
@@ -178,7 +170,3 @@ async def charge_failed(work: Work, subscription_id: UUID, order_id: UUID, reaso
     cycle = await open_cycle_of(work, subscription.id)
     number = cycle.number if cycle is not None else subscription.cycle_number
     work.record(happenings.SubscriptionAutoChargeFailed(subscription.id, license.id, order_id, number, reason))
-
-
-def _let_go(subscription: Subscription) -> None:
-    subscription.leased_until = subscription.leased_by = None

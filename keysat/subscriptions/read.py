@@ -56,11 +56,16 @@ async def cycle_of_order(read: Read, order_id: UUID) -> Cycle | None:
     return await read.session.scalar(select(Cycle).where(Cycle.order_id == order_id))
 
 
+async def running(read: Read, subscription_id: UUID, now: datetime) -> Sequence[Cycle]:
+    """What is paid, or a trial, and not over: two cycles if a renewal was paid ahead, none in grace."""
+    query = select(Cycle).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_not(None))
+    return (await read.session.scalars(query.where(Cycle.ends_at > now).order_by(Cycle.number))).all()
+
+
 async def paid_now(read: Read, subscription_id: UUID, now: datetime) -> list[Paid]:
-    """What is paid and not over, for `prorate`: two cycles if a renewal was paid ahead, none in a trial or grace."""
-    query = select(Cycle).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_not(None), Cycle.number > 0)
-    rows = await read.session.scalars(query.where(Cycle.ends_at > now).order_by(Cycle.number))
-    return [Paid(row.starts_at, row.ends_at, row.worth) for row in rows]
+    """What is `running` for money, for `prorate`: no trial."""
+    rows = await running(read, subscription_id, now)
+    return [Paid(row.starts_at, row.ends_at, row.worth) for row in rows if row.number]
 
 
 async def unpaid(read: Read, now: datetime, limit: int = BATCH) -> Sequence[SubscriptionId]:

@@ -102,17 +102,17 @@ def act_at(subscription: Subscription, over: datetime | None, now: datetime) -> 
     An order is not opened any more for what is about to lapse, as after a long outage of ours: nobody pays for a time
     in which the license did not hold.
     """
-    row, unpaid = subscription, subscription.paid_through <= now
+    is_unpaid = subscription.paid_through <= now
     is_over = over is not None and over <= now
-    is_due = row.next_attempt_at is not None and row.next_attempt_at <= now
-    if row.status is SubscriptionStatus.ACTIVE and row.cancel_at_period_end:
-        return Act.END if unpaid else Act.NOTHING
-    if row.parked_at is not None:
+    is_due = subscription.next_attempt_at is not None and subscription.next_attempt_at <= now
+    if subscription.status is SubscriptionStatus.ACTIVE and subscription.cancel_at_period_end:
+        return Act.END if is_unpaid else Act.NOTHING
+    if subscription.parked_at is not None:
         return Act.NOTHING
-    match row.status:
+    match subscription.status:
         case SubscriptionStatus.ACTIVE if is_due and not is_over:
             return Act.OPEN
-        case SubscriptionStatus.ACTIVE if unpaid:
+        case SubscriptionStatus.ACTIVE if falls_due(subscription, now):
             return Act.FALL_DUE
         case SubscriptionStatus.PAST_DUE if is_over:
             return Act.LAPSE
@@ -122,8 +122,14 @@ def act_at(subscription: Subscription, over: datetime | None, now: datetime) -> 
             return Act.NOTHING
 
 
+def falls_due(subscription: Subscription, now: datetime) -> bool:
+    """What is paid is over, and grace begins, also while an order is about to be opened. `read.unpaid` lists them."""
+    is_kept_on = subscription.parked_at is None and not subscription.cancel_at_period_end
+    return subscription.status is SubscriptionStatus.ACTIVE and is_kept_on and subscription.paid_through <= now
+
+
 def next_attempt(failures: int, now: datetime) -> datetime | None:
-    """After so many failed openings in a row. None: no more, it is parked."""
+    """After so many failed openings in a subscription. None: no more, it is parked."""
     wait = RETRIES.after(failures) if failures < FAILURES_MAX else None
     return now + wait if wait is not None else None
 
@@ -135,19 +141,17 @@ def begins_anew(subscription: Subscription, over: datetime | None, now: datetime
 
 def price_of(subscription: Subscription, cycle: int) -> Money:
     """The list price of a cycle to come."""
-    row = subscription
-    if row.next_value is not None and row.next_value_from is not None and cycle >= row.next_value_from:
-        return Money(row.listed_currency, row.next_value)
-    return Money(row.listed_currency, row.listed_value)
+    value, since = subscription.next_value, subscription.next_value_from
+    if value is None or since is None or cycle < since:
+        value = subscription.listed_value
+    return Money(subscription.listed_currency, value)
 
 
 def discount_of(subscription: Subscription, cycle: int) -> Carried | None:
-    row = subscription
-    if row.discount_kind is None or row.discount_amount is None:
+    kind, amount, until = subscription.discount_kind, subscription.discount_amount, subscription.discount_until
+    if kind is None or amount is None or (until is not None and cycle > until):
         return None
-    if row.discount_until is not None and cycle > row.discount_until:
-        return None
-    return Carried(row.discount_kind, row.discount_amount, row.discount_currency, row.discount_until)
+    return Carried(kind, amount, subscription.discount_currency, until)
 
 
 def next_cycle(subscription: Subscription, over: datetime | None, now: datetime) -> CycleTerms:
@@ -176,7 +180,7 @@ def first_cycle_after_notice(subscription: Subscription, now: datetime) -> int:
 
 def attempt_at(subscription: Subscription) -> datetime:
     """When the order for the next cycle opens, as things stand."""
-    row, calendar = subscription, calendar_of(subscription)
-    is_counted = row.cycle_number > row.anchor_cycle  # else a trial, or the calendar was moved since
-    since = calendar.end(row.cycle_number - 1) if is_counted else row.started_at
-    return due_at(since, row.paid_through, calendar.end(row.cycle_number + 1), row.lead_days)
+    calendar = calendar_of(subscription)
+    is_counted = subscription.cycle_number > subscription.anchor_cycle  # else a trial, or the calendar was moved since
+    since = calendar.end(subscription.cycle_number - 1) if is_counted else subscription.started_at
+    return due_at(since, subscription.paid_through, calendar.end(subscription.cycle_number + 1), subscription.lead_days)

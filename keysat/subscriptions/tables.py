@@ -36,22 +36,22 @@ class SubscriptionStep(StrEnum):
     RESTART = "restart"  # a change of tier was paid that begins a new calendar
 
 
-S, Step = SubscriptionStatus, SubscriptionStep
 SUBSCRIPTION: dict[tuple[SubscriptionStatus, SubscriptionStep], SubscriptionStatus] = {
-    (S.ACTIVE, Step.FALL_DUE): S.PAST_DUE,
-    (S.PAST_DUE, Step.LAPSE): S.LAPSED,
-    (S.ACTIVE, Step.RENEW): S.ACTIVE,
-    (S.PAST_DUE, Step.RENEW): S.ACTIVE,
-    (S.LAPSED, Step.RENEW): S.ACTIVE,  # an order that was opened since then; an older one is nobody's
-    (S.ACTIVE, Step.PAUSE): S.PAUSED,
-    (S.PAST_DUE, Step.PAUSE): S.PAUSED,
-    (S.PAUSED, Step.RESUME): S.ACTIVE,
-    (S.PAUSED, Step.RESUME_UNPAID): S.LAPSED,
-    (S.ACTIVE, Step.CANCEL): S.CANCELLED,
-    (S.PAST_DUE, Step.CANCEL): S.CANCELLED,
-    (S.LAPSED, Step.CANCEL): S.CANCELLED,
-    (S.PAUSED, Step.CANCEL): S.CANCELLED,
-    **{(origin, Step.RESTART): S.ACTIVE for origin in S},
+    (SubscriptionStatus.ACTIVE, SubscriptionStep.FALL_DUE): SubscriptionStatus.PAST_DUE,
+    (SubscriptionStatus.PAST_DUE, SubscriptionStep.LAPSE): SubscriptionStatus.LAPSED,
+    (SubscriptionStatus.ACTIVE, SubscriptionStep.RENEW): SubscriptionStatus.ACTIVE,
+    (SubscriptionStatus.PAST_DUE, SubscriptionStep.RENEW): SubscriptionStatus.ACTIVE,
+    # by an order that was opened since then; an older one is nobody's
+    (SubscriptionStatus.LAPSED, SubscriptionStep.RENEW): SubscriptionStatus.ACTIVE,
+    (SubscriptionStatus.ACTIVE, SubscriptionStep.PAUSE): SubscriptionStatus.PAUSED,
+    (SubscriptionStatus.PAST_DUE, SubscriptionStep.PAUSE): SubscriptionStatus.PAUSED,
+    (SubscriptionStatus.PAUSED, SubscriptionStep.RESUME): SubscriptionStatus.ACTIVE,
+    (SubscriptionStatus.PAUSED, SubscriptionStep.RESUME_UNPAID): SubscriptionStatus.LAPSED,
+    (SubscriptionStatus.ACTIVE, SubscriptionStep.CANCEL): SubscriptionStatus.CANCELLED,
+    (SubscriptionStatus.PAST_DUE, SubscriptionStep.CANCEL): SubscriptionStatus.CANCELLED,
+    (SubscriptionStatus.LAPSED, SubscriptionStep.CANCEL): SubscriptionStatus.CANCELLED,
+    (SubscriptionStatus.PAUSED, SubscriptionStep.CANCEL): SubscriptionStatus.CANCELLED,
+    **{(origin, SubscriptionStep.RESTART): SubscriptionStatus.ACTIVE for origin in SubscriptionStatus},
 }
 
 

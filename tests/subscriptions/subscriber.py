@@ -54,7 +54,7 @@ class Subscriber:
             license = await issue(work, terms, order_id=None, customer_id=None, source="purchase")
             row = await start(
                 work, license_id=license.id, policy_id=policy_id, offer_id=None, period=MONTH, listed_currency="SAT",
-                listed_value=1200, trial_until=trial_until, discount=discount,
+                listed_value=1200, paid_value=1200, order_id=None, trial_until=trial_until, discount=discount,
             )  # fmt: skip
         self.license_id, self.id = license.id, row.id
         return row
@@ -76,7 +76,7 @@ class Subscriber:
     async def pay(self, order: UUID | None = None, worth: int = 1200) -> Subscription:
         order = order or await self.open()
         async with self.work() as work:
-            return await renew(work, self.id, order, worth)
+            return await renew(work, order, worth)
 
     async def move(
         self,

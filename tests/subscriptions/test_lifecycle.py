@@ -160,7 +160,7 @@ async def test_cancelled_at_once_or_at_the_periods_end_the_license_keeps_its_end
     with pytest.raises(IllegalStep):
         async with subscriber.work() as work:
             await lifecycle.cancel(work, row.id, reason=None)
-    assert (await subscriber.told())[-2:] == ["cancel_scheduled", "cancelled"]
+    assert (await subscriber.told())[-4:] == ["cancel_scheduled", "cancel_withdrawn", "cancel_scheduled", "cancelled"]
     async with subscriber.store.read() as read:
         found = await list_subscriptions(read, SubscriptionFilter(status=S.CANCELLED), 10)
         assert [item.id for item in found.items] == [row.id]

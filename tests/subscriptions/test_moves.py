@@ -102,6 +102,19 @@ async def test_given_to_one_that_is_paused_its_grace_stays_put_aside(subscriber:
     assert (await subscriber.license()).grace_seconds == 2 * 86_400
 
 
+async def test_what_has_lapsed_does_not_come_back_by_a_tier_with_a_longer_grace(subscriber: Subscriber) -> None:
+    row = await subscriber.subscribe()
+    subscriber.now = row.paid_through + 7 * DAY
+    async with subscriber.work() as work:
+        assert await lifecycle.fall_due(work, row.id)
+        assert (await lifecycle.lapse(work, row.id))[0]
+    await subscriber.move("pro", 2400, MONTH, grace_period_days=30, **PRO)
+    assert await subscriber.state() == "expired"
+    paid = await subscriber.pay(worth=2400)
+    assert paid.anchor_at == subscriber.now
+    assert (await subscriber.license()).grace_seconds == 30 * 86_400
+
+
 async def test_a_new_price_is_announced_ahead_and_never_touches_an_open_order(subscriber: Subscriber) -> None:
     row = await subscriber.subscribe()
     subscriber.now = row.paid_through - 2 * DAY

@@ -15,7 +15,7 @@ from keysat.subscriptions import openings
 from keysat.subscriptions.happenings import SkipReason
 from keysat.subscriptions.lifecycle import cancel, end_for_license, fall_due
 from keysat.subscriptions.read import cycle_of_order, parked, unpaid
-from keysat.subscriptions.tables import SubscriptionStatus
+from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from tests.subscriptions.subscriber import DAY, Subscriber
 
 
@@ -24,12 +24,17 @@ async def test_one_claims_what_is_due_and_another_finds_it_taken(subscriber: Sub
     for now, count in ((row.paid_through - 3 * DAY - timedelta(seconds=1), 0), (row.paid_through - 3 * DAY, 1)):
         subscriber.now = now
         async with subscriber.work() as work:
-            assert len(await openings.claim(work)) == count
+            holder, claimed = await openings.claim(work)
+            assert len(claimed) == count
     async with subscriber.work() as work:
-        assert await openings.claim(work) == []
-        await openings.let_go(work, row.id)
-        assert [claimed.id for claimed in await openings.claim(work)] == [row.id]
+        assert (await openings.claim(work))[1] == []
+        await openings.let_go(work, holder, claimed)  # nothing was done
+        assert (await openings.claim(work))[1] == []
     await subscriber.open()
+    async with subscriber.work() as work:
+        await openings.let_go(work, "another", claimed)
+        assert (await work.get(Subscription, row.id)).leased_by == holder
+        await openings.let_go(work, holder, claimed)
     row = await subscriber.row()
     assert (row.leased_by, row.next_attempt_at, row.status) == (None, None, SubscriptionStatus.ACTIVE)
 
@@ -57,9 +62,11 @@ async def test_failures_back_off_and_the_fifth_parks(subscriber: Subscriber) -> 
     waits: list[timedelta | None] = []
     for _ in range(5):
         async with subscriber.work() as work:
-            assert len(await openings.claim(work)) == 1
+            holder, claimed = await openings.claim(work)
+            assert len(claimed) == 1
         async with subscriber.work() as work:
             row = await openings.failed(work, row.id, "provider_unreachable")
+            await openings.let_go(work, holder, claimed)
             if await fall_due(work, row.id):
                 assert (row.status, row.consecutive_failures) == (SubscriptionStatus.PAST_DUE, 1)
         waits.append(row.next_attempt_at - subscriber.now if row.next_attempt_at else None)
@@ -67,7 +74,7 @@ async def test_failures_back_off_and_the_fifth_parks(subscriber: Subscriber) -> 
     minute = timedelta(minutes=1)
     assert waits == [5 * minute, 30 * minute, 120 * minute, 360 * minute, None]
     async with subscriber.work() as work:
-        assert list(await openings.claim(work)) == []
+        assert (await openings.claim(work))[1] == []
         assert await parked(work, 10) == [row.id]
         assert list(await unpaid(work, subscriber.now)) == []
         assert (await openings.failed(work, row.id, "late")).consecutive_failures == 5
@@ -75,7 +82,7 @@ async def test_failures_back_off_and_the_fifth_parks(subscriber: Subscriber) -> 
         assert await openings.unpark(work, row.id)
         assert not await openings.unpark(work, row.id)
         assert list(await work.session.scalars(select(AttentionRow))) == []
-        assert [claimed.id for claimed in await openings.claim(work)] == [row.id]
+        assert [claimed.id for claimed in (await openings.claim(work))[1]] == [row.id]
 
 
 async def test_a_failure_before_the_end_of_what_is_paid_makes_nothing_past_due(subscriber: Subscriber) -> None:
@@ -94,7 +101,7 @@ async def test_what_must_not_be_billed_is_told_once_and_looked_at_daily(subscrib
     for day in range(3):
         subscriber.now = row.paid_through - (3 - day) * DAY
         async with subscriber.work() as work:
-            assert len(await openings.claim(work)) == 1
+            assert len((await openings.claim(work))[1]) == 1
             await openings.skip(work, row.id, SkipReason.LICENSE_SUSPENDED)
     assert (await subscriber.told()).count("renewal_skipped") == 1
 
@@ -130,7 +137,7 @@ async def test_many_at_once_claim_pay_and_revoke_each_thing_once(subscriber: Sub
 
     async def claim() -> None:
         async with subscriber.work() as work:
-            claims.append(len(await openings.claim(work)))
+            claims.append(len((await openings.claim(work))[1]))
 
     async def pay(order: UUID) -> None:
         try:

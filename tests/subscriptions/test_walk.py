@@ -30,17 +30,17 @@ TIERS: list[tuple[str, int, Period | None]] = [
 
 async def pass_of_the_job(subscriber: Subscriber, chance: Random) -> None:
     async with subscriber.work() as work:
-        claimed = await openings.claim(work)
+        holder, claimed = await openings.claim(work)
     for row in claimed:
         if act_at(row, grace_end(await subscriber.license()), subscriber.now) is not Act.OPEN:
-            async with subscriber.work() as work:
-                await openings.let_go(work, row.id)
-        elif chance.random() < 0.2:
+            continue
+        if chance.random() < 0.2:
             async with subscriber.work() as work:
                 await openings.failed(work, row.id, "provider_unreachable")
         else:
             await subscriber.open(payable=chance.random() < 0.9)
     async with subscriber.work() as work:
+        await openings.let_go(work, holder, claimed)
         for row_id in await unpaid(work, subscriber.now):
             assert await lifecycle.fall_due(work, row_id) or await lifecycle.end_period(work, row_id)
         for row_id in await lapsing(work, subscriber.now):
