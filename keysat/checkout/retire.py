@@ -150,7 +150,8 @@ async def _removable(work: Work, scope: _Scope, name: str, instead: str, *, forc
         raise Conflict(f"The {name} was never sold, but there are orders: {hanging.words()}. Force it. Or: {instead}")
     if hanging.codes and not force:
         raise Conflict(f"The {name} has {hanging.words()}, made for it alone. Force it. Or: {instead}")
-    if until := await work.session.scalar(select(func.max(Order.watch_until)).where(watched)):
+    last = select(func.max(Order.watch_until)).where(watched).execution_options(is_long=True)
+    if until := await work.session.scalar(last):
         raise Conflict(
             f"The {name} has {hanging.words()}, and money may still come in for it until "
             f"{until.replace(second=0, microsecond=0):%Y-%m-%d %H:%M} UTC. {instead}"
@@ -169,8 +170,9 @@ async def _may_still_be_paid(work: Work) -> ColumnElement[bool]:
 
 async def _remove(work: Work, ended: Select[OrderId]) -> tuple[int, int, int]:
     """Orders, attempts and nudges that are gone. The orders are held first: one may be paid at this very moment."""
-    orders = (await work.session.scalars(ended.with_for_update())).all()
-    attempts = (await work.session.scalars(select(Attempt.id).where(Attempt.order_id.in_(ended)))).all()
+    orders = (await work.session.scalars(ended.with_for_update().execution_options(is_long=True))).all()
+    tried = select(Attempt.id).where(Attempt.order_id.in_(ended)).execution_options(is_long=True)
+    attempts = (await work.session.scalars(tried)).all()
     of_theirs = exists().where(
         Attempt.order_id.in_(ended),
         Attempt.connection_id == NudgeRow.connection_id,
@@ -200,7 +202,8 @@ async def _give_uses_back(work: Work, ended: Select[OrderId]) -> None:
 
 
 async def _count(work: Work, model: type[Base], *which: ColumnElement[bool]) -> int:
-    return await work.session.scalar(select(func.count()).select_from(model).where(*which)) or 0
+    query = select(func.count()).select_from(model).where(*which)
+    return await work.session.scalar(query.execution_options(is_long=True)) or 0
 
 
 def _check_typed(slug: str, force: bool, typed_name: str | None) -> None:

@@ -48,7 +48,7 @@ async def migrate(store: Store, scripts: Path = SCRIPTS) -> Migrated:
 def _migrate(connection: Connection, scripts: Path) -> Migrated:
     with _tables_may_be_rebuilt(connection), connection.begin():
         done = _upgrade(connection, scripts)
-        if connection.dialect.name == "sqlite":
+        if connection.dialect.name == "sqlite" and done.before != done.after:
             for row in connection.exec_driver_sql("PRAGMA foreign_key_check").mappings():
                 raise BrokenReferences(f"A row of {row['table']} refers to one of {row['parent']} that is not there.")
         return done

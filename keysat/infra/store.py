@@ -24,7 +24,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from keysat.infra import sqlite_writer
 from keysat.infra.events import Actor
 from keysat.infra.locks import BUSY_SECONDS
-from keysat.infra.point import Point, PostgresPoints, SqlitePoints
+from keysat.infra.point import PostgresPoints, SqlitePoints
+from keysat.infra.prepared import Prepared
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import Unavailable
 from keysat.kit.ids import Chance, SystemChance
@@ -78,7 +79,7 @@ class Store:
 
         10-20 us on SQLite. The statement is compiled once: keep it in a constant.
         """
-        return await self._points.row(Point.of(statement, self.engine.dialect), key)
+        return await self._points.row(Prepared.of(statement, self.engine.dialect), key)
 
     def listen(self, topic: str) -> asyncio.Event:
         """An event that is set after each commit of this process that woke the topic."""

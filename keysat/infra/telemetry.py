@@ -7,6 +7,7 @@ in worth: it may be lost, it is not backed up, and it never makes the main datab
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -34,7 +35,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from keysat.infra import locks
 from keysat.infra.log import get
-from keysat.infra.point import Point
+from keysat.infra.prepared import Prepared
 from keysat.infra.tables import UtcDateTime
 from keysat.kit.errors import KeysatError
 
@@ -165,31 +166,39 @@ class Telemetry:
         queue[subject] = now
 
 
-def _writes(insert: Callable[[Table], postgresql.Insert | sqlite.Insert]) -> tuple[Insert, Insert]:
+@dataclass(frozen=True, slots=True)
+class _Writes:
     """Of rows as their tables have them: outcomes are added up, of two sightings the later one stays."""
+
+    count: Insert
+    see: Insert
+    schema: str | None
+
+
+def _writes(insert: Callable[[Table], postgresql.Insert | sqlite.Insert], schema: str | None) -> _Writes:
     count, seen = insert(outcomes), insert(sightings)
-    return (
+    return _Writes(
         count.on_conflict_do_update(
             index_elements=["license_id", "day", "outcome"], set_={"count": outcomes.c.count + count.excluded.count}
         ),
         seen.on_conflict_do_update(
             index_elements=["subject"], set_={"at": seen.excluded.at}, where=sightings.c.at < seen.excluded.at
         ),
+        schema,
     )
 
 
-_WRITES = {"postgresql": (_writes(postgresql.insert), SCHEMA), "sqlite": (_writes(sqlite.insert), None)}
+_WRITES = {"postgresql": _writes(postgresql.insert, SCHEMA), "sqlite": _writes(sqlite.insert, None)}
 
 
 async def _write(connection: AsyncConnection, counts: Mapping[Counted, int], seen: Mapping[UUID, datetime]) -> None:
-    (count, see), schema = _WRITES[connection.dialect.name]
+    writes = _WRITES[connection.dialect.name]
     counted = ((license_id, day, outcome, number) for (outcome, license_id, day), number in counts.items())
-    for statement, rows in ((count, counted), (see, seen.items())):
-        # Straight to the driver: SQLAlchemy's care for each value of each row would hold up the loop for milliseconds.
-        point = Point.of(statement, connection.dialect, schema)
+    for statement, rows in ((writes.count, counted), (writes.see, seen.items())):
+        insert = Prepared.of(statement, connection.dialect, writes.schema)
         # Sorted, so that two daemons lock the rows in the same order.
-        if ready := sorted(point.key(row) for row in rows):
-            await connection.exec_driver_sql(point.sql, ready)
+        if ready := sorted(insert.arguments(row) for row in rows):
+            await connection.exec_driver_sql(insert.sql, ready)
 
 
 async def _make(connection: AsyncConnection) -> None:
