@@ -1,5 +1,7 @@
 """What must always hold in the catalog. `upkeep.doctor` asks; nothing here repairs."""
 
+from datetime import datetime
+
 import msgspec
 from sqlalchemy import select
 
@@ -11,7 +13,7 @@ from keysat.kit.currencies import is_known
 from keysat.kit.errors import BadRequest
 
 
-async def broken(read: Read) -> list[str]:
+async def broken(read: Read, _now: datetime) -> list[str]:
     """One sentence for each thing that does not hold."""
     return [*await _products(read), *await _policies(read), *await _offers(read), *await _codes(read)]
 

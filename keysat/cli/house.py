@@ -132,7 +132,8 @@ def doctor(data_dir: Path | None, as_json: bool) -> None:
 
     async def act(shop: Shop) -> tuple[list[str], list[str]]:
         async with shop.read() as read:
-            found = [*await violations(read, shop.now()), *await letters.broken(read)]
+            now = shop.now()
+            found = [*await violations(read, now), *await letters.broken(read, now)]
             return found, await warnings(read, shop.settings, shop.mode)
 
     found, warned = inside(data_dir, act, seals=False)

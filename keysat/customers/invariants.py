@@ -1,5 +1,7 @@
 """What must always hold of customers. `upkeep.doctor` asks; nothing here repairs."""
 
+from datetime import datetime
+
 from sqlalchemy import exists, or_, select
 
 from keysat.customers.accounts import normal_email
@@ -8,7 +10,7 @@ from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest
 
 
-async def broken(read: Read) -> list[str]:
+async def broken(read: Read, _now: datetime) -> list[str]:
     """One sentence for each thing that does not hold; by id, never by address."""
     return [*await _erased(read), *await _addresses(read)]
 

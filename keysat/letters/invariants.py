@@ -1,5 +1,7 @@
 """What must hold of letters: none is forgotten, and none is tried for ever."""
 
+from datetime import datetime
+
 from sqlalchemy import select
 
 from keysat.infra.tables import AttentionRow
@@ -9,7 +11,7 @@ from keysat.letters.tables import LetterRow, LetterStatus
 MOST = 100
 
 
-async def broken(read: Read) -> list[str]:
+async def broken(read: Read, _now: datetime) -> list[str]:
     """One sentence for each thing that does not hold, at most 100 of a kind. By id: the address is the buyer's."""
     rules = (
         (

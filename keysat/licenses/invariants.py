@@ -1,5 +1,7 @@
 """What must hold of every license, whatever happened before."""
 
+from datetime import datetime
+
 from sqlalchemy import ColumnElement, func, or_, select
 
 from keysat.infra.work import Read
@@ -32,7 +34,7 @@ _rules: tuple[tuple[str, ColumnElement[bool]], ...] = (
 )
 
 
-async def broken(read: Read) -> list[str]:
+async def broken(read: Read, _now: datetime) -> list[str]:
     """A line for each violation, at most 100 of a kind."""
     lines: list[str] = []
     for words, violated in _rules:

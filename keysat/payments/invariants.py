@@ -1,5 +1,7 @@
 """What must hold of connections and attempts."""
 
+from datetime import datetime
+
 from sqlalchemy import select
 
 from keysat.infra.house import mode_of
@@ -10,7 +12,7 @@ from keysat.payments.tables import Attempt, ConnectionRow, ConnectionStatus
 MOST = 100
 
 
-async def broken(read: Read) -> list[str]:
+async def broken(read: Read, _now: datetime) -> list[str]:
     """One sentence for each thing that does not hold, at most 100 of a kind."""
     return [*await _connections(read), *await _attempts(read)]
 

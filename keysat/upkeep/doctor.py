@@ -14,15 +14,9 @@ from keysat.licenses import invariants as licenses
 from keysat.payments import invariants as payments
 from keysat.subscriptions import invariants as subscriptions
 
+SLICES = (infra, catalog, customers, licenses, subscriptions, payments, checkout)
+
 
 async def violations(read: Read, now: datetime) -> list[str]:
     """One sentence for each; none when the shop is well."""
-    return [
-        *await infra.broken(read, now),
-        *await catalog.broken(read),
-        *await customers.broken(read),
-        *await licenses.broken(read),
-        *await subscriptions.broken(read),
-        *await payments.broken(read),
-        *await checkout.broken(read, now),
-    ]
+    return [line for one in SLICES for line in await one.broken(read, now)]

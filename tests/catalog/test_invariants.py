@@ -11,7 +11,7 @@ async def test_what_the_verbs_write_holds(store: Store):
     await a_product(store, entitlements_catalog=[{"slug": "raw", "name": "RAW"}])
     await a_tier(store, "pro", entitlements=["raw"], is_recurring=True, renewal_period_days=30, trial_days=7)
     async with store.read() as reading:
-        assert await invariants.broken(reading) == []
+        assert await invariants.broken(reading, NOON) == []
 
 
 async def test_what_was_written_behind_our_back_is_told(store: Store):
@@ -24,5 +24,5 @@ async def test_what_was_written_behind_our_back_is_told(store: Store):
         await work.session.execute(update(Policy).values(entitlements=["cloud"], is_recurring=False))
         await work.session.execute(insert(Code).values(code="spring", kind="discount", created_at=NOON))
     async with store.read() as reading:
-        told = await invariants.broken(reading)
+        told = await invariants.broken(reading, NOON)
     assert [sentence.split()[0] for sentence in told] == ["Product", "Policy", "Offer", "Code"]

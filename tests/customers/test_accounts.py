@@ -23,7 +23,7 @@ async def test_one_address_is_one_customer_however_it_is_typed(store: Store):
         assert found is not None
         assert (found.id, found.email, found.note) == (first, "Ada@Example.com", "first")
         assert await accounts.customer(reading, found.id) == found
-        assert await invariants.broken(reading) == []
+        assert await invariants.broken(reading, NOON) == []
 
 
 async def note_of(store: Store, email: str) -> str | None:

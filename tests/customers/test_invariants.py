@@ -11,7 +11,9 @@ async def test_an_erased_customer_with_an_address_is_told_by_id(store: Store):
         customer_id = await accounts.remember(work, "ada@example.com")
         await work.session.execute(update(Customer).values(erased_at=NOON))
     async with store.read() as reading:
-        assert await invariants.broken(reading) == [f"Customer {customer_id} was erased but still has personal data."]
+        assert await invariants.broken(reading, NOON) == [
+            f"Customer {customer_id} was erased but still has personal data."
+        ]
 
 
 async def test_a_row_that_its_address_does_not_find_is_told(store: Store):
@@ -19,4 +21,4 @@ async def test_a_row_that_its_address_does_not_find_is_told(store: Store):
         customer_id = await accounts.remember(work, "ada@example.com")
         await work.session.execute(update(Customer).values(email_normal="Ada@Example.com"))
     async with store.read() as reading:
-        assert await invariants.broken(reading) == [f"Customer {customer_id} cannot be found by its address."]
+        assert await invariants.broken(reading, NOON) == [f"Customer {customer_id} cannot be found by its address."]

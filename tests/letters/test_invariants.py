@@ -4,6 +4,7 @@ from keysat.infra.tables import AttentionRow
 from keysat.letters.invariants import broken
 from keysat.letters.tables import LetterRow
 from tests.checkout.counter import BUYER
+from tests.conftest import NOON
 from tests.letters.conftest import Desk
 
 
@@ -11,7 +12,7 @@ async def wrong(desk: Desk, **values: object) -> list[str]:
     async with desk.room.store.work(desk.counter.now, BUYER) as work:
         await work.session.execute(update(LetterRow).values(**values))
     async with desk.room.store.read() as read:
-        return await broken(read)
+        return await broken(read, NOON)
 
 
 async def test_a_letter_that_nobody_would_try_is_found(desk: Desk):

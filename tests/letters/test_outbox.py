@@ -15,6 +15,7 @@ from keysat.letters.invariants import broken
 from keysat.letters.outbox import AGAIN, LEASE_SECONDS, letters, retry, send_due
 from keysat.letters.tables import LetterRow, LetterStatus
 from tests.checkout.counter import BUYER
+from tests.conftest import NOON
 from tests.letters.conftest import SENDER, Desk
 from tests.running import free_port
 
@@ -28,7 +29,7 @@ async def attention(desk: Desk) -> list[str]:
 
 async def wrong(desk: Desk) -> list[str]:
     async with desk.room.store.read() as read:
-        return await broken(read)
+        return await broken(read, NOON)
 
 
 async def test_a_letter_is_sent_once(desk: Desk):

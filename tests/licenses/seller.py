@@ -97,7 +97,7 @@ class Seller:
 
     async def broken(self) -> list[str]:
         async with self.store.read() as read:
-            return await broken(read)
+            return await broken(read, NOON)
 
     async def close(self) -> None:
         await self.telemetry.close()

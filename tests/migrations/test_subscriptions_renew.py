@@ -8,6 +8,7 @@ from keysat.infra.migrate import SCRIPTS, migrate
 from keysat.infra.store import Store
 from keysat.subscriptions.invariants import broken
 from keysat.subscriptions.tables import Cycle, Subscription
+from tests.conftest import NOON
 
 ONE = "0" * 31 + "1"
 SOME = {"UUID": ONE, "CHAR": ONE, "JSON": "[]", "BOOLEAN": "0", "BLOB": "", "BYTEA": ""}
@@ -54,7 +55,7 @@ async def test_a_subscription_of_the_release_before_renews(empty_database_url: s
         async with store.read() as read:
             row = (await read.session.scalars(select(Subscription))).one()
             cycle = (await read.session.scalars(select(Cycle))).one()
-            assert await broken(read) == []
+            assert await broken(read, NOON) == []
     finally:
         await store.close()
     assert (row.next_attempt_at, row.lead_days, row.customer_id) == (row.paid_through, 5, cycle.order_id)

@@ -117,7 +117,7 @@ class Subscriber:
 
     async def broken(self) -> list[str]:
         async with self.store.read() as read:
-            return await broken(read)
+            return await broken(read, self.now)
 
 
 async def an_order(work: Work, product_id: UUID) -> UUID:

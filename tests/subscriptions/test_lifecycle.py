@@ -40,7 +40,7 @@ async def test_a_sale_anchors_the_calendar_pays_the_first_cycle_and_keeps_the_co
         async with store.work(counter.now, TESTER) as work:
             await work.session.execute(update(License).values(expires_at=counter.now))
         async with store.read() as read:
-            assert await broken(read) == [f"subscription {row.id}: its license does not end with what is paid"]
+            assert await broken(read, NOON) == [f"subscription {row.id}: its license does not end with what is paid"]
         counter.breaks = ("its license does not end",)
     assert (row.anchor_at, row.paid_through) == (LAST, datetime(2027, 2, 28, 9, 30, tzinfo=UTC))  # month ends clamp
     assert (row.cycle_number, row.status, row.listed_value) == (1, S.ACTIVE, 1200)
