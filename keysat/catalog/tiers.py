@@ -31,6 +31,11 @@ def list_price(product: ProductView, policy: PolicyView | None = None, offer: Of
     return product.price
 
 
+def trial_days(policy: PolicyView | None, price: Money) -> int:
+    """Of what is sold at this price. 0: there is nothing to try, as of what is free anyway."""
+    return policy.trial_days if policy is not None and price.minor > 0 else 0
+
+
 def ladder(product: ProductView, policies: Iterable[PolicyView]) -> list[PolicyView]:
     """Sorted as tiers are shown: by the price that is really asked, then by name."""
     return sorted(policies, key=lambda policy: (list_price(product, policy), policy.name, policy.slug))

@@ -107,6 +107,11 @@ class PolicyView(msgspec.Struct, frozen=True):
         """None: bought once."""
         return period_of(self.period_count, self.period_unit) if self.is_recurring else None
 
+    @property
+    def trial_begins_in_browser(self) -> bool:
+        """A page cannot tell what a device's fingerprint is: such a trial begins in the app."""
+        return self.trial_days > 0 and self.trial_needs != TrialNeeds.FINGERPRINT
+
 
 class CodeView(msgspec.Struct, frozen=True):
     code: str

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from keysat.infra.house import Mode
 from keysat.infra.store import Store
+from keysat.infra.vault import Vault
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.tills import Tills
 
@@ -11,6 +12,7 @@ from keysat.payments.tills import Tills
 @dataclass(frozen=True, slots=True)
 class Desk:
     store: Store
+    vault: Vault
     tills: Tills
     board: RateBoard
     mode: Mode

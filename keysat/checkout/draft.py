@@ -6,7 +6,7 @@ from uuid import UUID
 from keysat.catalog.tiers import Choice
 from keysat.checkout.happenings import OrderOpened
 from keysat.checkout.quote import Quote
-from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
+from keysat.checkout.schedule import FIRST_LOOK, MONITOR_FOR, OPEN_FOR, WATCH_AFTER_MONITOR
 from keysat.checkout.tables import Order, OrderId, OrderStatus, Purpose
 from keysat.checkout.wish import Wish
 from keysat.customers.accounts import keep_note, remember
@@ -28,10 +28,10 @@ class Buyer:
     """Of the buy page's cookie."""
 
 
-async def buyer_of(work: Work, wish: Wish, redirect_url: str | None = None, rail: Rail | None = None, /) -> Buyer:
+async def buyer_of(work: Work, wish: Wish) -> Buyer:
     """With the customer's row written. Raises BadRequest."""
     customer_id = await remember(work, wish.buyer_email or None, wish.buyer_note or None)
-    return Buyer(customer_id, wish.buyer_note, redirect_url, rail, wish.browser_hash)
+    return Buyer(customer_id, wish.buyer_note, wish.redirect_url, wish.rail, wish.browser_hash)
 
 
 async def draft(
@@ -67,7 +67,7 @@ async def draft(
         status_at=work.now,
         expires_at=work.now + OPEN_FOR,
         watch_until=work.now + MONITOR_FOR + WATCH_AFTER_MONITOR,
-        next_look_at=work.now + 30 * SECOND,
+        next_look_at=work.now + FIRST_LOOK,
         look_failures=0,
         nudges=0,
         failures=0,
@@ -76,7 +76,15 @@ async def draft(
     await work.session.flush()
     if buyer.customer_id is not None and buyer.note:
         await keep_note(work, order.id, buyer.customer_id, buyer.note)
-    work.record(OrderOpened(order.id, order.purpose, order.listed_currency, order.listed_value, order.amount_sats))
+    work.record(
+        OrderOpened(
+            order_id=order.id,
+            purpose=order.purpose,
+            listed_currency=order.listed_currency,
+            listed_value=order.listed_value,
+            amount_sats=order.amount_sats,
+        )
+    )
     return order
 
 

@@ -13,24 +13,22 @@ from keysat.checkout.quote import Quote, quote
 from keysat.checkout.reopen import ordered_already, readdress
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderId, PaidHow, Purpose
-from keysat.checkout.trials import Admit, anyone, begin, is_trial
-from keysat.checkout.wish import Wish, checked_redirect, rail_of
+from keysat.checkout.trials import Admit, begin, is_trial
+from keysat.checkout.wish import Wish
 from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import BtcRate
-from keysat.payments.provider import Rail
 from keysat.payments.rates.board import RateUnavailable
 from keysat.payments.rates.pins import pin_of
 
 
-async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor, admit: Admit = anyone) -> OrderId:
+async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor, admit: Admit) -> OrderId:
     """Open an order for the wish. A free one and a trial are fulfilled at once; any other has a checkout page then.
 
     Raises NotFound and BadRequest as contract 3.7 says, UpstreamError when neither a rate nor a provider answers; of a
     trial what `trials.begin` does, which asks `admit`.
     """
-    redirect_url, rail = checked_redirect(wish.redirect_url), rail_of(wish.rail)
     async with desk.store.read() as read:
         asked = await asked_for(
             read, wish.product, wish.policy_slug, wish.offer, wish.code, now, takes_featured=wish.takes_featured
@@ -40,24 +38,25 @@ async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor, admit: A
         return await begin(desk, wish, asked.choice, pin, now, actor, admit)
     asked, quoted = await priced(desk, asked, pin)
     async with desk.store.read() as read:
-        before = await ordered_already(read, wish, asked, quoted, rail, now)
+        before = await ordered_already(read, wish, asked.choice, asked.discount, quoted, now)
     if before is not None:
         await readdress(desk, before.id, wish, now, actor)
         return before.id
     try:
-        return await _buy(desk, wish, asked, quoted, redirect_url, rail, now, actor)
+        return await _buy(desk, wish, asked, quoted, now, actor)
     except CodeRefused:
         if asked.is_typed:
             raise
     # The featured code has just run out: who typed none hears of none, and pays the list price (W-42).
     plain = asked.without_code
-    return await _buy(desk, wish, plain, quote(plain.choice.price, quoted.rate), redirect_url, rail, now, actor)
+    return await _buy(desk, wish, plain, quote(plain.choice.price, quoted.rate), now, actor)
 
 
 async def priced(desk: Desk, asked: Asked, pin: BtcRate | None) -> tuple[Asked, Quote]:
     """What it costs now, and with which code: preview and purchase both ask here, so they cannot differ.
 
-    A featured code that needs a rate, or brings nothing, is left out. Raises RateUnavailable for a typed one.
+    A code that brings nothing is left out, since a use is never spent for nothing (W-09); so is a featured one that
+    needs a rate. Raises RateUnavailable for a typed one. Of a typed one that is used up `reserve` tells.
     """
     price, discount = asked.choice.price, asked.discount
     rate = await rate_for(desk, price, discount, pin)
@@ -67,29 +66,20 @@ async def priced(desk: Desk, asked: Asked, pin: BtcRate | None) -> tuple[Asked, 
         if asked.is_typed:
             raise
         return asked.without_code, quote(price, rate)
-    if discount is not None and not asked.is_typed and quoted.price == quoted.base:
-        return asked.without_code, quote(price, rate)
-    return asked, quoted
+    if discount is None or not quoted.is_list_price or (asked.is_typed and discount.remaining_uses == 0):
+        return asked, quoted
+    return asked.without_code, quote(price, rate)
 
 
-async def _buy(
-    desk: Desk,
-    wish: Wish,
-    asked: Asked,
-    quoted: Quote,
-    redirect_url: str | None,
-    rail: Rail | None,
-    now: datetime,
-    actor: Actor,
-) -> OrderId:
+async def _buy(desk: Desk, wish: Wish, asked: Asked, quoted: Quote, now: datetime, actor: Actor) -> OrderId:
     if quoted.is_free:
         return await _give(desk, wish, asked, quoted, now, actor)
     if wish.only_free:
-        raise BadRequest("This code requires payment: it lowers the price, but not to nothing. Purchase with it.")
-    till = desk.tills.pick(rail)
+        raise BadRequest("This code requires payment: it does not make it free. Purchase with it.")
+    till = desk.tills.pick(wish.rail)
     price = till.asks_in(quoted.asked, quoted.amount_sats)
     async with desk.store.work(now, actor) as work:
-        order = await _draft(work, wish, asked, quoted, redirect_url, rail)
+        order = await _draft(work, wish, asked, quoted)
         attempt = try_at(work, order, till, price)
     await open_invoice(desk, till, order, attempt, asked.choice, now, actor)
     return order.id
@@ -98,19 +88,16 @@ async def _buy(
 async def _give(desk: Desk, wish: Wish, asked: Asked, quoted: Quote, now: datetime, actor: Actor) -> OrderId:
     """Nothing to pay: opened and fulfilled in one transaction."""
     async with desk.store.work(now, actor) as work:
-        order = await _draft(work, wish, asked, quoted, None, None)
+        order = await _draft(work, wish, asked, quoted)
         await settle(work, order, how=PaidHow.FREE)
         return order.id
 
 
-async def _draft(
-    work: Work, wish: Wish, asked: Asked, quoted: Quote, redirect_url: str | None, rail: Rail | None
-) -> Order:
+async def _draft(work: Work, wish: Wish, asked: Asked, quoted: Quote) -> Order:
     """Raises CodeRefused when the code has no use left."""
     if asked.discount is not None:
         await reserve(work, asked.discount)
-    buyer = await buyer_of(work, wish, redirect_url, rail)
-    order = await draft(work, Purpose.PURCHASE, asked.choice, quoted, buyer)
+    order = await draft(work, Purpose.PURCHASE, asked.choice, quoted, await buyer_of(work, wish))
     if asked.discount is not None:
         await bind(work, asked.discount, order)
     return order

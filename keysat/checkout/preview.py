@@ -9,7 +9,8 @@ from keysat.catalog.pricing import Refusal
 from keysat.catalog.read import choose, product_by_slug
 from keysat.catalog.tables import DiscountKind
 from keysat.catalog.tiers import Choice
-from keysat.checkout.codes import WORDS, Asked, CodeRefused, asked_for
+from keysat.catalog.views import DiscountView
+from keysat.checkout.codes import WORDS, CodeRefused, asked_for
 from keysat.checkout.desk import Desk
 from keysat.checkout.order import priced
 from keysat.checkout.quote import Quote, quote
@@ -20,6 +21,8 @@ from keysat.payments.rates.pins import pin_of
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """A code that does not apply is `valid: false` with a `reason`; one that does comes with the price it leaves.
+
+    A code that applies and takes nothing off is valid too, and is not used up: the `message` says so.
 
     `*_value` are minor units of `price_currency`. The sats are 0 when no rate is known (the value then is all there
     is). `is_free`: a free license, for `POST /v1/redeem`; a final price of 0 can be redeemed too.
@@ -64,9 +67,12 @@ async def preview(
             asked = await asked_for(read, product, policy_slug, offer, code, now)
         except CodeRefused as refused:
             return _refused(desk, choice, refused.why, refused.message, pin)
-    if asked.discount is not None and asked.discount.remaining_uses == 0:
+    if asked.discount is None:
+        raise ValueError("a preview without a code")
+    if asked.discount.remaining_uses == 0:
         return _refused(desk, asked.choice, Refusal.EXHAUSTED, WORDS[Refusal.EXHAUSTED], pin)
-    return _valid(*await priced(desk, asked, pin))
+    _, found = await priced(desk, asked, pin)
+    return _valid(asked.discount, found)
 
 
 def _refused(desk: Desk, choice: Choice, why: Refusal, message: str, pin: BtcRate | None) -> Preview:
@@ -81,10 +87,7 @@ def _refused(desk: Desk, choice: Choice, why: Refusal, message: str, pin: BtcRat
     )
 
 
-def _valid(asked: Asked, found: Quote) -> Preview:
-    discount = asked.discount
-    if discount is None:
-        raise ValueError("a preview without a code")
+def _valid(discount: DiscountView, found: Quote) -> Preview:
     base_sats, final_sats = found.base_sats or 0, found.amount_sats or 0
     return Preview(
         valid=True,
@@ -106,6 +109,9 @@ def _valid(asked: Asked, found: Quote) -> Preview:
 
 
 def _message(found: Quote) -> str:
+    if found.is_list_price:
+        price = "is free anyway" if found.is_free else f"costs {_text(found.base)} with or without it"
+        return f"This code takes nothing off here, and would not be used up: it {price}."
     if found.is_free:
         return "The code is applied: it is free."
     return f"The code is applied: {_text(found.asked)} instead of {_text(found.base)}."

@@ -32,6 +32,11 @@ class Quote:
         return self.price.minor == 0
 
     @property
+    def is_list_price(self) -> bool:
+        """Nothing was taken off."""
+        return (self.price, self.amount_sats) == (self.base, self.base_sats)
+
+    @property
     def asked(self) -> Money:
         """What the provider is to ask for."""
         return Money(SAT, self.amount_sats or 0) if self.is_in_sats else self.price

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -176,15 +176,20 @@ class Order(Leased, Base):
 
 
 class Trial(Base):
-    """Somebody's one trial of a product. `hash` is SHA-256 of product and identity; who gives none has no row."""
+    """Somebody's one trial of a product: a row for each identity that was told, which may be none.
+
+    `hash` of product and identity, keyed with the vault key.
+    """
 
     __tablename__ = "trials"
 
     product_id: Mapped[UUID] = mapped_column(ForeignKey("products.id"), primary_key=True)
     kind: Mapped[TrialNeeds] = mapped_column(primary_key=True)
     hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    order_id: Mapped[OrderId] = mapped_column(UuidType(), ForeignKey("orders.id"), unique=True)
+    order_id: Mapped[OrderId] = mapped_column(UuidType(), ForeignKey("orders.id"))
     created_at: Mapped[datetime]
+
+    __table_args__ = (UniqueConstraint("order_id", "kind"),)
 
 
 class RedemptionStatus(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from keysat.catalog.tables import TrialNeeds
-from keysat.catalog.tiers import Choice
+from keysat.catalog.tiers import Choice, trial_days
 from keysat.checkout.codes import Asked
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import buyer_of, draft
@@ -17,11 +17,14 @@ from keysat.checkout.reopen import ordered_already
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderId, PaidHow, Purpose, Trial
 from keysat.checkout.wish import Wish
-from keysat.customers.accounts import normal_email
-from keysat.infra.events import Actor, digest
+from keysat.customers.accounts import mailbox
+from keysat.infra.events import Actor
+from keysat.infra.vault import Vault
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.kit.money import BtcRate
+
+DERIVED_AS = "trial"
 
 Admit = Callable[[], Awaitable[None]]
 """The door's limit for trials that ask for no identity. Raises RateLimited."""
@@ -35,19 +38,14 @@ class TrialUsed(Conflict):
     """This identity has tried the product."""
 
 
-async def anyone() -> None:
-    """Who asks here is known."""
+async def unlimited() -> None:
+    """The `Admit` of who is known, or gets no trial here."""
 
 
 def is_trial(wish: Wish, asked: Asked) -> bool:
     choice = asked.choice
     has_code = asked.discount is not None and asked.is_typed
-    return wish.takes_trial and not has_code and days_of(choice) > 0
-
-
-def days_of(choice: Choice) -> int:
-    """0: nothing to try."""
-    return choice.policy.trial_days if choice.policy is not None and choice.price.minor > 0 else 0
+    return wish.takes_trial and not has_code and trial_days(choice.policy, choice.price) > 0
 
 
 async def begin(
@@ -59,51 +57,56 @@ async def begin(
     """
     quoted = given(choice.price, desk.board.peek(choice.price.currency, pin))
     async with desk.store.read() as read:
-        before = await ordered_already(read, wish, Asked(choice, None), quoted, None, now)
+        before = await ordered_already(read, wish, choice, None, quoted, now)
     if before is not None:
         return before.id
-    needs, identity = _identity(wish, choice)
+    needs = choice.policy.trial_needs if choice.policy is not None else TrialNeeds.NOTHING
+    known = _known_by(wish, choice, needs)
     if needs == TrialNeeds.NOTHING:
         await admit()
     async with desk.store.work(now, actor) as work:
-        days = days_of(choice)
+        days = trial_days(choice.policy, choice.price)
         order = await draft(work, Purpose.PURCHASE, choice, quoted, await buyer_of(work, wish), trial_days=days)
-        if identity:
-            await _claim(work, order, needs, identity)
-        work.record(TrialStarted(order.id, order.product_id, order.policy_id, days, needs))
+        for kind, identity in known.items():
+            await _claim(work, desk.vault, order, kind, identity)
+        work.record(
+            TrialStarted(
+                order_id=order.id, product_id=order.product_id, policy_id=order.policy_id, days=days, needs=needs
+            )
+        )
         await settle(work, order, how=PaidHow.FREE)
         return order.id
 
 
-def _identity(wish: Wish, choice: Choice) -> tuple[TrialNeeds, str]:
-    """The text is empty where nothing is asked. Raises IdentityMissing, and BadRequest for what is no address."""
-    needs = choice.policy.trial_needs if choice.policy is not None else TrialNeeds.NOTHING
-    match needs:
-        case TrialNeeds.EMAIL:
-            if not wish.buyer_email:
-                raise _missing(choice, "e-mail address: send `buyer_email`")
-            return needs, normal_email(wish.buyer_email)
-        case TrialNeeds.FINGERPRINT:
-            if not wish.fingerprint:
-                raise _missing(choice, "device: send its `fingerprint`")
-            return needs, wish.fingerprint
-        case TrialNeeds.NOTHING:
-            return needs, ""
+def _known_by(wish: Wish, choice: Choice, needs: TrialNeeds) -> dict[TrialNeeds, str]:
+    """All that was told, also what the tier does not ask for: whoever goes on to another tier has one trial still.
+
+    Raises IdentityMissing, and BadRequest for what is no address.
+    """
+    words = {
+        TrialNeeds.EMAIL: "e-mail address: send `buyer_email`",
+        TrialNeeds.FINGERPRINT: "device: send its `fingerprint`",
+    }
+    known: dict[TrialNeeds, str] = {}
+    if wish.buyer_email:
+        known[TrialNeeds.EMAIL] = mailbox(wish.buyer_email)
+    if wish.fingerprint:
+        known[TrialNeeds.FINGERPRINT] = wish.fingerprint
+    if needs in words and needs not in known:
+        days = trial_days(choice.policy, choice.price)
+        raise IdentityMissing(
+            f"{choice.product.name} begins with a trial of {days} days, one for each "
+            f"{words[needs]}. To buy it without a trial, send `trial: false`."
+        )
+    return known
 
 
-def _missing(choice: Choice, words: str) -> IdentityMissing:
-    return IdentityMissing(
-        f"{choice.product.name} begins with a trial of {days_of(choice)} days, one for each {words}. "
-        "To buy it without a trial, send `trial: false`."
-    )
-
-
-async def _claim(work: Work, order: Order, needs: TrialNeeds, identity: str) -> None:
-    """Of many who ask at once, the index lets one through."""
+async def _claim(work: Work, vault: Vault, order: Order, kind: TrialNeeds, identity: str) -> None:
+    """Of many who ask at once, the index lets one through. Who steals the database has nothing to try guesses on."""
     write = work.insert(Trial).values(
         product_id=order.product_id,
-        kind=needs,
-        hash=digest(str(order.product_id), needs, identity),
+        kind=kind,
+        hash=vault.derive(DERIVED_AS, f"{order.product_id} {kind} {identity}".encode()).hex(),
         order_id=order.id,
         created_at=work.now,
     )

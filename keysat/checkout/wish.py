@@ -19,7 +19,7 @@ RAIL_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a buyer asks for, as `POST /v1/purchase` and the buy page send it. Empty strings are absent ones."""
+    """What a buyer asks for, as the doors have parsed it. Empty strings are absent ones."""
 
     product: str
     policy_slug: str | None = None
@@ -28,8 +28,8 @@ class Wish:
     takes_featured: bool = True  # without a code, the tier's featured one; the buy page lets a buyer take it off
     buyer_email: str | None = None
     buyer_note: str | None = None
-    redirect_url: str | None = None
-    rail: str | None = None
+    redirect_url: str | None = None  # of `checked_redirect`
+    rail: Rail | None = None
     buyer_token: str | None = None  # the buy page's cookie; API calls have none
     fingerprint: str | None = None  # of a device, for trials that are one for each
     takes_trial: bool = True  # where the tier has one

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from sqlalchemy import delete, func, select, update
 
 from keysat.customers.tables import Customer, CustomerId, CustomerNote
@@ -16,6 +17,9 @@ EMAIL_MAX = 254
 """RFC 5321, 4.5.3.1.3, less the angle brackets."""
 NAME_MAX = 200
 NOTE_MAX = 2000
+
+SPECIAL_USE_DOMAIN_NAMES.clear()
+"""Networks at home and on Tor deliver to `.local`, `.home.arpa` and `.onion`; `email_validator` would refuse them."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -28,24 +32,28 @@ class CustomerView(msgspec.Struct, frozen=True):
 
 
 def normal_email(typed: str) -> str:
-    """What addresses are compared by: trimmed, NFC, lower case, the domain in its ASCII form (IDNA).
+    """What addresses are compared by: trimmed, lower case, look-alike forms of letters folded, the domain in ASCII.
 
-    Loose on purpose, since only a mail that arrives proves an address. Raises BadRequest that says what to fix.
+    What can be an address is said by RFC 5321 and 6531, IDNA 2008 and UTS 46; only a mail that arrives proves one.
+    Raises BadRequest that says what to fix.
     """
-    email = unicodedata.normalize("NFC", typed.strip()).lower()
-    if any(character.isspace() or unicodedata.category(character).startswith("C") for character in email):
-        raise BadRequest("The e-mail address has a space or a control character in it. Remove it.")
-    local, at, domain = email.partition("@")
-    if not (local and at and domain) or "@" in domain:
-        raise BadRequest("The e-mail address needs exactly one @ with something on both sides.")
+    folded = unicodedata.normalize("NFKC", typed.strip()).lower()
     try:
-        domain = domain.encode("idna").decode()
-    except UnicodeError:
-        raise BadRequest("What follows the @ in the e-mail address is not a domain. Check it.") from None
-    email = f"{local}@{domain}"
+        found = validate_email(folded, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise BadRequest(str(error).replace("email", "e-mail")) from None
+    if "." not in found.ascii_domain:
+        raise BadRequest("What follows the @-sign in the e-mail address needs a dot, as in example.org.")
+    email = f"{found.local_part}@{found.ascii_domain}"
     if len(email) > EMAIL_MAX or len(typed.strip()) > EMAIL_MAX:
         raise BadRequest(f"The e-mail address is longer than {EMAIL_MAX} characters.")
     return email
+
+
+def mailbox(typed: str) -> str:
+    """Whose address it is, as near as can be told: without the `+tag` that everybody can add. Raises BadRequest."""
+    local, _, domain = normal_email(typed).rpartition("@")
+    return f"{local.partition('+')[0] or local}@{domain}"
 
 
 async def remember(

@@ -53,6 +53,12 @@ def take(tat: datetime | None, limit: Limit, now: datetime) -> Decision:
     return Decision(True, after, -missing // interval, 0, _whole_seconds(after - now))
 
 
+def in_turn(tat: datetime | None, limit: Limit, now: datetime) -> tuple[datetime, datetime]:
+    """One that may wait: the `tat` to be kept, and when its turn is, now at the earliest. None is refused."""
+    after = (now if tat is None else max(tat, now)) + limit.interval
+    return after, max(now, after - limit.burst * limit.interval)
+
+
 def _whole_seconds(delay: timedelta) -> int:
     """Rounded up."""
     return -(-delay // _SECOND)

@@ -81,6 +81,15 @@ class LetterRow(Leased, Base):
     )
 
 
+class LetterBucket(Base):
+    """How many letters that nobody paid for an address was sent lately: when its bucket will be full again."""
+
+    __tablename__ = "letter_buckets"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    full_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class LetterCursor(Base):
     """The one row says up to which sealed position the events were read."""
 

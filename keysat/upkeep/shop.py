@@ -40,7 +40,7 @@ class Shop:
 
     @property
     def desk(self) -> Desk:
-        return Desk(self.store, self.tills, self.board, self.mode, self.settings.public_url)
+        return Desk(self.store, self.vault, self.tills, self.board, self.mode, self.settings.public_url)
 
     @property
     def office(self) -> Office:

@@ -14,6 +14,7 @@ from keysat.checkout.desk import Desk
 from keysat.checkout.order import purchase
 from keysat.checkout.read import Poll, poll
 from keysat.checkout.tables import Order, OrderId
+from keysat.checkout.trials import unlimited
 from keysat.checkout.wish import Wish
 from keysat.infra.events import Actor
 from keysat.infra.house import Mode
@@ -52,7 +53,7 @@ class Counter:
         self.vault = Vault(bytes(32), SeededChance(2))
         self.tills = Tills(store, self.vault, self.http)
         self.board = RateBoard(self.http, self.clock, SeededChance(3), sources=())
-        self.desk = Desk(store, self.tills, self.board, Mode.LIVE, PUBLIC_URL)
+        self.desk = Desk(store, self.vault, self.tills, self.board, Mode.LIVE, PUBLIC_URL)
         self.office = Office(store, self.vault, self.http, Mode.LIVE, PUBLIC_URL)
         self.door: httpx.AsyncClient | None = None  # where webhooks go in, when a story is told over HTTP
         self.deaf = False  # our door is closed: webhooks are answered 503
@@ -91,7 +92,7 @@ class Counter:
 
     async def buy(self, tier: str | None = "pro", **wish: Any) -> Order:
         asked: dict[str, Any] = {"product": "app", "policy_slug": tier, **wish}
-        order_id = await purchase(self.desk, Wish(**asked), self.now, BUYER)
+        order_id = await purchase(self.desk, Wish(**asked), self.now, BUYER, unlimited)
         return await self.order(order_id)
 
     async def order(self, order_id: OrderId) -> Order:

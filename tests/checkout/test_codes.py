@@ -18,6 +18,7 @@ from keysat.checkout.operate import accept
 from keysat.checkout.order import purchase
 from keysat.checkout.preview import preview
 from keysat.checkout.tables import Order, OrderStatus, Redemption, RedemptionStatus
+from keysat.checkout.trials import unlimited
 from keysat.checkout.wish import Wish
 from keysat.infra.tables import EventRow
 from keysat.kit.errors import BadRequest, UpstreamError
@@ -67,10 +68,9 @@ async def without_rate(counter: Counter) -> None:
     ("fields", "listed", "sats", "asked"),
     [
         ({"kind": "percent", "amount": 2000}, 6000, 120_000, "60.00 USD"),
-        ({"kind": "percent", "amount": 1}, 7500, 150_000, "75.00 USD"),  # what is taken off is rounded down: nothing
+        ({"kind": "percent", "amount": 2}, 7499, 149_980, "74.99 USD"),  # what is taken off is rounded down
         ({"kind": "fixed", "amount": 1000, "discount_currency": "USD"}, 6500, 130_000, "65.00 USD"),
         ({"kind": "set_price", "amount": 2000, "discount_currency": "USD"}, 2000, 40_000, "20.00 USD"),
-        ({"kind": "set_price", "amount": 9000, "discount_currency": "USD"}, 7500, 150_000, "75.00 USD"),
         ({"kind": "fixed_sats", "amount": 1000}, 7450, 149_000, "149000 SATS"),
         ({"kind": "set_price", "amount": 777}, 39, 777, "777 SATS"),
     ],
@@ -265,7 +265,9 @@ async def test_an_edit_of_the_code_changes_no_open_order(counter: Counter) -> No
     order = await counter.buy(code="SPRING")
     async with counter.store.work(counter.now, TESTER) as work:
         await discounts.edit(
-            work, code.id, DiscountEdit(amount=9000, expires_at=counter.now, duration=DiscountDuration.FOREVER)
+            work,
+            code.id,
+            DiscountEdit(amount=9000, expires_at=counter.now + timedelta(seconds=1), duration=DiscountDuration.FOREVER),
         )
     await counter.pay(order)
     use = await use_of(counter, order)
@@ -338,5 +340,31 @@ async def test_redeeming_alone_tells_the_world_and_without_secrets(counter: Coun
 async def test_only_what_is_free_is_redeemed(counter: Counter) -> None:
     await a_code(counter.store, "FIFTH")
     with pytest.raises(BadRequest, match="requires payment"):
-        await purchase(counter.desk, Wish("app", "pro", code="FIFTH", only_free=True), counter.now, BUYER)
+        await purchase(counter.desk, Wish("app", "pro", code="FIFTH", only_free=True), counter.now, BUYER, unlimited)
     assert await used(counter, "FIFTH") == 0
+
+
+@pytest.mark.parametrize(
+    ("tier", "fields"),
+    [
+        ("free", {"kind": "free_license", "amount": 0}),
+        ("free", {"kind": "percent", "amount": 5000}),
+        ("pro", {"kind": "set_price", "amount": 9000, "discount_currency": "USD"}),
+        ("pro", {"kind": "set_price", "amount": 200_000}),
+        ("pro", {"kind": "percent", "amount": 1}),
+    ],
+)
+@pytest.mark.once
+async def test_a_code_that_takes_nothing_off_is_not_used_up(  # W-09
+    counter: Counter, tier: str, fields: dict[str, Any]
+) -> None:
+    await a_tier(counter.store, "free", price_value=0)
+    await a_code(counter.store, "NIL", max_uses=1, **fields)
+    shown = await preview(counter.desk, "NIL", "app", tier, None, counter.now)
+    assert (shown.valid, shown.final_price_value, shown.discount_applied_sats) == (True, shown.base_price_value, 0)
+    assert "takes nothing off" in shown.message
+    order = await counter.buy(tier, code="NIL")
+    assert order.listed_value == order.base_value
+    assert await used(counter, "NIL") == 0
+    async with counter.store.read() as read:
+        assert (await read.session.scalars(select(Redemption))).all() == []

@@ -14,6 +14,7 @@ from keysat.infra.tables import AttentionRow
 from keysat.kit.errors import BadRequest, NotFound, UpstreamError
 from keysat.licenses.tables import IssuerKey, IssuerStatus, License
 from keysat.payments.connections import disconnect
+from keysat.payments.provider import Rail
 from keysat.payments.rates.board import RateUnavailable
 from keysat.payments.rates.pins import clear_pin
 from keysat.subscriptions.tables import Subscription
@@ -93,11 +94,7 @@ async def test_a_shop_without_a_provider_says_so(counter: Counter) -> None:
         ({"tier": "nope"}, NotFound),
         ({"offer": "nope"}, NotFound),
         ({"code": "SPRING"}, BadRequest),
-        ({"redirect_url": "javascript:alert(1)"}, BadRequest),
-        ({"redirect_url": "/thanks"}, BadRequest),
-        ({"redirect_url": "https://user@evil.test/"}, BadRequest),
-        ({"redirect_url": "https://ok.test/" + "x" * 2000}, BadRequest),
-        ({"rail": "card"}, BadRequest),
+        ({"rail": Rail.CARD}, BadRequest),
         ({"buyer_email": "not an address"}, BadRequest),
     ],
 )
@@ -257,9 +254,9 @@ async def test_who_comes_back_with_another_address_has_mended_it(counter: Counte
 
 
 async def test_another_rail_is_another_order(counter: Counter) -> None:
-    first = await counter.buy(buyer_token="cookie", rail="lightning")
-    assert (await counter.buy(buyer_token="cookie", rail="lightning")).id == first.id
-    assert (await counter.buy(buyer_token="cookie", rail="onchain")).id != first.id
+    first = await counter.buy(buyer_token="cookie", rail=Rail.LIGHTNING)
+    assert (await counter.buy(buyer_token="cookie", rail=Rail.LIGHTNING)).id == first.id
+    assert (await counter.buy(buyer_token="cookie", rail=Rail.ONCHAIN)).id != first.id
 
 
 async def test_an_invoice_whose_sats_nobody_knows_is_told_honestly_and_kept(counter: Counter) -> None:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from keysat.checkout.collect import look_if_stale
 from keysat.checkout.order import purchase as open_order
 from keysat.checkout.read import Poll, Purchase, order_by_invoice, poll, purchased
-from keysat.checkout.wish import REDIRECT_MAX, Wish
+from keysat.checkout.wish import REDIRECT_MAX, Wish, checked_redirect, rail_of
 from keysat.infra.house import Mode
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
@@ -43,6 +43,7 @@ class PurchaseRequest(Inbound, frozen=True, kw_only=True):
     trial: bool | None = None
 
     def wish(self) -> Wish:
+        """Raises BadRequest."""
         return Wish(
             product=self.product,
             policy_slug=self.policy_slug or None,
@@ -50,8 +51,8 @@ class PurchaseRequest(Inbound, frozen=True, kw_only=True):
             code=self.code or None,
             buyer_email=self.buyer_email or None,
             buyer_note=self.buyer_note or None,
-            redirect_url=self.redirect_url or None,
-            rail=self.rail or None,
+            redirect_url=checked_redirect(self.redirect_url),
+            rail=rail_of(self.rail),
             fingerprint=self.fingerprint or None,
             takes_trial=self.trial is not False,
         )

@@ -14,14 +14,13 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath, URLEncodedBody
 
 from keysat.catalog.read import policies, product_by_slug
-from keysat.catalog.tables import TrialNeeds
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.codes import CodeRefused
 from keysat.checkout.order import purchase
 from keysat.checkout.read import payable_attempt
 from keysat.checkout.tables import Order, OrderId, OrderStatus
 from keysat.checkout.trials import IdentityMissing, TrialUsed
-from keysat.checkout.wish import Wish, hash_of
+from keysat.checkout.wish import Wish, hash_of, rail_of
 from keysat.customers.accounts import normal_email
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable, UpstreamError
@@ -197,7 +196,7 @@ def _wish(counter: Counter, form: BuyForm, buyer: str) -> Wish:
         raise BadRequest("Choose one of the tiers.")
     slug, _, offer = form.choice.partition(BETWEEN)
     tier = counter.tier(slug)
-    tries = tier is not None and tier.trial_days > 0 and tier.trial_needs != TrialNeeds.FINGERPRINT and not form.trial
+    tries = tier is not None and tier.trial_begins_in_browser and not form.trial
     return Wish(
         product=counter.product.slug,
         policy_slug=slug or None,
@@ -206,7 +205,7 @@ def _wish(counter: Counter, form: BuyForm, buyer: str) -> Wish:
         takes_trial=tries,
         takes_featured=not form.no_code,
         buyer_email=form.buyer_email.strip() or None,
-        rail=form.rail or None,
+        rail=rail_of(form.rail),
         buyer_token=buyer,
     )
 

@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keysat.catalog.tables import PolicyId, TrialNeeds
-from keysat.catalog.tiers import list_price, pick
+from keysat.catalog.tiers import list_price, pick, trial_days
 from keysat.catalog.views import DiscountView, OfferView, PolicyView, ProductView
 from keysat.checkout.quote import Quote, quote
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
-from keysat.kit.periods import Period, cycle_end
+from keysat.kit.periods import Period, one_after
 from keysat.payments.provider import Rail
 from keysat.payments.rates.board import RateEvidence, RateUnavailable
-from keysat.subscriptions.rules import ZONE
 from keysat.web.public import words
 
 BETWEEN = "/"
@@ -160,7 +159,7 @@ def _card(
 def _lines(product: ProductView, tier: PolicyView) -> list[Line]:
     bullets = [Line(bullet) for bullet in tier.marketing_bullets]
     entitlements = entitlement_lines(product, tier.entitlements, tier.hidden_entitlements)
-    if tier.trial_days and tier.trial_needs == TrialNeeds.FINGERPRINT:
+    if tier.trial_days and not tier.trial_begins_in_browser:
         entitlements = [Line(words.trial_in_app(tier.trial_days)), *entitlements]
     return entitlements + bullets if tier.marketing_bullets_position == "below" else bullets + entitlements
 
@@ -206,7 +205,7 @@ def _tried(
 ) -> Option:
     """What follows a trial is the list price, whatever a code does to a purchase now."""
     base = list_price(product, tier, offer)
-    if not tier.trial_days or not base.minor or tier.trial_needs == TrialNeeds.FINGERPRINT:
+    if not tier.trial_begins_in_browser or not trial_days(tier, base):
         return option
     trial = Trial(
         days=words.counted(tier.trial_days, "day"),
@@ -235,7 +234,7 @@ def _next(
     if period is None or not base.minor:
         return None
     found = _quoted(base, rate, discount if discount is not None and discount.cycles != 1 else None)
-    at = cycle_end(now, period, 1, ZONE)
+    at = one_after(now, period)
     return words.Next(found.price, at, found.is_in_sats) if found else words.Next(base, at)
 
 

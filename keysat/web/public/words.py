@@ -89,7 +89,7 @@ def ribbon(discount: DiscountView) -> str:
 def deal(discount: DiscountView, price: Money, was: Money | None) -> str:
     """What a code does to one price."""
     if was is None:
-        return f"{discount.code} is applied. It does not lower this price."
+        return f"{discount.code} takes nothing off this price, and is not used up."
     now = "free" if price.minor == 0 else money(price)
     return f"{discount.code} is applied: {now} instead of {money(was)}."
 
@@ -151,7 +151,7 @@ def unpaid(grace_days: int) -> str:
 
 
 def trial_in_app(days: int) -> str:
-    return f"{counted(days, 'day')} free: begin the trial inside the app."
+    return f"{counted(days, 'day')} free: install the app and begin them there. What you buy here is paid at once."
 
 
 def act(price: Money, rails: Collection[Rail]) -> str:

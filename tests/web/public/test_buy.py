@@ -274,7 +274,7 @@ async def test_a_code_counts_before_a_trial_and_a_trial_of_the_app_is_not_begun_
     await a_tier(front.shop.store, "app", trial_needs="fingerprint", **MONTHLY)
     coded = (await front.http.get("/buy/app?policy=team&code=SPRING")).text
     assert "free days" not in coded
-    assert "14 days free: begin the trial inside the app." in coded
+    assert "14 days free: install the app and begin them there." in coded
     for choice, code, value in (("team", "SPRING", 960), ("app", "", 1200)):
         front.counter.clock.move(front.counter.now + timedelta(seconds=1))
         assert (await front.buy(choice, code=code)).status_code == 303
