@@ -16,7 +16,7 @@ BASIS_POINTS = 10_000
 
 
 class Refusal(StrEnum):
-    """Why a code does not apply: the `reason` of the public contract 3.10, in its order."""
+    """Why a code does not apply, in the order in which that is looked for."""
 
     UNKNOWN = "unknown_code"
     DISABLED = "disabled"

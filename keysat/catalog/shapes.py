@@ -64,11 +64,12 @@ class TierProduct(msgspec.Struct, frozen=True):
     entitlements_catalog: list[Entitlement]
 
 
+# Contract 12
 class FeaturedDiscount(msgspec.Struct, frozen=True):
     """A code that is applied without being typed. Filled by the higher floor that prices it.
 
     `amount` is basis points, or minor units of `discount_currency`. All other amounts are in the listed unit, minor
-    units of `price_currency`, those with `sats` in their name too (contract 12).
+    units of `price_currency`, those with `sats` in their name too.
     """
 
     code: str

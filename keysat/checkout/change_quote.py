@@ -93,8 +93,9 @@ class ChangeQuote:
         return end if is_later else None
 
 
+# Contract 3.15
 class UpgradeQuote(msgspec.Struct, frozen=True):
-    """`POST /v1/upgrade-quote`: contract 3.15. Amounts in minor units of `listed_currency`.
+    """`POST /v1/upgrade-quote`. Amounts in minor units of `listed_currency`.
 
     `effective_at` is the word `immediate`, or a moment.
     """

@@ -11,8 +11,9 @@ from keysat.checkout.tables import ChangeDirection, ChangeStatus, Order, TierCha
 from keysat.infra.work import Read
 
 
+# Contract 3.15
 class Change(msgspec.Struct, frozen=True):
-    """Contract 3.15. Where nothing is to be paid, `invoice_id` and `checkout_url` are empty, and the amounts 0.
+    """Where nothing is to be paid, `invoice_id` and `checkout_url` are empty, and the amounts 0.
 
     `effective_at` is null for one that holds at once, or as soon as it is paid.
     """

@@ -18,8 +18,9 @@ from keysat.licenses.tables import License, LicenseStatus
 from keysat.payments.tables import Attempt
 
 
+# Contract 3.8
 class Poll(msgspec.Struct, frozen=True):
-    """`GET /v1/purchase/{invoice_id}`: contract 3.8. The key is there once fulfilled, while the license is active."""
+    """`GET /v1/purchase/{invoice_id}`. The key is there once fulfilled, while the license is active."""
 
     invoice_id: str
     status: str
@@ -29,8 +30,9 @@ class Poll(msgspec.Struct, frozen=True):
     license_id: UUID | None
 
 
+# Contract 3.7
 class Purchase(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer of `POST /v1/purchase`: contract 3.7. `license_key` and `license_id` only where it was free."""
+    """The answer of `POST /v1/purchase`. `license_key` and `license_id` only where it was free."""
 
     invoice_id: str
     btcpay_invoice_id: str

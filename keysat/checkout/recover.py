@@ -82,8 +82,9 @@ class Opened:
     license: License
 
 
+# Contract 3.13
 class Recovered(msgspec.Struct, frozen=True):
-    """The key, signed as its license stands now, and what it says: contract 3.13."""
+    """The key, signed as its license stands now, and what it says."""
 
     license_key: str
     license_id: UUID

@@ -6,17 +6,18 @@ from datetime import datetime
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
+from litestar.openapi.spec import Tag
 from litestar.types import ASGIApp
 
 from keysat.infra.house import Mode
 from keysat.upkeep.shop import Shop
-from keysat.web.auth import admin_only
+from keysat.web.auth import ADMIN_PATH, admin_only
 from keysat.web.entry import entry
 from keysat.web.idempotency import Idempotency
 from keysat.web.openapi import ADMIN_KEY_SCHEME, openapi_config
 from keysat.web.problems import HANDLERS
 from keysat.web.provide import DEPENDENCIES
-from keysat.web.routes import ADMIN_API, API, PAGES
+from keysat.web.routes import ADMIN_API, API, HOT_ROADS, PAGES
 from keysat.web.static_files import static_files
 from keysat.web.throttle import Throttle
 from keysat.web.wire import WireRequest
@@ -35,19 +36,19 @@ def nothing_stalled(_now: datetime) -> Sequence[str]:
 def create_app(shop: Shop, lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stalled) -> ASGIApp:
     """`lifespan`: what runs as long as the server (jobs). `stalled` names the jobs that have stopped, for /readyz."""
     counts = Throttle(off=shop.settings.limits_off and shop.mode == Mode.SANDBOX)
-    return entry(litestar(lifespan, stalled), shop, counts)
+    return entry(litestar(lifespan, stalled), shop, counts, HOT_ROADS)
 
 
 def litestar(lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stalled) -> Litestar:
     admin_api = Router(
-        path="/v1/admin",
-        route_handlers=ADMIN_API,
+        path=ADMIN_PATH,
+        route_handlers=[chapter.router() for chapter in ADMIN_API],
         guards=[admin_only],
         request_max_body_size=ADMIN_BODY_MAX,
         security=[{ADMIN_KEY_SCHEME: []}],
     )
     return Litestar(
-        route_handlers=[*API, *PAGES, admin_api, static_files()],
+        route_handlers=[*(chapter.router() for chapter in API), *PAGES, admin_api, static_files()],
         request_class=WireRequest,
         dependencies=dict(DEPENDENCIES),
         middleware=[Idempotency()],
@@ -55,6 +56,6 @@ def litestar(lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stall
         request_max_body_size=PUBLIC_BODY_MAX,
         lifespan=list(lifespan),
         state=State({"stalled": stalled}),
-        openapi_config=openapi_config(),
+        openapi_config=openapi_config([Tag(chapter.name, chapter.words) for chapter in (*API, *ADMIN_API)]),
         logging_config=None,
     )

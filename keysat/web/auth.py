@@ -12,6 +12,8 @@ from keysat.upkeep.shop import Shop
 from keysat.web.throttle import Rate
 from keysat.web.visit import Connection, visit_of
 
+ADMIN_PATH = "/v1/admin"
+
 
 async def admin_only(connection: Connection, _handler: BaseRouteHandler) -> None:
     """Guard. Raises Unauthorized without a bearer, Forbidden with a wrong one, RateLimited after too many of those."""

@@ -1,10 +1,9 @@
 """The ASGI function around Litestar: what holds for every request and every answer, whatever the route.
 
-It knows paths and headers, no routes but the hot roads it is given. Its own refusals look like all others.
+It knows paths and headers, and no routes but the hot roads it is given. Its own refusals look like all others.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from litestar import Litestar
 from litestar.enums import ScopeType
@@ -16,8 +15,8 @@ from keysat.kit.ids import token
 from keysat.upkeep.shop import Shop
 from keysat.web import throttle
 from keysat.web.address import client_address
-from keysat.web.api.licenses import HOT_ROADS
-from keysat.web.hot import HotRoad, refuse, with_hot_roads
+from keysat.web.hot import HotRoad, with_hot_roads
+from keysat.web.problems import refuse
 from keysat.web.security import ALWAYS, UNLESS_SAID, content_policy
 from keysat.web.throttle import Throttle
 from keysat.web.visit import Visit, enter
@@ -37,7 +36,7 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 _ALWAYS, _UNLESS_SAID = _raw(ALWAYS), _raw(UNLESS_SAID)
 
 
-def entry(app: Litestar, shop: Shop, counts: Throttle, roads: Mapping[str, HotRoad[Any]] = HOT_ROADS) -> ASGIApp:
+def entry(app: Litestar, shop: Shop, counts: Throttle, roads: Mapping[str, HotRoad]) -> ASGIApp:
     """`app`, with request ids, CORS, HEAD, security headers, and no tolerance for NUL and slashes too many."""
     answered = with_hot_roads(app, roads)
 
@@ -101,7 +100,7 @@ def _dress(message: HTTPResponseStartEvent, visit: Visit) -> None:
         policy = content_policy(visit, said.get(b"content-type", b"").decode("latin-1"))
         added.append((b"content-security-policy", policy.encode()))
     if visit.rate is not None:
-        added += _raw(throttle.headers(*visit.rate))
+        added += [header for header in _raw(throttle.headers(*visit.rate)) if header[0] not in said]
     message["headers"] = [*message["headers"], *added]
 
 

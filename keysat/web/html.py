@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 
 from keysat.infra.house import Mode
+from keysat.infra.settings import Settings
 from keysat.infra.written import date, date_and_time, money
 from keysat.kit.errors import KeysatError
 from keysat.web.visit import Visit, visit_of
@@ -23,20 +24,18 @@ def page(request: Request[Any, Any, Any], template: str, /, **context: object) -
 
 
 def page_text(visit: Visit, template: str, /, **context: object) -> str:
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            {
-                "nonce": visit.csp_nonce(),
-                "shop_name": visit.shop.settings.operator_name or "Keysat",
-                "contact": visit.shop.settings.operator_contact,
-                "sandbox": visit.shop.mode == Mode.SANDBOX,
-                "now": visit.now,
-            }
-            | context
-        )
-    )
+    shop = visit.shop
+    return text_for_all(shop.settings, shop.mode, template, nonce=visit.csp_nonce(), now=visit.now, **context)
+
+
+def text_for_all(settings: Settings, mode: Mode, template: str, /, **context: object) -> str:
+    """Of a page that can be kept: with neither `nonce` nor `now`, so that a template that uses one fails."""
+    shop = {
+        "shop_name": settings.operator_name or "Keysat",
+        "contact": settings.operator_contact,
+        "sandbox": mode == Mode.SANDBOX,
+    }
+    return _environment().get_template(template).render(shop | context)
 
 
 def told(response: Response[Any], error: KeysatError | None) -> Response[Any]:

@@ -22,6 +22,7 @@ from sqlalchemy import delete, or_, select, update
 from keysat.infra.events import digest
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, IdempotencyMismatch, RequestInFlight
+from keysat.web.auth import ADMIN_PATH, admin_only
 from keysat.web.tables import IdempotentAnswer
 from keysat.web.visit import Visit, visit_of
 
@@ -57,7 +58,8 @@ class Idempotency(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        if not scope["route_handler"].opt.get("creates"):
+        handler = scope["route_handler"]
+        if not handler.opt.get("creates"):
             await next_app(scope, receive, send)
             return
         request: Request[Any, Any, Any] = Request(scope, receive, send)
@@ -65,6 +67,8 @@ class Idempotency(ASGIMiddleware):
         if key is None:
             await next_app(scope, receive, send)
             return
+        if scope["path"].startswith(ADMIN_PATH):  # before a row is written for whoever asks
+            await admin_only(request, handler)
         if not (1 <= len(key) <= 255 and all("!" <= letter <= "~" for letter in key)):
             raise BadRequest("Idempotency-Key: send 1 to 255 visible ASCII characters.")
         visit = visit_of(scope)

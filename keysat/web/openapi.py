@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document at /v1/openapi.json: generated from the handlers, with what Litestar cannot know of us.
 
-That is: the chapter an operation stands in, its example (`examples.py`), what may follow it (LINKS), and that errors
-are problems. `public/reference.py` shows the same document as a page; docs/openapi.json is what it was at last.
+That is: the example of an operation (`examples.py`), what may follow it (LINKS), and that errors are problems.
+`public/reference.py` shows the same document as a page; docs/openapi.json is what it was at last.
 """
 
 import re
@@ -10,18 +10,19 @@ from functools import lru_cache
 from importlib.metadata import version
 from inspect import cleandoc
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from litestar import Litestar, MediaType, Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.routes import HTTPRoute
 from msgspec import inspect
 
 from keysat.kit.errors import CODES, ErrorCode
+from keysat.web.auth import ADMIN_PATH
 from keysat.web.examples import Example, examples
 from keysat.web.problems import MEDIA_TYPE, Problem
 
@@ -32,35 +33,6 @@ What a Keysat shop answers to apps, to programs that buy, and to its operator. A
 3339 in UTC; amounts are whole numbers of the minor unit that stands beside them, or of sats. Unknown fields in answers
 are to be ignored: there may be more of them tomorrow. Errors are `application/problem+json` (RFC 9457) with a code in
 `error`. Any request may also be answered 500 `internal_error`, or 503 `service_unavailable` while the shop is busy."""
-
-CHAPTERS: Sequence[tuple[str, str, Sequence[str]]] = (
-    (
-        "Licenses in apps",
-        "What a licensed app asks. A refusal is an answer: `ok` is false and `reason` says why.",
-        ("/v1/validate", "/v1/machines", "/v1/licenses"),
-    ),
-    ("Subscriptions", "For buyers, with their license key.", ("/v1/subscriptions",)),
-    (
-        "Buying",
-        "What is sold, buying it, codes and upgrades.",
-        ("/v1/products", "/v1/purchase", "/v1/discount", "/v1/redeem", "/v1/upgrade"),
-    ),
-    ("Getting a key back", "For buyers who lost their key.", ("/v1/recover",)),
-    (
-        "Keys to verify with",
-        "License keys are verified offline with these.",
-        ("/v1/pubkey", "/v1/issuer", "/.well-known"),
-    ),
-    ("The server", "Who it is, and whether it works.", ("/healthz", "/readyz")),
-    ("Payment providers", "What they tell this shop.", ("/v1/{provider}",)),
-    ("Admin: catalog", "Products, tiers and offers.", ("/v1/admin/products", "/v1/admin/policies")),
-    ("Admin: codes", "Discount codes and free licenses.", ("/v1/admin/discount-codes",)),
-    ("Admin: licenses", "Licenses that were sold or given.", ("/v1/admin/licenses",)),
-    ("Admin: subscriptions", "What renews.", ("/v1/admin/subscriptions",)),
-    ("Admin: orders", "Orders, and what only a person can decide.", ("/v1/admin/orders", "/v1/admin/attention")),
-    ("Admin: rates", "What a bitcoin costs.", ("/v1/admin/rates",)),
-)
-"""Name, description, and how the paths begin. The first that fits holds; `/` is the server's."""
 
 _KEY = {"key": "$response.body#/license_key"}
 _SEAT = {**_KEY, "fingerprint": "the-id-of-this-machine"}
@@ -106,8 +78,6 @@ _NOISE: Sequence[tuple[str, Any]] = (
     ("allowReserved", False),
     ("headers", {}),
 )
-_CONTRACT = re.compile(r":? ?\(?[Cc]ontract \d+(\.\d+)?\)?")
-"""Where a shape comes from: for those who change it."""
 _PROBLEM = {"$ref": f"#/components/schemas/{Problem.__name__}"}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -121,7 +91,24 @@ _IDEMPOTENCY_KEY = {
 Operation = dict[str, Any]
 
 
-def openapi_config() -> OpenAPIConfig:
+class Call(NamedTuple):
+    """How an operation is called, and what the document tells of it."""
+
+    method: str
+    path: str
+    operation: Operation
+
+
+def operations(document: Mapping[str, Any]) -> dict[str, Call]:
+    """All that it has, by their ids."""
+    return {
+        operation["operationId"]: Call(method.upper(), path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def openapi_config(chapters: list[Tag]) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Keysat",
         version=version("keysat"),
@@ -129,6 +116,7 @@ def openapi_config() -> OpenAPIConfig:
         path=PATH,
         render_plugins=[_Document(path="/", media_type=MediaType.JSON)],
         use_handler_docstrings=True,
+        tags=chapters,
         security=[{}],
         components=Components(security_schemes={ADMIN_KEY_SCHEME: SecurityScheme(type="http", scheme="bearer")}),
     )
@@ -143,34 +131,29 @@ class _Document(JsonRenderPlugin):
         return _served(request.app)
 
 
-@lru_cache(maxsize=1)  # a process has one app, and all of its handlers before it answers
+@lru_cache(maxsize=1)
 def _served(app: Litestar) -> bytes:
     return msgspec.json.encode(document(app))
 
 
+@lru_cache(maxsize=1)  # a process has one app, and all of its handlers before it answers
 def document(app: Litestar) -> dict[str, Any]:
     """As it is served, but for what JSON has no word for."""
     schema, creating, known = app.openapi_schema.to_schema(), _creating_operations(app), examples()
-    operations = {
-        operation["operationId"]: (path, operation)
-        for path, methods in schema["paths"].items()
-        for operation in methods.values()
-    }
-    for name, (path, operation) in operations.items():
+    calls = operations(schema)
+    for name, (_, path, operation) in calls.items():
         operation["summary"] = _words(name)
-        operation["tags"] = [_chapter(path)]
         if name in creating:
             _add_idempotency(operation)
         _tell_errors(operation, path)
         _add_example(operation, known.get(name, Example()))
         if links := LINKS.get(name):
             answer = operation["responses"]["200"]
-            answer["links"] = {follower: _link(operations[follower][1], link) for follower, link in links.items()}
+            answer["links"] = {follower: _link(calls[follower].operation, link) for follower, link in links.items()}
     for name, shape in _shapes(app).items():
         if name in schema["components"]["schemas"] and (words := _docstring(shape)):
             schema["components"]["schemas"][name]["description"] = words
     schema["components"]["responses"] = _problems()
-    schema["tags"] = [{"name": name, "description": words} for name, words, _ in CHAPTERS]
     return _without_noise(schema)
 
 
@@ -210,16 +193,12 @@ def _shapes(app: Litestar) -> dict[str, type]:
 def _docstring(shape: type) -> str | None:
     """Its own, or that of the class whose fields it has more of."""
     named = (one.__dict__.get("__doc__") for one in shape.__mro__ if getattr(one, "__struct_fields__", ()))
-    return next((_CONTRACT.sub("", cleandoc(words)) for words in named if words), None)
+    return next((cleandoc(words) for words in named if words), None)
 
 
 def _words(operation_id: str) -> str:
     """`listAllProducts` -> `List all products`"""
     return re.sub(r"[A-Z]", lambda capital: f" {capital[0].lower()}", operation_id).capitalize()
-
-
-def _chapter(path: str) -> str:
-    return next((name for name, _, starts in CHAPTERS if path.startswith(tuple(starts))), "The server")
 
 
 def _add_idempotency(operation: Operation) -> None:
@@ -236,7 +215,7 @@ def _tell_errors(operation: Operation, path: str) -> None:
     if "requestBody" in operation:
         for status in ("400", "413", "415"):
             answers.setdefault(status, {})
-    if path.startswith("/v1/admin"):
+    if path.startswith(ADMIN_PATH):
         answers.setdefault("429", {})
     operation["responses"] = {
         status: {"$ref": f"#/components/responses/{_problem_name(status)}"} if int(status) >= 400 else answers[status]

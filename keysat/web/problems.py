@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 import msgspec
-from litestar import Request, Response
+from litestar import Litestar, Request, Response
 from litestar.datastructures.headers import Accept
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.types import Scope
+from litestar.types import Receive, Scope, Send
 from msgspec import Meta
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -23,7 +23,7 @@ from keysat.kit.errors import ErrorCode, KeysatError
 from keysat.kit.states import IllegalStep
 from keysat.web.html import page_text
 from keysat.web.visit import visit_of
-from keysat.web.wire import Outbound
+from keysat.web.wire import Outbound, WireRequest
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,14 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return Response(text, status_code=status, headers=headers, media_type="text/html")
     body = msgspec.to_builtins(_problem(refusal, visit.request_id)) | refusal.extra
     return Response(msgspec.json.encode(body), status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def refuse(app: Litestar, scope: Scope, receive: Receive, send: Send, error: Exception) -> None:
+    """The answer to a request that Litestar never saw."""
+    scope["app"] = scope["litestar_app"] = app
+    request = WireRequest(scope, receive, send)
+    response: Any = answer(request, error)
+    await response.to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
 HANDLERS: dict[int | type[Exception], Callable[[Request[Any, Any, Any], Exception], Response[Any]]] = {

@@ -1,7 +1,9 @@
-"""Every route, by the door it belongs to. A module adds itself with one line: its `ROUTES`."""
+"""Every route, by the door and the chapter it belongs to. A module adds itself with one line: its `ROUTES`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from keysat.web.api import (
@@ -22,22 +24,52 @@ from keysat.web.api import (
     subscriptions,
     upgrade,
 )
+from keysat.web.hot import HotRoad
 from keysat.web.public import buy, pay, reference, thanks
 from keysat.web.public import license as license_page
 from keysat.web.public import recover as recover_pages
 
-API: Sequence[ControllerRouterHandler] = (
-    *issuer.ROUTES,
-    *licenses.ROUTES,
-    *products.ROUTES,
-    *purchase.ROUTES,
-    *upgrade.ROUTES,
-    *recover.ROUTES,
-    *codes.ROUTES,
-    *subscriptions.ROUTES,
-    *hooks.ROUTES,
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Of the OpenAPI document, which has them in this order."""
+
+    name: str
+    words: str
+    routes: Sequence[ControllerRouterHandler]
+
+    def router(self) -> Router:
+        return Router(path="/", route_handlers=self.routes, tags=[self.name])
+
+
+API = (
+    Chapter(
+        "Licenses in apps",
+        "What a licensed app asks. A refusal is an answer: `ok` is false and `reason` says why.",
+        licenses.ROUTES,
+    ),
+    Chapter("Subscriptions", "For buyers, with their license key.", subscriptions.ROUTES),
+    Chapter(
+        "Buying",
+        "What is sold, buying it, codes and upgrades.",
+        (*products.ROUTES, *purchase.ROUTES, *codes.ROUTES, *upgrade.ROUTES),
+    ),
+    Chapter("Getting a key back", "For buyers whose key is lost, leaked or out of date.", recover.ROUTES),
+    Chapter("Keys to verify with", "License keys are verified offline with these.", issuer.KEYS),
+    Chapter("The server", "Who it is, and whether it works.", issuer.SERVER),
+    Chapter("Payment providers", "What they tell this shop.", hooks.ROUTES),
 )
 """For SDKs and integrators: JSON at addresses that the contract fixes."""
+
+ADMIN_API = (
+    Chapter("Admin: catalog", "Products, tiers and offers.", admin_catalog.ROUTES),
+    Chapter("Admin: codes", "Discount codes and free licenses.", admin_codes.ROUTES),
+    Chapter("Admin: licenses", "Licenses that were sold or given.", (*admin_licenses.ROUTES, *admin_changes.ROUTES)),
+    Chapter("Admin: subscriptions", "What renews.", admin_subscriptions.ROUTES),
+    Chapter("Admin: orders", "Orders, and what only a person can decide.", admin_orders.ROUTES),
+    Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES),
+)
+"""Under /v1/admin: behind the admin key, with larger bodies."""
 
 PAGES: Sequence[ControllerRouterHandler] = (
     *buy.ROUTES,
@@ -49,13 +81,8 @@ PAGES: Sequence[ControllerRouterHandler] = (
 )
 """For people: HTML, left out of the OpenAPI document."""
 
-ADMIN_API: Sequence[ControllerRouterHandler] = (
-    *admin_catalog.ROUTES,
-    *admin_changes.ROUTES,
-    *admin_codes.ROUTES,
-    *admin_licenses.ROUTES,
-    *admin_orders.ROUTES,
-    *admin_subscriptions.ROUTES,
-    *admin_rates.ROUTES,
-)
-"""Under /v1/admin: behind the admin key, with larger bodies."""
+HOT_ROADS: Mapping[str, HotRoad] = {
+    "/v1/validate": HotRoad(licenses.ValidateBody, licenses.validate_license.fn),
+    "/v1/machines/heartbeat": HotRoad(licenses.HeartbeatBody, licenses.heartbeat_machine.fn),
+}
+"""What is answered in front of Litestar too, by its path."""

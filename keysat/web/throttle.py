@@ -94,8 +94,12 @@ def _said(seconds: int) -> str:
 
 
 def headers(rate: Rate, decision: Decision) -> dict[str, str]:
-    """As draft-ietf-httpapi-ratelimit-headers-10 has them: `q` and `r` count requests, `w` and `t` seconds."""
-    return {
+    """As draft-ietf-httpapi-ratelimit-headers-10 has them: `q` and `r` count requests, `w` and `t` seconds.
+
+    And when to come again, where a page or an answer of status 200 tells that it was too often.
+    """
+    again = {} if decision.allowed else {"Retry-After": str(decision.retry_after_seconds)}
+    return again | {
         "RateLimit-Policy": _POLICIES[rate],
         "RateLimit": f'"{rate}";r={decision.remaining};t={decision.reset_seconds}',
     }

@@ -1,7 +1,6 @@
 """The shapes that go over the wire: bases for bodies, bounded values, and the one way a JSON body is read."""
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -23,9 +22,6 @@ Paragraph = Annotated[str, Meta(max_length=10_000, pattern=_NO_NUL)]
 """A note, a description."""
 KeyText = Annotated[str, Meta(max_length=65_536)]
 """A license key as it was typed. What is wrong with it is for `kit/licensekey` to say."""
-
-HOT: Mapping[str, Any] = {"hot": True}
-"""`opt=` of a handler with a hot road (`hot.py`): doubled keys in its body are not looked for, the last one counts."""
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +52,7 @@ class WireRequest(Request[None, None, State]):
         field = self.route_handler.parsed_data_field
         try:
             decoded = decoder(field.annotation if field is not None else Any).decode(body)
-            if not self.route_handler.opt.get("hot"):
-                json.loads(body, object_pairs_hook=_once, parse_int=str, parse_float=str)
+            json.loads(body, object_pairs_hook=_once, parse_int=str, parse_float=str)
         except (UnicodeDecodeError, RecursionError):
             raise BadRequest("The body is not JSON.") from None
         return decoded

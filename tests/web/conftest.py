@@ -28,6 +28,7 @@ from keysat.payments.tills import Tills
 from keysat.upkeep.shop import Shop
 from keysat.web.app import litestar
 from keysat.web.entry import entry
+from keysat.web.routes import HOT_ROADS
 from keysat.web.throttle import Throttle
 from tests.conftest import NOON, TESTER
 
@@ -107,7 +108,7 @@ def doors_of(shop: Shop, *handlers: ControllerRouterHandler, **options: Any) -> 
     app = litestar(**options) if handlers or options else bare()
     for handler in handlers:
         app.register(handler)
-    return entry(app, shop, Throttle())
+    return entry(app, shop, Throttle(), HOT_ROADS)
 
 
 @pytest.fixture

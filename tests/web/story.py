@@ -34,7 +34,7 @@ from keysat.subscriptions.rules import FAILURES_MAX
 from keysat.subscriptions.tables import Subscription
 from keysat.web.app import litestar
 from keysat.web.examples import Example, examples
-from keysat.web.openapi import document
+from keysat.web.openapi import document, operations
 from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN
@@ -99,19 +99,19 @@ class Names:
     def as_in_the_examples(self, value: Any) -> Any:
         return _renamed(value, {here: name for name, here in self.here.items()})
 
-    def learn(self, told: Any, answer: Any, where: str) -> list[str]:
-        """Where the answer is another one than the example tells, in more than a name."""
+    def differences(self, told: Any, answer: Any, where: str) -> list[str]:
+        """Where the answer is another one than the example tells, in more than a name. New names are learned."""
         match told, answer:
             case dict(), dict():
                 missing = [f"{where}.{name}" for name in told.keys() ^ answer.keys()]
                 return missing + [
                     line
                     for name in told.keys() & answer.keys()
-                    for line in self.learn(told[name], answer[name], f"{where}.{name}")
+                    for line in self.differences(told[name], answer[name], f"{where}.{name}")
                 ]
             case list(), list() if len(told) == len(answer):
                 pairs = enumerate(zip(told, answer, strict=True))
-                return [line for at, pair in pairs for line in self.learn(*pair, f"{where}.{at}")]
+                return [line for at, pair in pairs for line in self.differences(*pair, f"{where}.{at}")]
             case str(), str() if told != answer and _is_name(told) and _is_name(answer):
                 return [] if self.here.setdefault(told, answer) == answer else [where]
             case _:
@@ -141,17 +141,13 @@ class Player:
     def __init__(self, front: Front, document: Mapping[str, Any]) -> None:
         self.front = front
         self.names = Names()
-        self.doors = {
-            operation["operationId"]: (method, path)
-            for path, methods in document["paths"].items()
-            for method, operation in methods.items()
-        }
+        self.calls = operations(document)
 
     async def ask(self, operation_id: str, example: Example) -> httpx.Response:
         """A second after the one before, so that lists have one order."""
         self.front.counter.clock.move(self.front.counter.now + timedelta(seconds=1))
         await self._prepare(operation_id, example)
-        method, path = self.doors[operation_id]
+        method, path, _ = self.calls[operation_id]
         asked: Example = msgspec.convert(self.names.translated(msgspec.to_builtins(example)), Example)
         return await self.front.http.request(
             method,
@@ -203,7 +199,7 @@ async def record() -> None:
             player = Player(front, document(litestar()))
             for name, example in examples().items():
                 answer = (await player.ask(name, example)).raise_for_status().json()
-                player.names.learn(example.answer, answer, name)
+                player.names.differences(example.answer, answer, name)
                 told[name] = replace(example, answer=player.names.as_in_the_examples(answer))
     EXAMPLES.write_text(written(msgspec.to_builtins(told)))
     examples.cache_clear()

@@ -39,6 +39,7 @@ from keysat.upkeep.shop import Shop
 from keysat.web.app import litestar
 from keysat.web.entry import entry
 from keysat.web.openapi import document
+from keysat.web.routes import HOT_ROADS
 from keysat.web.throttle import Throttle
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN, browse
@@ -105,7 +106,7 @@ async def known(shop: Shop) -> dict[str, Any]:
 @pytest.fixture
 async def door(shop: Shop) -> AsyncGenerator[httpx.AsyncClient, None]:
     """Without limits, which would end each run after a few requests."""
-    async with browse(entry(litestar(), shop, Throttle(off=True))) as client:
+    async with browse(entry(litestar(), shop, Throttle(off=True), HOT_ROADS)) as client:
         yield client
 
 
@@ -214,7 +215,7 @@ class Chain(PUBLIC.as_state_machine()):
     async def open(cls, house: AsyncExitStack, folder: Path) -> None:
         store = await house.enter_async_context(new_store(folder))
         front = await house.enter_async_context(prepared(store, folder))
-        cls.door = await house.enter_async_context(browse(entry(litestar(), front.shop, Throttle(off=True))))
+        cls.door = await house.enter_async_context(browse(entry(litestar(), front.shop, Throttle(off=True), HOT_ROADS)))
         key = (await cls.door.post("/v1/redeem", json=ON_SALE)).json()["license_key"]
         cls.bought, cls.done = {"key": key, "license_key": key}, set()
 

@@ -16,10 +16,10 @@ from keysat.licenses.ring import Ring
 from keysat.licenses.tables import License
 from keysat.licenses.verdict import Signer
 from keysat.upkeep.shop import Shop
-from keysat.web.api.licenses import HOT_ROADS
 from keysat.web.app import litestar
 from keysat.web.entry import entry
 from keysat.web.hot import HotRoad
+from keysat.web.routes import HOT_ROADS
 from keysat.web.throttle import Throttle
 from keysat.web.visit import Visit
 from tests.catalog.shelf import a_product
@@ -58,7 +58,7 @@ def alike(answer: httpx.Response) -> tuple[object, ...]:
     return answer.status_code, [pair for pair in answer.headers.raw if pair[0] != b"x-request-id"], body
 
 
-def counted(path: str, road: HotRoad[Any], taken: list[str]) -> HotRoad[Any]:
+def counted(path: str, road: HotRoad, taken: list[str]) -> HotRoad:
     async def act(body: Any, visit: Visit) -> msgspec.Struct:
         taken.append(path)
         return await road.act(body, visit)
@@ -132,7 +132,9 @@ async def test_limits_are_told_and_kept_alike(roads: Roads, shop: Shop) -> None:
     for path, body in ((VALIDATE, {"key": key}), (HEARTBEAT, {"key": key, "fingerprint": "one"})):
         answers = [await roads.ask(path, body) for _ in range(60)]
         assert [answer.headers["ratelimit"].split(";")[1] for answer in answers][::59] == ["r=59", "r=0"]
-        assert (await roads.ask(path, body)).json()["reason"] == "rate_limited"
+        answer = await roads.ask(path, body)
+        assert answer.json()["reason"] == "rate_limited"
+        assert answer.headers["retry-after"] == ("1" if path == VALIDATE else "60")
 
 
 BODIES = {
@@ -147,9 +149,17 @@ BODIES = {
     "a field too long": {"key": "a", "fingerprint": "b" * 4097},
     "longer than plain": {"key": "a", "fingerprint": "b", "more": "c" * 20_000},
     "too large": {"key": "a" * 70_000},
-    "a field twice": b'{"key": "a", "fingerprint": "b", "key": "c"}',
+    "a nested field": {"key": "a", "fingerprint": "b", "x": {"key": "c"}},
+    "escaped quotes": {"key": "a", "fingerprint": 'a"b'},
     "a NUL": {"key": "a", "fingerprint": "b\0", "hostname": "\0"},
 }
+TWICE = (
+    b'{"key": "a", "fingerprint": "b", "key": "c"}',
+    b'{"key": "a", "fingerprint": "b", "fingerprint"\n:"c"}',
+    b'{"key": "a", "fingerprint": "b", "k\\u0065y": "c"}',
+    b'{"key": "a", "fingerprint": "b", "x": 1, "x": 1}',
+    b'{"key": "a", "fingerprint": "b", "x": {"y": 1, "y": 1}}',
+)
 HEADERS: tuple[Mapping[str, str], ...] = (
     {},
     {"Content-Type": "text/plain"},
@@ -165,6 +175,9 @@ async def test_what_is_odd_is_answered_as_ever(roads: Roads) -> None:
     for path in HOT_ROADS:
         for body in BODIES.values():
             await roads.ask(path, body)
+        for body in TWICE:
+            refused = await roads.ask(path, body)
+            assert (refused.status_code, refused.json()["message"][-6:]) == (400, "twice.")
         for headers in HEADERS:
             await roads.ask(path, {"key": "a", "fingerprint": "b"}, headers=headers)
         for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"):

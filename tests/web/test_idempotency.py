@@ -180,3 +180,9 @@ async def test_nothing_of_the_answer_can_be_read_from_the_database(client: httpx
         row = (await read.session.scalars(select(IdempotentAnswer))).one()
     assert row.answer_sealed is not None
     assert answer.json()["id"].encode() not in row.answer_sealed
+
+
+async def test_who_shows_no_admin_key_is_told_so_before_anything_else(client: httpx.AsyncClient) -> None:
+    for key in ("no key", "key"):
+        refused = await client.post("/v1/admin/products", json={}, headers={"Idempotency-Key": key})
+        assert (refused.status_code, refused.json()["error"]) == (401, "unauthorized")

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from keysat.upkeep.shop import Shop
 from keysat.web.app import litestar
 from keysat.web.entry import entry
+from keysat.web.routes import HOT_ROADS
 from keysat.web.shared_limits import limit_shared
 from keysat.web.tables import LimitBucket
 from keysat.web.throttle import LIMITS, Rate, Throttle
@@ -80,7 +81,7 @@ async def test_what_is_full_again_goes(shop: Shop, watch: Watch) -> None:
 async def test_it_can_be_off_with_the_others(shop: Shop) -> None:
     app = litestar()
     app.register(knock)
-    async with browse(entry(app, shop, Throttle(off=True))) as client:
+    async with browse(entry(app, shop, Throttle(off=True), HOT_ROADS)) as client:
         answers: list[httpx.Response] = [await client.get("/v1/try/KS-X") for _ in range(20)]
     assert {answer.status_code for answer in answers} == {200}
     assert await buckets(shop) == []

@@ -7,7 +7,7 @@ from litestar import post
 from litestar.params import JSONBody
 
 from keysat.upkeep.shop import Shop
-from keysat.web.wire import HOT, INT_MAX, Inbound, Integer, Line, Outbound, StrictInbound
+from keysat.web.wire import INT_MAX, Inbound, Integer, Line, Outbound, StrictInbound
 from tests.web.conftest import browse, doors_of
 
 pytestmark = pytest.mark.once
@@ -34,11 +34,6 @@ async def wish(data: JSONBody[Wish]) -> Echo:
     return Echo(name=data.name, count=data.count, price=None if data.price is None else str(data.price))
 
 
-@post("/v1/hot", status_code=200, opt=HOT)
-async def hot(data: JSONBody[Wish]) -> Echo:
-    return Echo(name=data.name, count=data.count, price=None)
-
-
 @post("/v1/strict", status_code=200)
 async def strict(data: JSONBody[StrictWish]) -> None:
     assert data.name
@@ -46,7 +41,7 @@ async def strict(data: JSONBody[StrictWish]) -> None:
 
 @pytest.fixture
 async def client(shop: Shop) -> AsyncGenerator[httpx.AsyncClient, None]:
-    async with browse(doors_of(shop, wish, hot, strict)) as client:
+    async with browse(doors_of(shop, wish, strict)) as client:
         yield client
 
 
@@ -94,10 +89,6 @@ async def test_anything_else_is_not(client: httpx.AsyncClient, kind: str) -> Non
 async def test_a_bad_body_is_told_what_is_wrong(client: httpx.AsyncClient, body: bytes, message: str) -> None:
     answer = await send(client, body)
     assert (answer.status_code, answer.json()["error"], answer.json()["message"]) == (400, "bad_request", message)
-
-
-async def test_the_hot_path_does_not_look_for_doubled_keys(client: httpx.AsyncClient) -> None:
-    assert (await send(client, b'{"name": "x", "name": "y"}', path="/v1/hot")).json()["name"] == "y"
 
 
 async def test_an_operator_is_told_of_a_field_nobody_reads(client: httpx.AsyncClient) -> None:

@@ -10,7 +10,6 @@ from keysat.checkout.order import purchase
 from keysat.checkout.preview import Preview, preview
 from keysat.checkout.read import purchased
 from keysat.checkout.redemptions import redemption_of
-from keysat.checkout.trials import unlimited
 from keysat.checkout.wish import Wish
 from keysat.kit.errors import BadRequest
 from keysat.web.idempotency import CREATES
@@ -69,7 +68,7 @@ async def preview_code(
     operation_id="redeemCode",
     opt=CREATES,
     guards=[limited(Rate.PURCHASE)],
-    responses=refusals(400, 404, 409, 422, 429),
+    responses=refusals(400, 404, 409, 422, 429, 502),
 )
 async def redeem_code(data: JSONBody[RedeemRequest], shop: WithShop, now: WithNow, actor: WithActor) -> Redeemed:
     """A license for a code that makes it free. A code that leaves something to pay `requires payment`: purchase."""
@@ -84,7 +83,7 @@ async def redeem_code(data: JSONBody[RedeemRequest], shop: WithShop, now: WithNo
         buyer_note=data.buyer_note or None,
         only_free=True,
     )
-    order_id = await purchase(shop.desk, wish, now, actor, unlimited)
+    order_id = await purchase(shop.desk, wish, now, actor)
     async with shop.read() as read:
         made = await purchased(read, shop.ring, order_id, shop.settings.public_url)
         used = await redemption_of(read, order_id)

@@ -151,4 +151,5 @@ def _about(shop: Shop) -> About:
     )
 
 
-ROUTES = (about, healthz, readyz, pubkey, issuer_public_key, issuer_keys, jwks)
+SERVER = (about, healthz, readyz)
+KEYS = (pubkey, issuer_public_key, issuer_keys, jwks)

@@ -1,6 +1,5 @@
 """What a licensed app asks: is this key good, and may this machine use it. A refusal is an answer, with status 200."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -14,12 +13,11 @@ from keysat.licenses.machines import Activation, Deactivation, Heartbeat
 from keysat.licenses.ring import Presented, present
 from keysat.licenses.validate import Answer
 from keysat.licenses.verdict import Reason
-from keysat.web.hot import HotRoad
 from keysat.web.problems import refusals
 from keysat.web.provide import WithShop, WithVisit
 from keysat.web.throttle import Rate
 from keysat.web.visit import Visit
-from keysat.web.wire import HOT, KeyText, Line
+from keysat.web.wire import KeyText, Line
 
 Fingerprint = Annotated[str, Meta(max_length=4096)]
 
@@ -50,13 +48,9 @@ class DeactivateBody(machines.DeactivateRequest, frozen=True):
     reason: Line | None = None
 
 
-@post("/v1/validate", operation_id="validateLicense", status_code=200, opt=HOT, responses=refusals(400, 413, 415))
+@post("/v1/validate", operation_id="validateLicense", status_code=200, responses=refusals(400, 413, 415))
 async def validate_license(data: JSONBody[ValidateBody], visit: WithVisit) -> Answer:
     """Whether a key is good now. The answer comes from the license as it stands, not from what the key says."""
-    return await validated(data, visit)
-
-
-async def validated(data: ValidateBody, visit: Visit) -> Answer:
     shop = visit.shop
     presented = await present(shop.ring, data.key, visit.now)
     if not _is_within_limit(visit, presented, Rate.LICENSE):
@@ -66,7 +60,7 @@ async def validated(data: ValidateBody, visit: Visit) -> Answer:
     return msgspec.structs.replace(answer, sandbox=True) if shop.mode == Mode.SANDBOX else answer
 
 
-_MACHINES: dict[str, Any] = {"status_code": 200, "responses": refusals(400, 404, 413, 415, 429)}
+_MACHINES: dict[str, Any] = {"status_code": 200, "responses": refusals(400, 404, 413, 415)}
 
 
 @post("/v1/machines/activate", operation_id="activateMachine", **_MACHINES)
@@ -78,14 +72,9 @@ async def activate_machine(data: JSONBody[ActivateBody], shop: WithShop, visit: 
     return await machines.activate(shop.store, shop.telemetry, presented, data, visit.now, visit.actor)
 
 
-@post("/v1/machines/heartbeat", operation_id="heartbeatMachine", opt=HOT, **_MACHINES)
+@post("/v1/machines/heartbeat", operation_id="heartbeatMachine", **_MACHINES)
 async def heartbeat_machine(data: JSONBody[HeartbeatBody], visit: WithVisit) -> Heartbeat:
     """Say that this machine is in use."""
-    return await heard(data, visit)
-
-
-async def heard(data: HeartbeatBody, visit: Visit) -> Heartbeat:
-    """Raises BadRequest for a key that is none."""
     shop = visit.shop
     presented = await present(shop.ring, data.key, visit.now)
     if not _is_within_limit(visit, presented, Rate.HEARTBEAT):
@@ -108,10 +97,5 @@ def _is_within_limit(visit: Visit, presented: Presented, rate: Rate) -> bool:
         return visit.allows(Rate.BAD_KEY).allowed
     return visit.allows(rate, presented.signed.payload.license_id).allowed
 
-
-HOT_ROADS: Mapping[str, HotRoad[Any]] = {
-    "/v1/validate": HotRoad(ValidateBody, validated),
-    "/v1/machines/heartbeat": HotRoad(HeartbeatBody, heard),
-}
 
 ROUTES = (validate_license, activate_machine, heartbeat_machine, deactivate_machine)

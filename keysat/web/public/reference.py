@@ -9,11 +9,15 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 from litestar import Litestar, Request, Response, get
 from markupsafe import Markup, escape
 
-from keysat.web.html import page
-from keysat.web.openapi import PATH, document
+from keysat.infra.house import Mode
+from keysat.infra.settings import Settings
+from keysat.web.examples import Example, examples
+from keysat.web.html import text_for_all
+from keysat.web.openapi import PATH, Call, document, operations
 from keysat.web.provide import WithShop
 
 Schema = Mapping[str, Any]
@@ -88,17 +92,22 @@ class Reference:
 
 @get("/v1/docs", include_in_schema=False)
 async def docs(request: Request[Any, Any, Any], shop: WithShop) -> Response[str]:
-    return page(request, "reference.html", reference=reference(request.app, shop.settings.public_url), source=PATH)
+    return Response(_written_out(request.app, shop.settings, shop.mode), media_type="text/html")
 
 
-@lru_cache(maxsize=1)  # a process has one app and one address
-def reference(app: Litestar, url: str) -> Reference:
-    told = document(app)
+@lru_cache(maxsize=1)  # a process has one app and one shop, and the page takes 35 ms
+def _written_out(app: Litestar, settings: Settings, mode: Mode) -> str:
+    told = reference(document(app), settings.public_url)
+    return text_for_all(settings, mode, "reference.html", reference=told, source=PATH)
+
+
+def reference(told: Mapping[str, Any], url: str) -> Reference:
     schemas: Mapping[str, Schema] = told["components"]["schemas"]
     doors: dict[str, list[Door]] = {}
-    summaries = {operation["operationId"]: operation["summary"] for _, _, operation in _operations(told)}
-    for method, path, operation in _operations(told):
-        doors.setdefault(operation["tags"][0], []).append(_door(method, path, operation, told, url, summaries))
+    calls = operations(told)
+    summaries = {id: call.operation["summary"] for id, call in calls.items()}
+    for call in calls.values():
+        doors.setdefault(call.operation["tags"][0], []).append(_door(call, told, url, summaries))
     return Reference(
         told["info"]["version"],
         prose(told["info"]["description"]),
@@ -110,19 +119,10 @@ def reference(app: Litestar, url: str) -> Reference:
     )
 
 
-def _operations(told: Mapping[str, Any]) -> list[tuple[str, str, Schema]]:
-    return [
-        (method.upper(), path, operation)
-        for path, methods in told["paths"].items()
-        for method, operation in methods.items()
-    ]
-
-
-def _door(
-    method: str, path: str, operation: Schema, told: Mapping[str, Any], url: str, summaries: Mapping[str, str]
-) -> Door:
+def _door(call: Call, told: Mapping[str, Any], url: str, summaries: Mapping[str, str]) -> Door:
+    method, path, operation = call
     [answer] = operation["responses"]["200"]["content"].values()
-    body = _content(operation)
+    body = operation["requestBody"]["content"]["application/json"] if "requestBody" in operation else None
     return Door(
         id=operation["operationId"],
         method=method,
@@ -137,7 +137,7 @@ def _door(
         answer=kind(answer["schema"]),
         answer_words=prose(_resolved(answer["schema"], told["components"]["schemas"]).get("description", "")),
         example=_written(answer.get("example")),
-        curl=_curl(method, path, operation, url),
+        curl=_curl(call, examples()[operation["operationId"]], url),
         errors=[
             (status, prose(told["components"]["responses"][_name(error)]["description"]))
             for status, error in operation["responses"].items()
@@ -147,23 +147,18 @@ def _door(
     )
 
 
-def _content(operation: Schema) -> Schema | None:
-    return operation["requestBody"]["content"]["application/json"] if "requestBody" in operation else None
-
-
-def _curl(method: str, path: str, operation: Schema, url: str) -> str:
-    """A line for a POSIX shell; the operator's key comes from the environment."""
-    given = {place: _examples(operation, place) for place in ("path", "query", "header")}
-    address = f"{url}{path.format(**given['path'])}"
-    if given["query"]:
-        address += "?" + urlencode({name: _plain(value) for name, value in given["query"].items()})
-    parts = ["curl" if method == "GET" else f"curl -X {method}", shlex.quote(address)]
-    if operation.get("security"):
+def _curl(call: Call, step: Example, url: str) -> str:
+    """A line for a POSIX shell that asks as the story does; the operator's key comes from the environment."""
+    address = f"{url}{call.path.format(**step.path)}"
+    if step.query:
+        address += "?" + urlencode({name: _plain(value) for name, value in step.query.items()})
+    parts = ["curl" if call.method == "GET" else f"curl -X {call.method}", shlex.quote(address)]
+    if call.operation.get("security"):
         parts.append('-H "Authorization: Bearer $KEYSAT_ADMIN_API_KEY"')
-    parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in given["header"].items()]
-    if (body := _content(operation)) is not None:
+    parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in step.headers.items()]
+    if step.body is not msgspec.UNSET:
         parts.append("-H 'Content-Type: application/json'")
-        parts.append(f"-d {shlex.quote(_written(body.get('example')))}")
+        parts.append(f"-d {shlex.quote(_written(step.body))}")
     return " \\\n  ".join(parts)
 
 
@@ -171,16 +166,6 @@ def _written(value: object) -> str:
     """On one line where it fits."""
     line = json.dumps(value, ensure_ascii=False)
     return line if len(line) <= LINE_MAX else json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _examples(operation: Schema, place: str) -> dict[str, Any]:
-    found = (parameter for parameter in operation.get("parameters", ()) if parameter["in"] == place)
-    return {one["name"]: one["example"] for one in found if one.get("required") or _is_told(one)}
-
-
-def _is_told(parameter: Schema) -> bool:
-    """An optional one that a first look does well with."""
-    return parameter["name"] in ("limit", "policy_slug", "product_slug", "force", "name", "BTCPay-Sig")
 
 
 def _plain(value: object) -> object:

@@ -29,6 +29,7 @@ async def test_the_page_tells_all_of_the_document_and_leads_nowhere_else(client:
     assert "<style" not in text
     assert 'style="' not in text
     assert "<script>" not in text
+    assert "nonce=" not in text  # the page is kept
 
 
 async def test_an_example_is_a_line_for_the_shell(client: httpx.AsyncClient) -> None:
