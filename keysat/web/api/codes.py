@@ -10,6 +10,7 @@ from keysat.checkout.order import purchase
 from keysat.checkout.preview import Preview, preview
 from keysat.checkout.read import purchased
 from keysat.checkout.redemptions import redemption_of
+from keysat.checkout.trials import unlimited
 from keysat.checkout.wish import Wish
 from keysat.kit.errors import BadRequest
 from keysat.web.idempotency import CREATES
@@ -83,7 +84,7 @@ async def redeem_code(data: JSONBody[RedeemRequest], shop: WithShop, now: WithNo
         buyer_note=data.buyer_note or None,
         only_free=True,
     )
-    order_id = await purchase(shop.desk, wish, now, actor)
+    order_id = await purchase(shop.desk, wish, now, actor, unlimited)
     async with shop.read() as read:
         made = await purchased(read, shop.ring, order_id, shop.settings.public_url)
         used = await redemption_of(read, order_id)
