@@ -20,12 +20,13 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import seed, settles
+from tests.bench import renewals, seed, settles
 from tests.bench.load import WARM_SECONDS, Measured
 from tests.running import ROOT, Program, free_port, running, surroundings
 
 SIZES = {"10k": 10_000, "100k": 100_000, "1M": 1_000_000}
 SMALL = "10k"
+DUE = 10_000  # subscriptions at once
 KEYS = 10_000  # distinct ones, drawn at random from all
 CONNECTIONS = 64
 SECONDS = 5.0
@@ -147,6 +148,8 @@ def bench(folder: Path, size: str) -> list[Result]:
     market = folder / "sales"
     asyncio.run(seed.found(market))
     preview, purchase = sales(market)
+    renewed = renewals.per_second(folder / "renewals", DUE, 1)
+    by_two = renewals.two_daemons(folder / "by-two", DUE)
     for run in (whole, naive, small, preview, purchase):
         if run.load.refused:
             print(f"{run.load.refused} of {run.load.answers} answers were refusals", file=sys.stderr)
@@ -157,6 +160,8 @@ def bench(folder: Path, size: str) -> list[Result]:
         Result(f"lost from {SMALL} to {size}", "< 25 % (1M)", f"{lost:.0f} % ({small.load.per_second:,.0f}/s)"),
         Result("settles/s, webhook to license", "40", f"{end_to_end:.0f}"),
         Result("settles/s, the transaction alone", "150", f"{alone:.0f}"),
+        Result(f"renewals opened/s, of {DUE:,} due", "", f"{renewed:.0f}"),
+        Result("  two daemons on PostgreSQL", "", f"{by_two:.0f}" if by_two else "is not installed"),
         Result("previews of a code/s", "", _told(preview)),
         Result("purchases/s, with that code", "", _told(purchase)),
         Result("start-up to first answer", "1.5 s", f"{start_up(data):.2f} s"),
