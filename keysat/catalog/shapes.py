@@ -17,7 +17,7 @@ from keysat.catalog.views import DiscountView, OfferView, PolicyView, ProductVie
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import BtcRate, to_sats
-from keysat.kit.periods import Period, cycle_end, length_days
+from keysat.kit.periods import Period, length_days, one_after
 
 
 class Entitlement(msgspec.Struct, frozen=True):
@@ -319,7 +319,7 @@ def discount_code(view: DiscountView) -> DiscountCode:
 
 def period_days(period: Period | None, now: datetime) -> int:
     """Length of the period that would begin now, in whole days; 0 for what is bought once."""
-    return length_days(now, cycle_end(now, period, 1, "UTC")) if period is not None else 0
+    return length_days(now, one_after(now, period)) if period is not None else 0
 
 
 def _product(view: ProductView, metadata: dict[str, Any]) -> Product:

@@ -15,11 +15,10 @@ from keysat.checkout.tables import ChangeDirection, TierChange
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
-from keysat.kit.periods import Period, cycle_end, length_days
+from keysat.kit.periods import Period, length_days, one_after
 from keysat.licenses.tables import License
 from keysat.subscriptions.proration import Price, Proration, prorate
 from keysat.subscriptions.read import paid_now, subscription_of
-from keysat.subscriptions.rules import ZONE
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 
 IMMEDIATE = "immediate"
@@ -217,5 +216,5 @@ def _renews(subscription: Subscription) -> bool:
 def _days(asked: ChangeQuote, period: Period) -> int:
     """Of the cycle that the next charge pays."""
     end = asked.before.paid_through
-    start = end if end is not None and not asked.proration.is_anew else cycle_end(asked.at, period, 1, ZONE)
-    return max(1, length_days(start, cycle_end(start, period, 1, ZONE)))
+    start = end if end is not None and not asked.proration.is_anew else one_after(asked.at, period)
+    return max(1, length_days(start, one_after(start, period)))

@@ -8,12 +8,12 @@ from keysat.checkout.change_apply import apply_paid
 from keysat.checkout.redemptions import redemption_of
 from keysat.checkout.tables import Order, Purpose
 from keysat.infra.work import Work
-from keysat.kit.periods import Period, cycle_end
+from keysat.kit.periods import Period, one_after
 from keysat.licenses.change import tier_terms
 from keysat.licenses.issue import Terms, issue
 from keysat.licenses.tables import License
 from keysat.subscriptions.lifecycle import renew, start
-from keysat.subscriptions.rules import ZONE, Carried
+from keysat.subscriptions.rules import Carried
 
 
 async def fulfil(work: Work, order: Order) -> License:
@@ -74,7 +74,7 @@ def _terms(
     if policy is None:
         return Terms(product_id=order.product_id, policy_id=None)
     if period is not None:
-        expires_at = cycle_end(work.now, period, 1, ZONE)
+        expires_at = one_after(work.now, period)
     else:
         expires_at = work.now + timedelta(seconds=policy.duration_seconds) if policy.duration_seconds else None
     return tier_terms(

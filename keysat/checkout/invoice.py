@@ -11,7 +11,7 @@ from keysat.catalog.tiers import Choice
 from keysat.checkout.codes import release
 from keysat.checkout.desk import Desk
 from keysat.checkout.happenings import OrderClosed
-from keysat.checkout.schedule import MONITOR_FOR, OPEN_FOR, SECOND, WATCH_AFTER_MONITOR
+from keysat.checkout.schedule import FIRST_LOOK, MONITOR_FOR, OPEN_FOR, WATCH_AFTER_MONITOR
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
 from keysat.infra.events import Actor
 from keysat.infra.work import Work
@@ -146,7 +146,7 @@ async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: In
     order.watch_until = max(order.watch_until, attempt.monitor_until + WATCH_AFTER_MONITOR)
     await work.session.flush()
     if order.status == OrderStatus.DRAFT:
-        await work.advance(ORDER, order, Step.OPEN, status_at=work.now, next_look_at=work.now + 30 * SECOND)
+        await work.advance(ORDER, order, Step.OPEN, status_at=work.now, next_look_at=work.now + FIRST_LOOK)
         cycle = await cycle_of_order(work, order.id) if order.purpose is Purpose.RENEWAL else None
         if cycle is not None:
             await openings.opened(work, cycle.subscription_id, order.id, order.amount_sats)

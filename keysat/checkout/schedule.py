@@ -12,6 +12,7 @@ SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelt
 OPEN_FOR = 15 * MINUTE  # how long a buyer has to pay
 MONITOR_FOR = 7 * DAY  # how long the provider watches the chain for what was seen
 WATCH_AFTER_MONITOR = 7 * DAY  # how long we look for late money after that
+FIRST_LOOK = 30 * SECOND  # at an order whose page was just opened
 DRAFT_FOR = 10 * MINUTE  # a draft whose invoice is not found by then was never opened
 
 AFTER_THE_END = (5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY)  # then daily
@@ -45,9 +46,9 @@ def next_look(times: Times, now: datetime) -> datetime | None:
     """None: never again by itself."""
     match times.status:
         case OrderStatus.DRAFT:
-            return now + 30 * SECOND
+            return now + FIRST_LOOK
         case OrderStatus.AWAITING:
-            return now + (30 * SECOND if now - times.opened_at < 5 * MINUTE else MINUTE)
+            return now + (FIRST_LOOK if now - times.opened_at < 5 * MINUTE else MINUTE)
         case OrderStatus.PROCESSING:
             return now + (MINUTE if now - times.status_at < 30 * MINUTE else 5 * MINUTE)
         case OrderStatus.PAID:

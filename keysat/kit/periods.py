@@ -23,6 +23,7 @@ class Unit(StrEnum):
     YEAR = "year"
 
 
+ZONE = "UTC"  # the shop's calendar
 COUNT_MAX = {Unit.DAY: 1830, Unit.MONTH: 60, Unit.YEAR: 5}
 
 _DAYS_MIN = {Unit.DAY: 1, Unit.MONTH: 28, Unit.YEAR: 365}
@@ -67,6 +68,11 @@ def cycle_end(anchor: datetime, period: Period, cycles: int, zone: str) -> datet
         case Unit.YEAR:
             moved = _months_later(local, 12 * steps)
     return moved.astimezone(UTC)
+
+
+def one_after(start: datetime, period: Period) -> datetime:
+    """The end of a period that begins then, in the shop's calendar."""
+    return cycle_end(start, period, 1, ZONE)
 
 
 def cycle_at(anchor: datetime, period: Period, now: datetime, zone: str) -> int:

@@ -13,12 +13,12 @@ from keysat.catalog.tables import Policy
 from keysat.infra.attention import clear
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
-from keysat.kit.periods import Period
+from keysat.kit.periods import ZONE, Period
 from keysat.licenses.change import set_end
 from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License
 from keysat.subscriptions import happenings
-from keysat.subscriptions.rules import ZONE, Act, Calendar, Carried, act_at, attempt_at, falls_due, next_cycle
+from keysat.subscriptions.rules import Act, Calendar, Carried, act_at, attempt_at, falls_due, next_cycle
 from keysat.subscriptions.tables import (
     SUBSCRIPTION,
     Cycle,

@@ -7,10 +7,9 @@ from enum import StrEnum
 from keysat.catalog.tables import DiscountKind
 from keysat.kit.backoff import Backoff
 from keysat.kit.money import Money
-from keysat.kit.periods import Period, cycle_end
+from keysat.kit.periods import ZONE, Period, cycle_end
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 
-ZONE = "UTC"  # the shop's calendar
 PRICE_NOTICE = timedelta(days=14)
 """A new price holds at the earliest for a cycle that begins so long after it was announced."""
 

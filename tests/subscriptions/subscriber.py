@@ -12,7 +12,7 @@ from keysat.catalog.tables import Policy
 from keysat.checkout.tables import Order, OrderId, OrderStatus, Purpose
 from keysat.infra.work import Work
 from keysat.kit.money import Money
-from keysat.kit.periods import Period, Unit, cycle_end
+from keysat.kit.periods import Period, Unit, one_after
 from keysat.licenses.change import tier_terms
 from keysat.licenses.issue import issue
 from keysat.licenses.tables import License
@@ -21,7 +21,7 @@ from keysat.subscriptions.invariants import broken
 from keysat.subscriptions.lifecycle import renew, start
 from keysat.subscriptions.moves import Moved, Target, move
 from keysat.subscriptions.proration import Price
-from keysat.subscriptions.rules import ZONE, Carried
+from keysat.subscriptions.rules import Carried
 from keysat.subscriptions.tables import Cycle, Subscription
 from tests.catalog.shelf import a_tier, events
 from tests.conftest import NOON, TESTER
@@ -49,7 +49,7 @@ class Subscriber:
         trial_until = self.now + trial_days * DAY if trial_days else None
         async with self.work() as work:
             policy = await work.get(Policy, policy_id)
-            expires_at = trial_until or cycle_end(self.now, MONTH, 1, ZONE)
+            expires_at = trial_until or one_after(self.now, MONTH)
             terms = tier_terms(policy, expires_at=expires_at, is_subscribed=True, is_trial=bool(trial_days))
             license = await issue(work, terms, order_id=None, customer_id=None, source="purchase")
             row = await start(

@@ -17,11 +17,10 @@ from keysat.infra.written import date, money
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.money import Money
-from keysat.kit.periods import cycle_end
+from keysat.kit.periods import one_after
 from keysat.licenses.tables import License
 from keysat.payments.provider import Rail
 from keysat.payments.rates.board import RateEvidence, RateUnavailable
-from keysat.subscriptions.rules import ZONE
 from keysat.web.public import words
 from keysat.web.public.cards import BETWEEN, Line, entitlement_lines
 
@@ -69,7 +68,7 @@ class Way:
         if not self.asked.renews:
             return ""
         price = f"{money(choice.price)} {words.cadence(choice.period)}"
-        through = cycle_end(self.asked.at, choice.period, 1, ZONE) if anew else self.asked.before.paid_through
+        through = one_after(self.asked.at, choice.period) if anew else self.asked.before.paid_through
         return f"then {price}" + (f", next on {date(through)}" if through is not None else "")
 
     @property
