@@ -163,7 +163,8 @@ async def faults(due: Due) -> Sequence[str]:
         f"subscriptions: {len(ids)}": len(ids) == due.count,
         f"open cycles: {cycles}": cycles == {2: due.count},
         f"renewal orders: {orders}": orders == {OrderStatus.AWAITING: due.count},
-        f"invoices: {len(invoices)} here, {len(theirs)} there": len(invoices) == due.count and set(invoices) == theirs,
+        f"invoices: {len(invoices)} here, {len(theirs)} there": len(invoices) == due.count
+        and frozenset(invoices) == theirs,
         f"told: {told.total()} times of {len(told)}": told == Counter(ids),
     }
     return [words for words, holds in checks.items() if not holds]
