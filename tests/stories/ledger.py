@@ -79,6 +79,12 @@ class Account:
     resting: bool = False
     """It was paused, so it has no grace."""
 
+    waives: bool = False
+    """The order that is told of was accepted by a person, perhaps at the price of another day."""
+
+    worths: dict[int, int] = field(default_factory=dict[int, int])
+    past: list[tuple[datetime, tuple[object, ...]]] = field(default_factory=list[tuple[datetime, tuple[object, ...]]])
+
     @property
     def over(self) -> datetime:
         """The end of grace."""
@@ -90,6 +96,16 @@ class Account:
     def cost(self, number: int) -> int:
         listed, (percent, last) = self.list_price(number), self.cut
         return listed - (listed * percent // 100 if number <= last else 0)
+
+    def as_is(self) -> tuple[object, ...]:
+        """All that a quote hangs on."""
+        return self.tier, self.status, self.number, self.end
+
+    def as_at(self, moment: datetime) -> tuple[object, ...]:
+        return next(known for at, known in reversed(self.past) if at <= moment)
+
+    def remember(self, at: datetime) -> None:
+        self.past.append((at, self.as_is()))
 
     def pay(self, order: Order) -> None:
         assert str(order.id) not in self.paid_orders, "an order has paid twice"
@@ -121,9 +137,6 @@ class Account:
         self.status, self.resting = "active", False
         assert moment(body["paid_through"]) == self.end, (body["paid_through"], self.end)
 
-    waives: bool = False
-    """The order that is told of was accepted by a person, perhaps at the price of another day."""
-
     def changed(self, tier: Tier, order: Order | None, moved: Body | None) -> None:
         """To another tier: planned (no order), given (free) or paid."""
         if order is None or order.paid_how is PaidHow.FREE:
@@ -142,7 +155,7 @@ class Account:
         assert order.paid_at is not None
         quoted, charge = order.created_at, order.listed_value
         self.pay(order)
-        is_stale = self.waives
+        is_stale = self.waives and self.as_at(quoted) != self.as_is()
         if tier.months is None:
             exact = Fraction(tier.value - self.running_worth(quoted))
             self.bought.append(Bought(order.paid_at, order.paid_at, Fraction(charge)))
@@ -150,7 +163,7 @@ class Account:
             cut = order.paid_at if is_stale else quoted
             unused = sum((piece.after(cut) for piece in self.bought), Fraction(0))
             exact = tier.value - unused
-            self.bought = [piece.until(cut) for piece in self.bought]
+            self.bought = [piece.until(cut) for piece in self.bought if piece.start < cut]
             for number, (start, end) in self.bounds.items():
                 if end > order.paid_at:
                     self.bounds[number] = (min(start, order.paid_at), order.paid_at)
@@ -170,7 +183,7 @@ class Account:
             for number, (_, end) in self.bounds.items():
                 self.worths[number] += more if end > quoted else 0
             self._retune(tier)
-        if self.waives:
+        if is_stale:
             self.waived += charge - exact
         else:
             assert charge == max(0, floor(exact + Fraction(1, 2))), (charge, exact)
@@ -185,8 +198,6 @@ class Account:
     def running_worth(self, at: datetime) -> int:
         """By list price what runs, as the contract credits it in full (7.2)."""
         return sum(self.worths[number] for number, (_, end) in self.bounds.items() if end > at)
-
-    worths: dict[int, int] = field(default_factory=dict[int, int])
 
     def balanced(self) -> bool:
         """Money in is what was given for it, to the fraction."""

@@ -128,7 +128,7 @@ class Years(People):
     def take(self, name: str, at: datetime, body: Mapping[str, Any], order: Order | None) -> None:
         family, _, act = name.partition(".")
         if name == "license.tier_changed":
-            self._changed(body, order)
+            self._changed(at, body, order)
         if family != "subscription":
             return
         self.done[act] = self.done.get(act, 0) + 1
@@ -173,6 +173,7 @@ class Years(People):
                 self.moved[body["license_id"]] = body
             case _:
                 pass
+        account.remember(at)
 
     def _started(self, license_id: UUID, body: Mapping[str, Any], order: Order) -> None:
         assert order.paid_at is not None
@@ -186,13 +187,15 @@ class Years(People):
         else:
             account.begin(order.paid_at, order.listed_value)
         account.pay(order)
+        account.remember(order.paid_at)
         assert moment(body["paid_through"]) == account.end
         self.accounts[license_id], self.chances[license_id] = account, Random(f"{self.seed}/{len(self.accounts)}")
 
-    def _changed(self, body: Mapping[str, Any], order: Order | None) -> None:
+    def _changed(self, at: datetime, body: Mapping[str, Any], order: Order | None) -> None:
         account = self.accounts[UUID(body["license_id"])]
         account.waives = order is not None and order.paid_how == "by_operator"
         account.changed(TIERS[body["to_policy_slug"]], order, self.moved.pop(body["license_id"], None))
+        account.remember(at)
         self.done["tier_changed"] = self.done.get("tier_changed", 0) + 1
 
     async def balance(self) -> None:
