@@ -16,7 +16,6 @@ from openapi_schema_validator import OAS30Validator
 from werkzeug.datastructures import ImmutableMultiDict
 
 SPECIFICATION = Path(__file__).resolve().parents[3] / "shared" / "data" / "btcpay-2.4.1-merged-fixed.json"
-REASON = "BTCPay's specification is not here (../shared/data)"
 
 UNDOCUMENTED = frozenset({401, 403, 404, 422, 429, 500})
 """Statuses the server does give where its specification is silent (`payment-rails.md` 1.1)."""

@@ -12,10 +12,6 @@ Validated = TypeVar("Validated", bound=msgspec.Struct)
 Listed = TypeVar("Listed", bound=msgspec.Struct)
 
 
-class PublicKey(msgspec.Struct):
-    public_key_pem: str
-
-
 class MachineAnswer(msgspec.Struct):
     """Null passes through here, in both."""
 
@@ -52,9 +48,6 @@ class AppClient(Client, Generic[Bought, Validated, Listed]):
     def segment(self, text: str) -> str:
         """A slug or an id as it stands in a path: as it is, in Python."""
         return text
-
-    async def public_key(self) -> str:
-        return (await self.ask(PublicKey, "GET", "/v1/pubkey")).public_key_pem
 
     async def tiers(self, product: str) -> Listed:
         return await self.ask(self.listed, "GET", f"/v1/products/{self.segment(product)}/policies")

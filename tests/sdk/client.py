@@ -22,6 +22,10 @@ class ServerError(Exception):
         self.text = text
 
 
+class PublicKey(msgspec.Struct):
+    public_key_pem: str
+
+
 class Client:
     """An answer that breaks the SDK's declared types raises msgspec.ValidationError; `heard` keeps all answers."""
 
@@ -44,6 +48,9 @@ class Client:
         said = answer.json()
         self.heard.append((shape, said))
         return msgspec.convert(said, shape)
+
+    async def public_key(self) -> str:
+        return (await self.ask(PublicKey, "GET", "/v1/pubkey")).public_key_pem
 
 
 def given(**fields: str | None) -> dict[str, str]:

@@ -11,11 +11,7 @@ import binascii
 import msgspec
 
 from tests.sdk.client import Client
-from tests.sdk.offline import KeyRefused, Said, check, read_payload, spki_key
-
-
-class PublicKey(msgspec.Struct):
-    public_key_pem: str
+from tests.sdk.offline import KeyRefused, Said, read_payload, spki_key, three_parts, verified
 
 
 class Validation(msgspec.Struct):
@@ -83,9 +79,6 @@ class Go(Client):
     def is_success(self, status: int) -> bool:
         return status == 200
 
-    async def public_key(self) -> str:
-        return (await self.ask(PublicKey, "GET", "/v1/pubkey")).public_key_pem
-
     async def tiers(self, product: str) -> Tiers:
         return await self.ask(Tiers, "GET", f"/v1/products/{product}/policies")
 
@@ -98,15 +91,8 @@ class Go(Client):
     @staticmethod
     def verify(key: str, pem: str, at: int) -> Said:
         """Neither trims nor lifts the case; takes bytes after the entitlements. Raises KeyRefused."""
-        parts = key.split("-")
-        if len(parts) != 3 or parts[0] != "LIC1":
-            raise KeyRefused("bad_format")
-        payload, signature = (_decoded(part) for part in parts[1:])
-        said = read_payload(payload, to_the_end=False)
-        check(spki_key(pem), payload, signature)
-        if said.is_expired(at):
-            raise KeyRefused("expired")
-        return said
+        payload, signature = map(_decoded, three_parts(key))
+        return verified(read_payload(payload, to_the_end=False), spki_key(pem), payload, signature, at)
 
     def _set(self, **fields: str | None) -> dict[str, str]:
         """`omitempty`: an empty text is not sent."""

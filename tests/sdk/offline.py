@@ -77,11 +77,22 @@ def spki_key(pem: str) -> VerifyKey:
     return VerifyKey(der[len(SPKI_ED25519) :])
 
 
-def check(public_key: VerifyKey, payload: bytes, signature: bytes) -> None:
-    """Raises KeyRefused."""
+def three_parts(key: str) -> list[str]:
+    """Payload and signature, as they are written. Raises KeyRefused."""
+    prefix, *parts = key.split("-")
+    if prefix != "LIC1" or len(parts) != 2:
+        raise KeyRefused("bad_format")
+    return parts
+
+
+def verified(said: Said, public_key: VerifyKey, payload: bytes, signature: bytes, at: int) -> Said:
+    """What the payload said, once its signature holds and while it has not expired. Raises KeyRefused."""
     if len(signature) != SIGNATURE_BYTES:
         raise KeyRefused("bad_format")
     try:
         public_key.verify(payload, signature)
     except BadSignatureError:
         raise KeyRefused("bad_signature") from None
+    if said.is_expired(at):
+        raise KeyRefused("expired")
+    return said

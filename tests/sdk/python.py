@@ -9,7 +9,7 @@ import binascii
 import msgspec
 
 from tests.sdk.app import AppClient
-from tests.sdk.offline import KeyRefused, Said, check, read_payload, spki_key
+from tests.sdk.offline import KeyRefused, Said, read_payload, spki_key, three_parts, verified
 
 
 class Validation(msgspec.Struct):
@@ -87,15 +87,8 @@ class Python(AppClient[Purchase, Validation, Tiers]):
     @staticmethod
     def verify(key: str, pem: str, at: int) -> Said:
         """Trims, takes any case and spare bits, wants three parts and the whole PEM. Raises KeyRefused."""
-        parts = key.strip().split("-")
-        if len(parts) != 3 or parts[0] != "LIC1":
-            raise KeyRefused("bad_format")
-        payload, signature = (_decoded(part) for part in parts[1:])
-        said = read_payload(payload)
-        check(spki_key(pem), payload, signature)
-        if said.is_expired(at):
-            raise KeyRefused("expired")
-        return said
+        payload, signature = map(_decoded, three_parts(key.strip()))
+        return verified(read_payload(payload), spki_key(pem), payload, signature, at)
 
 
 def _decoded(text: str) -> bytes:

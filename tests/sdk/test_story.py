@@ -11,7 +11,7 @@ import pytest
 from keysat.infra.store import Store
 from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.sdk import go, python, typescript
-from tests.sdk.client import Client, ServerError, required, without
+from tests.sdk.client import Client, PublicKey, ServerError, required, without
 from tests.sdk.go import Go
 from tests.sdk.offline import KeyRefused
 from tests.sdk.python import Python
@@ -195,7 +195,7 @@ async def test_a_trial_in_its_grace_is_read_by_all(front: Front) -> None:
 @pytest.mark.parametrize(
     ("shape", "said"),
     [
-        (go.PublicKey, {"public_key_pem": None}),
+        (PublicKey, {"public_key_pem": None}),
         (go.Validation, {"ok": "true"}),
         (go.Validation, {"ok": True, "max_machines": 2.0}),
         (go.Validation, {"ok": True, "entitlements": [7]}),

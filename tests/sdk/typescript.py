@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from nacl.signing import VerifyKey
 
 from tests.sdk.app import AppClient
-from tests.sdk.offline import KeyRefused, Said, check, read_payload
+from tests.sdk.offline import KeyRefused, Said, read_payload, verified
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
@@ -94,11 +94,7 @@ class TypeScript(AppClient[Purchase, Validation, Tiers]):
         if prefix != "LIC1" or not first or not last:
             raise KeyRefused("bad_format")
         payload, signature = _decoded(body), _decoded(signed)
-        said = read_payload(payload)
-        check(_public_key(pem), payload, signature)
-        if said.is_expired(at):
-            raise KeyRefused("expired")
-        return said
+        return verified(read_payload(payload), _public_key(pem), payload, signature, at)
 
 
 def _decoded(text: str) -> bytes:

@@ -44,8 +44,12 @@ class Story:
 
     front: Front
     shop: Shop
-    jobs: dict[str, Job] = field(default_factory=dict[str, Job])
-    runner: Runner | None = None
+    jobs: dict[str, Job] = field(init=False)
+    runner: Runner = field(init=False)
+
+    def __post_init__(self) -> None:
+        table = jobs()
+        self.jobs, self.runner = {job.name: job for job in table}, Runner(self.shop, table)
 
     @property
     def counter(self) -> Counter:
@@ -109,7 +113,6 @@ class Story:
 
     async def run(self, *names: str) -> None:
         """Each job once, as the runner does. Raises AssertionError for one that fails."""
-        assert self.runner is not None
         for name in names or JOBS:
             assert await self.runner.once(self.jobs[name]), f"the job {name} failed"
 
@@ -188,18 +191,11 @@ class Story:
         return await self.counter.licenses()
 
 
-def at_doors(front: Front, shop: Shop) -> Story:
-    story = Story(front, shop)
-    table = jobs()
-    story.jobs, story.runner = {job.name: job for job in table}, Runner(shop, table)
-    return story
-
-
 @asynccontextmanager
 async def open_story(store: Store, folder: Path) -> AsyncGenerator[Story, None]:
     async with open_front(store, folder) as front:
         front.counter.door = front.http
-        yield at_doors(front, front.shop)
+        yield Story(front, front.shop)
         await see_the_doctor(front.counter)
 
 
@@ -254,4 +250,4 @@ async def cards(story: Story, tmp_path: Path) -> AsyncGenerator[WalletStory, Non
         await tills.refresh()
         async with browse(doors_of(shop)) as client:
             client.base_url = story.front.http.base_url
-            yield WalletStory(at_doors(replace(story.front, shop=shop, http=client), shop), wallet)
+            yield WalletStory(Story(replace(story.front, shop=shop, http=client), shop), wallet)

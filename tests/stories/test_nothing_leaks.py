@@ -22,20 +22,15 @@ from keysat.checkout.recover import claim_code
 from keysat.infra.links import token_of
 from keysat.infra.log import configure
 from keysat.infra.mail import Mailer
-from keysat.infra.seals import seal
 from keysat.infra.store import Store
 from keysat.infra.tables import OneTimeLink
-from keysat.jobs.health import check_connections
-from keysat.jobs.letters import write_and_send
-from keysat.jobs.look import look
-from keysat.jobs.sweep import sweep
-from keysat.upkeep.shop import Shop
 from tests.catalog.shelf import a_code, a_tier
 from tests.conftest import TESTER
 from tests.fakes.btcpay import API_KEY, Accident
 from tests.fakes.post_office import PostOffice, post_office
+from tests.stories.conftest import Story
 from tests.web.conftest import ADMIN, ADMIN_KEY, BROWSER, browse, doors_of
-from tests.web.selling import Front, open_front
+from tests.web.selling import open_front
 
 pytestmark = pytest.mark.once
 
@@ -99,32 +94,25 @@ def log() -> Generator[io.StringIO, None, None]:
 
 
 @dataclass
-class Story:
+class Witness(Story):
     """A buyer, an operator and some strangers before one shop; `secrets` grows as they are told them."""
 
-    front: Front
-    shop: Shop
     office: PostOffice
-    http: httpx.AsyncClient
     statuses: list[int] = field(default_factory=list[int])
     secrets: dict[str, str] = field(default_factory=dict[str, str])
 
     async def ask(self, method: str, path: str, status: int, **request: Any) -> Any:
-        answer = await self.http.request(method, path, **request)
+        answer = await self.front.http.request(method, path, **request)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         self.statuses.append(status)
         return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
 
-    async def jobs(self) -> None:
-        now = self.shop.now()
-        await seal(self.shop.store, now)
-        for job in (look, write_and_send, check_connections, sweep):
-            await job(self.shop, now)
-        await self.shop.telemetry.flush()
+    async def all_jobs(self) -> None:
+        await self.run("seal", "look", "letters", "health", "sweep", "telemetry")
 
 
 @pytest.fixture
-async def story(log: io.StringIO, store: Store, tmp_path: Path) -> AsyncGenerator[Story, None]:
+async def witness(log: io.StringIO, store: Store, tmp_path: Path) -> AsyncGenerator[Witness, None]:
     async with open_front(store, tmp_path) as front, post_office() as office:
         shop = replace(front.shop, mailer=Mailer(office.smtp(), Address("Shop", addr_spec="keys@shop.test")))
         await a_code(store, "SPRING")
@@ -133,21 +121,21 @@ async def story(log: io.StringIO, store: Store, tmp_path: Path) -> AsyncGenerato
         await a_tier(store, "try", price_value=9900, trial_days=14, trial_needs="fingerprint")
         async with browse(doors_of(shop)) as http:
             http.base_url = httpx.URL("http://shop.test")
-            yield Story(front, shop, office, http)
+            yield Witness(replace(front, shop=shop, http=http), shop, office)
         await shop.telemetry.close()
 
 
-async def test_a_full_story_leaves_no_secret_behind(story: Story, log: io.StringIO, tmp_path: Path) -> None:
-    story.secrets |= {"e-mail": EMAIL, "note": NOTE, "fingerprint": FINGERPRINT}
-    story.secrets |= {"admin key": ADMIN_KEY, "wrong admin key": WRONG_KEY, "scoped key": SCOPED}
-    hook = story.shop.tills.all()[0].connection.secrets["webhook_secret"]
-    story.secrets |= {"provider key": API_KEY, "webhook secret": hook}
-    await buys(story)
-    await uses(story)
-    await recovers(story)
-    await strangers_try(story)
-    await all_breaks(story)
-    assert {200, 400, 401, 403, 404, 405, 409, 413, 415, 422, 500, 503} <= set(story.statuses)
+async def test_a_full_story_leaves_no_secret_behind(witness: Witness, log: io.StringIO, tmp_path: Path) -> None:
+    witness.secrets |= {"e-mail": EMAIL, "note": NOTE, "fingerprint": FINGERPRINT}
+    witness.secrets |= {"admin key": ADMIN_KEY, "wrong admin key": WRONG_KEY, "scoped key": SCOPED}
+    hook = witness.shop.tills.all()[0].connection.secrets["webhook_secret"]
+    witness.secrets |= {"provider key": API_KEY, "webhook secret": hook}
+    await buys(witness)
+    await uses(witness)
+    await recovers(witness)
+    await strangers_try(witness)
+    await all_breaks(witness)
+    assert {200, 400, 401, 403, 404, 405, 409, 413, 415, 422, 500, 503} <= set(witness.statuses)
 
     lines = log.getvalue().splitlines()
     assert {"order.unfulfilled", "sweep.unanswered", "letter.refused"} <= {json.loads(line)["event"] for line in lines}
@@ -156,7 +144,7 @@ async def test_a_full_story_leaves_no_secret_behind(story: Story, log: io.String
     written += [cell for file in ("keysat", "telemetry") for cell in cells(tmp_path, file)]
     assert {place for place, _ in written} >= {"events.body", "attention.reason", "letters.failure", "outcomes.outcome"}
     expected = {(name, place) for name, places in HOMES.items() for place in places}
-    assert leaks(story.secrets, written) == expected
+    assert leaks(witness.secrets, written) == expected
 
 
 def cells(folder: Path, file: str) -> Iterable[Written]:
@@ -171,120 +159,124 @@ def cells(folder: Path, file: str) -> Iterable[Written]:
                     yield f"{table}.{name}", words
 
 
-async def buys(story: Story) -> None:
+async def buys(witness: Witness) -> None:
     """An order that is paid for, asked for twice; and refusals of others like it."""
     body = {"product": "app", "policy_slug": "pro", "code": "SPRING", "buyer_email": EMAIL, "buyer_note": NOTE}
     once = {"headers": {"Idempotency-Key": "once"}}
-    made = await story.ask("POST", "/v1/purchase", 200, json=body, **once)
-    assert await story.ask("POST", "/v1/purchase", 200, json=body, **once) == made
-    await story.ask("POST", "/v1/purchase", 422, json=body | {"buyer_note": NOTE + "!"}, **once)
-    await story.ask("POST", "/v1/purchase", 400, json=body | {"code": EMAIL})
-    await story.ask("POST", "/v1/purchase", 404, json=body | {"product": EMAIL})
-    order = await story.front.order()
-    story.secrets |= {"invoice id": order.invoice_id, "claim code": claim_code(story.shop.vault, order.id)}
-    await story.ask("GET", f"/v1/purchase/{order.invoice_id}", 200)
-    await story.front.counter.pay(order)
-    done = await story.ask("GET", f"/v1/purchase/{order.invoice_id}", 200)
-    story.secrets |= {"license key": done["license_key"], "signature": done["license_key"].rpartition("-")[2]}
-    page = await story.ask("GET", f"/thank-you?invoice_id={order.invoice_id}", 200, headers=BROWSER)
-    assert story.secrets["claim code"] in page
-    await story.jobs()
-    assert story.office.letters[0]["To"] == EMAIL
+    made = await witness.ask("POST", "/v1/purchase", 200, json=body, **once)
+    assert await witness.ask("POST", "/v1/purchase", 200, json=body, **once) == made
+    await witness.ask("POST", "/v1/purchase", 422, json=body | {"buyer_note": NOTE + "!"}, **once)
+    await witness.ask("POST", "/v1/purchase", 400, json=body | {"code": EMAIL})
+    await witness.ask("POST", "/v1/purchase", 404, json=body | {"product": EMAIL})
+    order = await witness.front.order()
+    witness.secrets |= {"invoice id": order.invoice_id, "claim code": claim_code(witness.shop.vault, order.id)}
+    await witness.ask("GET", f"/v1/purchase/{order.invoice_id}", 200)
+    await witness.front.counter.pay(order)
+    done = await witness.ask("GET", f"/v1/purchase/{order.invoice_id}", 200)
+    witness.secrets |= {"license key": done["license_key"], "signature": done["license_key"].rpartition("-")[2]}
+    page = await witness.ask("GET", f"/thank-you?invoice_id={order.invoice_id}", 200, headers=BROWSER)
+    assert witness.secrets["claim code"] in page
+    await witness.all_jobs()
+    assert witness.office.letters[0]["To"] == EMAIL
 
 
-async def uses(story: Story) -> None:
-    key = story.secrets["license key"]
+async def uses(witness: Witness) -> None:
+    key = witness.secrets["license key"]
     device = {"key": key, "fingerprint": FINGERPRINT}
     for path in ("validate", "machines/activate", "machines/heartbeat", "machines/deactivate", "machines/deactivate"):
-        await story.ask("POST", f"/v1/{path}", 200, json=device)
-    await story.ask("POST", "/v1/validate", 200, json=device | {"product_slug": "other"})
-    await story.ask("POST", "/v1/validate", 200, json={"key": key[:-3] + "AAA", "fingerprint": FINGERPRINT})
-    await story.ask("POST", "/v1/machines/activate", 400, json={"key": key[:60], "fingerprint": FINGERPRINT})
-    await story.ask("POST", "/v1/licenses/refresh", 200, json={"license_key": key})
-    await story.ask("GET", f"/v1/discount-codes/preview?product=app&code={quote(EMAIL)}", 200)
+        await witness.ask("POST", f"/v1/{path}", 200, json=device)
+    await witness.ask("POST", "/v1/validate", 200, json=device | {"product_slug": "other"})
+    await witness.ask("POST", "/v1/validate", 200, json={"key": key[:-3] + "AAA", "fingerprint": FINGERPRINT})
+    await witness.ask("POST", "/v1/machines/activate", 400, json={"key": key[:60], "fingerprint": FINGERPRINT})
+    await witness.ask("POST", "/v1/licenses/refresh", 200, json={"license_key": key})
+    await witness.ask("GET", f"/v1/discount-codes/preview?product=app&code={quote(EMAIL)}", 200)
     trial = {"product": "app", "policy_slug": "try", "fingerprint": FINGERPRINT, "buyer_email": EMAIL}
     for status in (200, 409):
-        await story.ask("POST", "/v1/purchase", status, json=trial)
-    given = await story.ask("POST", "/v1/redeem", 200, json={"product": "app", "code": "GIFT", "buyer_email": EMAIL})
-    story.secrets |= {"second key": given["license_key"]}
+        await witness.ask("POST", "/v1/purchase", status, json=trial)
+    given = await witness.ask("POST", "/v1/redeem", 200, json={"product": "app", "code": "GIFT", "buyer_email": EMAIL})
+    witness.secrets |= {"second key": given["license_key"]}
 
 
-async def recovers(story: Story) -> None:
+async def recovers(witness: Witness) -> None:
     """By address, by claim code and by a mailed link, which the mail server refuses once; and a key that leaked."""
-    order_id, code = story.secrets["invoice id"], story.secrets["claim code"]
-    async with story.shop.read() as read:
+    order_id, code = witness.secrets["invoice id"], witness.secrets["claim code"]
+    async with witness.shop.read() as read:
         order = await order_by_invoice(read, order_id)
     for told in ({"email": EMAIL}, {"claim_code": code}):
-        await story.ask("POST", "/v1/recover", 200, json={"invoice_id": order_id} | told)
-    await story.ask("POST", "/v1/recover", 404, json={"invoice_id": order_id, "email": "x" + EMAIL})
-    await story.ask("POST", "/v1/recover", 200, json={"invoice_id": order.support_reference, "email": EMAIL})
-    async with story.shop.read() as read:
+        await witness.ask("POST", "/v1/recover", 200, json={"invoice_id": order_id} | told)
+    await witness.ask("POST", "/v1/recover", 404, json={"invoice_id": order_id, "email": "x" + EMAIL})
+    await witness.ask("POST", "/v1/recover", 200, json={"invoice_id": order.support_reference, "email": EMAIL})
+    async with witness.shop.read() as read:
         link = (await read.session.scalars(select(OneTimeLink))).one()
-    token = story.secrets["one-time token"] = token_of(story.shop.vault, link.id)
+    token = witness.secrets["one-time token"] = token_of(witness.shop.vault, link.id)
     links = f"http://shop.test/recover/{token} http://shop.test/thank-you?invoice_id={order_id}"
-    story.office.data_answer = f"451 <{EMAIL}>: blocked for {links}"
-    await story.jobs()
+    witness.office.data_answer = f"451 <{EMAIL}>: blocked for {links}"
+    await witness.all_jobs()
     for method, status in (("GET", 200), ("POST", 200), ("POST", 404)):
-        await story.ask(method, f"/recover/{token}", status, headers=BROWSER)
-    body = {"license_key": story.secrets["license key"], "claim_code": code}
-    answer = await story.ask("POST", "/v1/licenses/replace-key", 200, json=body, headers={"Idempotency-Key": "new"})
-    story.secrets["new key"] = answer["license_key"]
-    await story.ask("POST", "/v1/licenses/replace-key", 404, json=body | {"claim_code": code[::-1]})
+        await witness.ask(method, f"/recover/{token}", status, headers=BROWSER)
+    body = {"license_key": witness.secrets["license key"], "claim_code": code}
+    answer = await witness.ask("POST", "/v1/licenses/replace-key", 200, json=body, headers={"Idempotency-Key": "new"})
+    witness.secrets["new key"] = answer["license_key"]
+    await witness.ask("POST", "/v1/licenses/replace-key", 404, json=body | {"claim_code": code[::-1]})
 
 
-async def strangers_try(story: Story) -> None:
+async def strangers_try(witness: Witness) -> None:
     """Secrets where they do not belong: in paths, queries, bodies that cannot be read, and wrong credentials."""
-    key, order_id = story.secrets["license key"], story.secrets["invoice id"]
-    hook = f"/v1/btcpay/webhook/{story.shop.tills.all()[0].id}"
+    key, order_id = witness.secrets["license key"], witness.secrets["invoice id"]
+    hook = f"/v1/btcpay/webhook/{witness.shop.tills.all()[0].id}"
     for bearer in (WRONG_KEY, SCOPED):
-        await story.ask("GET", "/v1/admin/orders", 403, headers={"Authorization": f"Bearer {bearer}"})
-    await story.ask("GET", f"/v1/admin/orders?email={quote(EMAIL)}", 400, headers=ADMIN)
-    await story.ask("POST", hook, 401, json={"invoiceId": order_id}, headers={"BTCPay-Sig": "sha256=" + 64 * "0"})
-    await story.ask("GET", f"/v1/purchase/{key}", 404)
-    await story.ask("GET", f"/v1/{order_id}/{key}?key={key}&email={quote(EMAIL)}&invoice_id={order_id}", 404)
-    await story.ask("GET", f"/{quote(NOTE)}?{order_id}", 404, headers=BROWSER)
-    await story.ask("DELETE", f"/v1/purchase/{order_id}", 405)
-    await story.ask("POST", "/v1/validate", 415, content=key, headers={"Content-Type": "text/plain"})
-    await story.ask("POST", "/v1/validate", 413, json={"key": key + 70_000 * "A"})
-    await story.ask("POST", "/v1/recover", 400, json={"invoice_id": order_id, "email": [EMAIL]})
-    shown = await story.ask("POST", "/v1/licenses/refresh", 200, json={"license_key": story.secrets["second key"]})
-    replaced = await story.ask("POST", f"/v1/admin/licenses/{shown['license_id']}/replace-key", 200, headers=ADMIN)
-    story.secrets["third key"] = replaced["license_key"]
-    await story.ask(
+        await witness.ask("GET", "/v1/admin/orders", 403, headers={"Authorization": f"Bearer {bearer}"})
+    await witness.ask("GET", f"/v1/admin/orders?email={quote(EMAIL)}", 400, headers=ADMIN)
+    await witness.ask("POST", hook, 401, json={"invoiceId": order_id}, headers={"BTCPay-Sig": "sha256=" + 64 * "0"})
+    await witness.ask("GET", f"/v1/purchase/{key}", 404)
+    await witness.ask("GET", f"/v1/{order_id}/{key}?key={key}&email={quote(EMAIL)}&invoice_id={order_id}", 404)
+    await witness.ask("GET", f"/{quote(NOTE)}?{order_id}", 404, headers=BROWSER)
+    await witness.ask("DELETE", f"/v1/purchase/{order_id}", 405)
+    await witness.ask("POST", "/v1/validate", 415, content=key, headers={"Content-Type": "text/plain"})
+    await witness.ask("POST", "/v1/validate", 413, json={"key": key + 70_000 * "A"})
+    await witness.ask("POST", "/v1/recover", 400, json={"invoice_id": order_id, "email": [EMAIL]})
+    shown = await witness.ask("POST", "/v1/licenses/refresh", 200, json={"license_key": witness.secrets["second key"]})
+    replaced = await witness.ask("POST", f"/v1/admin/licenses/{shown['license_id']}/replace-key", 200, headers=ADMIN)
+    witness.secrets["third key"] = replaced["license_key"]
+    await witness.ask(
         "POST", "/v1/admin/products", 409, json={"slug": "app", "name": EMAIL, "price_sats": 1}, headers=ADMIN
     )
 
 
-async def all_breaks(story: Story) -> None:
+async def all_breaks(witness: Witness) -> None:
     """The provider, and tables that are not there, while requests full of secrets come in."""
-    counter, order_id = story.front.counter, story.secrets["invoice id"]
-    device = {"key": story.secrets["new key"], "fingerprint": FINGERPRINT}
-    made = await story.ask("POST", "/v1/purchase", 200, json={"product": "app", "code": "SPRING", "buyer_email": EMAIL})
-    async with story.shop.read() as read:
+    counter, order_id = witness.front.counter, witness.secrets["invoice id"]
+    device = {"key": witness.secrets["new key"], "fingerprint": FINGERPRINT}
+    made = await witness.ask(
+        "POST", "/v1/purchase", 200, json={"product": "app", "code": "SPRING", "buyer_email": EMAIL}
+    )
+    async with witness.shop.read() as read:
         order = await order_by_invoice(read, made["invoice_id"])
-    async with away(story, "redemptions"):
+    async with away(witness, "redemptions"):
         await counter.pay(order)
     for accident in (Accident.BROKEN, Accident.LOCKED_OUT):
         counter.fake.fail_next(accident, times=20)
-        await story.jobs()
+        await witness.all_jobs()
         counter.fake.mishaps.clear()
-    async with away(story, "machines"):
+    async with away(witness, "machines"):
         for path in ("validate", "machines/activate"):
-            await story.ask("POST", f"/v1/{path}", 500, json=device)
-    async with away(story, "orders"):
-        await story.ask("GET", f"/v1/purchase/{order_id}", 503)
-        await story.ask("GET", f"/thank-you?invoice_id={order_id}", 503, headers=BROWSER)
-        await story.ask("POST", "/v1/recover", 503, json={"invoice_id": order_id, "email": EMAIL})
-    async with away(story, "customers"):
-        await story.ask("POST", "/v1/purchase", 503, json={"product": "app", "buyer_email": EMAIL, "buyer_note": NOTE})
-    await story.jobs()
+            await witness.ask("POST", f"/v1/{path}", 500, json=device)
+    async with away(witness, "orders"):
+        await witness.ask("GET", f"/v1/purchase/{order_id}", 503)
+        await witness.ask("GET", f"/thank-you?invoice_id={order_id}", 503, headers=BROWSER)
+        await witness.ask("POST", "/v1/recover", 503, json={"invoice_id": order_id, "email": EMAIL})
+    async with away(witness, "customers"):
+        await witness.ask(
+            "POST", "/v1/purchase", 503, json={"product": "app", "buyer_email": EMAIL, "buyer_note": NOTE}
+        )
+    await witness.all_jobs()
 
 
 @asynccontextmanager
-async def away(story: Story, table: str) -> AsyncGenerator[None, None]:
+async def away(witness: Witness, table: str) -> AsyncGenerator[None, None]:
     """The table has another name meanwhile."""
     for before, after in ((table, "elsewhere"), ("elsewhere", table)):
-        async with story.shop.work(TESTER) as work:
+        async with witness.shop.work(TESTER) as work:
             await work.session.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
         if after == "elsewhere":
             yield

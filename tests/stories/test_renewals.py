@@ -14,7 +14,7 @@ from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from tests.checkout.counter import BUYER
 from tests.fakes.btcpay import Accident
 from tests.providers.worlds import PlayCard
-from tests.stories.conftest import Story, WalletStory, at_doors
+from tests.stories.conftest import Story, WalletStory
 
 S = SubscriptionStatus
 MINUTE = timedelta(minutes=1)
@@ -335,7 +335,7 @@ async def test_two_daemons_open_each_order_once(story: Story) -> None:
     story.counter.clock.move(story.now + timedelta(days=31))
     story.counter.fake.judge_every = 50
     invoices = len(story.counter.fake.invoices)
-    daemons = [at_doors(story.front, story.shop) for _ in range(2)]
+    daemons = [Story(story.front, story.shop) for _ in range(2)]
     await asyncio.gather(*(daemon.run("renew") for daemon in daemons))
     orders = await story.orders(Purpose.RENEWAL)
     assert len(orders) == len({order.license_id for order in orders}) == 30

@@ -58,8 +58,9 @@ async def dear() -> None: ...
 
 async def test_a_guarded_handler_is_not_reached_too_often(shop: Shop) -> None:
     async with browse(doors_of(shop, dear)) as client:
-        statuses = [(await client.get("/v1/dear")).status_code for _ in range(21)]
-    assert statuses == [200] * 20 + [429]
+        answers = [await client.get("/v1/dear") for _ in range(21)]
+    assert [answer.status_code for answer in answers] == [200] * 20 + [429]
+    assert [answer.headers.get_list("retry-after") for answer in answers] == [[]] * 20 + [["6"]]
 
 
 def test_the_headers_name_policy_and_rest() -> None:
