@@ -273,6 +273,14 @@ def no_test_is_skipped(source: Source) -> Iterator[str]:
             yield f"{source.path}:{node.lineno}: a skip without its reason"
 
 
+def every_assert_can_fail(source: Source) -> Iterator[str]:
+    """`assert x == a if c else b` asks nothing of `x` where `c` is false: brackets are forgotten."""
+    for node in ast.walk(source.tree):
+        choice = node.test if isinstance(node, ast.Assert) else None
+        if isinstance(choice, ast.IfExp) and isinstance(choice.orelse, ast.Constant):
+            yield f"{source.path}:{choice.lineno}: this assert can hold whatever is so"
+
+
 RULES: tuple[Rule, ...] = (
     imports_go_down,
     imports_stand_on_top,
@@ -283,4 +291,5 @@ RULES: tuple[Rule, ...] = (
     money_is_never_a_float,
     nothing_is_left_for_later,
     no_test_is_skipped,
+    every_assert_can_fail,
 )

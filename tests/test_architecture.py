@@ -24,6 +24,7 @@ from tests.law import (
     Rule,
     Source,
     cycles,
+    every_assert_can_fail,
     files_and_functions_are_short,
     imports_go_down,
     imports_stand_on_top,
@@ -195,6 +196,7 @@ BAD: list[tuple[Rule, str, str]] = [
     (no_test_is_skipped, "tests/web/test_app.py", "@pytest.mark.skip(reason='slow')\ndef test_a(): ..."),
     (no_test_is_skipped, "tests/conftest.py", "@pytest.mark.skipif(True, reason='x')\ndef test_a(): ..."),
     (no_test_is_skipped, "tests/conftest.py", "def folder():\n    pytest.skip()"),
+    (every_assert_can_fail, "tests/web/test_app.py", "assert a == 1 if b else 2"),
 ]
 
 

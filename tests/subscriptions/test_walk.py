@@ -109,6 +109,6 @@ async def says_the_truth(subscriber: Subscriber, now: datetime) -> None:
         assert await subscriber.state(now) == "ok"
     elif row.status is S.PAST_DUE:
         assert row.lapses_at is not None
-        assert await subscriber.state(now) == "grace" if now < row.lapses_at else "expired"
+        assert await subscriber.state(now) == ("grace" if now < row.lapses_at else "expired")
     elif row.status in (S.LAPSED, S.PAUSED):
         assert await subscriber.state(now) == "expired"
