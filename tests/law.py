@@ -281,6 +281,21 @@ def every_assert_can_fail(source: Source) -> Iterator[str]:
             yield f"{source.path}:{choice.lineno}: this assert can hold whatever is so"
 
 
+def events_have_one_home_and_name_their_fields(source: Source) -> Iterator[str]:
+    """A slice's events stand in its `happenings.py`; where they are recorded, more than three fields have names."""
+    if not source.path.startswith("keysat/"):
+        return
+    for node in ast.walk(source.tree):
+        bases = node.bases if isinstance(node, ast.ClassDef) else ()
+        if any(isinstance(base, ast.Name) and base.id == "Happening" for base in bases):
+            if not source.path.endswith("/happenings.py"):
+                yield f"{source.path}:{node.lineno}: an event belongs into happenings.py"
+        elif isinstance(node, ast.Call) and _called(node) == "record":
+            for event in node.args:
+                if isinstance(event, ast.Call) and len(event.args) > 3:
+                    yield f"{source.path}:{node.lineno}: {_called(event)} by position; name its fields"
+
+
 RULES: tuple[Rule, ...] = (
     imports_go_down,
     imports_stand_on_top,
@@ -292,4 +307,5 @@ RULES: tuple[Rule, ...] = (
     nothing_is_left_for_later,
     no_test_is_skipped,
     every_assert_can_fail,
+    events_have_one_home_and_name_their_fields,
 )

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 
 from keysat.catalog import checks, codes
 from keysat.catalog.discount_read import DISCOUNT, discount
-from keysat.catalog.events import CodeCreated, CodeDeleted, CodeUpdated
+from keysat.catalog.happenings import CodeCreated, CodeDeleted, CodeUpdated
 from keysat.catalog.pricing import BASIS_POINTS
 from keysat.catalog.rows import locked_product
 from keysat.catalog.tables import (
@@ -94,7 +94,16 @@ async def create(work: Work, request: NewDiscount) -> DiscountView:
         work.session.add(row)
     slugs = request.policy_slugs or ([request.policy_slug] if request.policy_slug else [])
     await _write_tiers(work, row, slugs)
-    work.record(CodeCreated(row.id, row.code, row.kind, row.amount, row.currency, row.product_id))
+    work.record(
+        CodeCreated(
+            code_id=row.id,
+            code=row.code,
+            kind=row.kind,
+            amount=row.amount,
+            currency=row.currency,
+            product_id=row.product_id,
+        )
+    )
     return await discount(work, row.id)
 
 
@@ -155,7 +164,16 @@ async def _told(work: Work, row: DiscountCode, changed: list[str]) -> DiscountVi
     if changed:
         row.updated_at = work.now
         await work.session.flush()
-        work.record(CodeUpdated(row.id, row.code, row.amount, row.currency, row.active, changed))
+        work.record(
+            CodeUpdated(
+                code_id=row.id,
+                code=row.code,
+                amount=row.amount,
+                currency=row.currency,
+                active=row.active,
+                changed=changed,
+            )
+        )
     return await discount(work, row.id)
 
 

@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import delete
 
 from keysat.catalog import checks, read
-from keysat.catalog.events import OfferCreated, OfferDeleted, OfferUpdated
+from keysat.catalog.happenings import OfferCreated, OfferDeleted, OfferUpdated
 from keysat.catalog.rows import locked_policy
 from keysat.catalog.tables import Offer, OfferId, Policy, Product
 from keysat.catalog.views import OfferView
@@ -50,7 +50,7 @@ async def create(work: Work, policy_id: UUID, request: NewOffer) -> OfferView:
     row.created_at = row.updated_at = work.now
     async with flushed(work, f"The tier {policy.slug} has an offer {row.slug} already. Choose another slug."):
         work.session.add(row)
-    work.record(OfferCreated(row.id, row.policy_id, row.slug, row.price_value))
+    work.record(OfferCreated(offer_id=row.id, policy_id=row.policy_id, slug=row.slug, price_value=row.price_value))
     return read.offer_view(row)
 
 
@@ -67,7 +67,16 @@ async def edit(work: Work, policy_id: UUID, offer_id: UUID, request: OfferEdit) 
         changed.append("active")
     if changed:
         row.updated_at = work.now
-        work.record(OfferUpdated(row.id, row.policy_id, row.slug, row.price_value, row.active, changed))
+        work.record(
+            OfferUpdated(
+                offer_id=row.id,
+                policy_id=row.policy_id,
+                slug=row.slug,
+                price_value=row.price_value,
+                active=row.active,
+                changed=changed,
+            )
+        )
     return read.offer_view(row)
 
 

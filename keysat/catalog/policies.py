@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, func, select
 
 from keysat.catalog import checks, read
-from keysat.catalog.events import PolicyArchived, PolicyCreated, PolicyDeleted, PolicyUnarchived, PolicyUpdated
+from keysat.catalog.happenings import PolicyArchived, PolicyCreated, PolicyDeleted, PolicyUnarchived, PolicyUpdated
 from keysat.catalog.policy_values import PolicyValues, lifted
 from keysat.catalog.rows import locked_policy, locked_product
 from keysat.catalog.tables import Offer, Policy, PolicyId, Product, TrialNeeds
@@ -82,7 +82,7 @@ async def create(work: Work, request: NewPolicy) -> PolicyView:
     row.created_at = row.updated_at = work.now
     async with flushed(work, f"The product {product.slug} has a tier {row.slug} already. Choose another slug."):
         work.session.add(row)
-    work.record(PolicyCreated(row.id, row.product_id, row.slug, row.price_value))
+    work.record(PolicyCreated(policy_id=row.id, product_id=row.product_id, slug=row.slug, price_value=row.price_value))
     return await read.policy(work, row.id)
 
 
@@ -185,4 +185,14 @@ def _catalog(product: Product) -> list[str]:
 
 def _tell(work: Work, row: Policy, changed: list[str]) -> None:
     row.updated_at = work.now
-    work.record(PolicyUpdated(row.id, row.product_id, row.slug, row.price_value, row.active, row.public, changed))
+    work.record(
+        PolicyUpdated(
+            policy_id=row.id,
+            product_id=row.product_id,
+            slug=row.slug,
+            price_value=row.price_value,
+            active=row.active,
+            public=row.public,
+            changed=changed,
+        )
+    )

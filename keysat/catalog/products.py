@@ -8,8 +8,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import selectinload
 
 from keysat.catalog import checks, read
-from keysat.catalog.events import OfferUpdated, PolicyUpdated, ProductCreated, ProductDeleted, ProductUpdated
 from keysat.catalog.features import FeatureInput, check_catalog, write_features
+from keysat.catalog.happenings import OfferUpdated, PolicyUpdated, ProductCreated, ProductDeleted, ProductUpdated
 from keysat.catalog.rows import locked_product
 from keysat.catalog.tables import Feature, Offer, Policy, Product, ProductId
 from keysat.catalog.views import ProductView
@@ -63,7 +63,9 @@ async def create(work: Work, request: NewProduct) -> ProductView:
     async with flushed(work, f"There is a product {request.slug} already. Choose another slug."):
         work.session.add(row)
     await write_features(work, await locked_product(work, row.id), catalog)
-    work.record(ProductCreated(row.id, row.slug, row.price_currency, row.price_value))
+    work.record(
+        ProductCreated(product_id=row.id, slug=row.slug, price_currency=row.price_currency, price_value=row.price_value)
+    )
     return await read.product(work, row.id)
 
 
@@ -182,10 +184,25 @@ async def _reprice(work: Work, product: Product, given: dict[str, int | None], c
             checks.price(f"tier_prices.{name}", value, currency)
         if isinstance(row, Policy):
             row.price_value = value
-            event = PolicyUpdated(row.id, product.id, row.slug, value, row.active, row.public, ["price_value"])
+            event = PolicyUpdated(
+                policy_id=row.id,
+                product_id=product.id,
+                slug=row.slug,
+                price_value=value,
+                active=row.active,
+                public=row.public,
+                changed=["price_value"],
+            )
         elif value is not None:
             row.price_value = value
-            event = OfferUpdated(row.id, row.policy_id, row.slug, value, row.active, ["price_value"])
+            event = OfferUpdated(
+                offer_id=row.id,
+                policy_id=row.policy_id,
+                slug=row.slug,
+                price_value=value,
+                active=row.active,
+                changed=["price_value"],
+            )
         else:
             raise BadRequest(f"The offer {name} needs a price of its own in tier_prices.")
         row.updated_at = work.now
@@ -195,4 +212,13 @@ async def _reprice(work: Work, product: Product, given: dict[str, int | None], c
 def _tell(work: Work, row: Product, changed: list[str]) -> None:
     if changed:
         row.updated_at = work.now
-        work.record(ProductUpdated(row.id, row.slug, row.price_currency, row.price_value, row.active, changed))
+        work.record(
+            ProductUpdated(
+                product_id=row.id,
+                slug=row.slug,
+                price_currency=row.price_currency,
+                price_value=row.price_value,
+                active=row.active,
+                changed=changed,
+            )
+        )

@@ -169,7 +169,14 @@ async def plan(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
     await drop(work, await drop_open_cycle(work, subscription.id))
     if subscription.parked_at is None:
         subscription.next_attempt_at = subscription.paid_through
-    work.record(LicenseTierChangeScheduled(license_id, change.id, change.to_policy_id, subscription.paid_through))
+    work.record(
+        LicenseTierChangeScheduled(
+            license_id=license_id,
+            tier_change_id=change.id,
+            to_policy_id=change.to_policy_id,
+            effective_at=subscription.paid_through,
+        )
+    )
     return change.id
 
 

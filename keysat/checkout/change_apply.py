@@ -93,15 +93,15 @@ async def apply(work: Work, change: TierChange, *, worth: int | None) -> License
     license = moved.changed.license
     work.record(
         LicenseTierChanged(
-            license.id,
-            license.product_id,
-            change.from_policy_id,
-            change.to_policy_id,
-            policy.slug,
-            change.direction,
-            change.actor,
-            change.order_id,
-            change.id,
+            license_id=license.id,
+            product_id=license.product_id,
+            from_policy_id=change.from_policy_id,
+            to_policy_id=change.to_policy_id,
+            to_policy_slug=policy.slug,
+            direction=change.direction,
+            actor=change.actor,
+            order_id=change.order_id,
+            tier_change_id=change.id,
         )
     )
     return license

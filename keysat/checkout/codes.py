@@ -141,7 +141,7 @@ async def bind(work: Work, discount: DiscountView, order: Order) -> None:
     )
     work.session.add(row)
     await work.session.flush()
-    work.record(CodeReserved(row.id, discount.id, discount.code, order.id))
+    work.record(CodeReserved(redemption_id=row.id, code_id=discount.id, code=discount.code, order_id=order.id))
 
 
 async def redeem(work: Work, order: Order, license: License) -> None:

@@ -148,3 +148,17 @@ class CodeRedeemed(Happening, frozen=True, tag="code.redeemed"):
     listed_currency: str
     base_value: int
     listed_value: int
+
+
+class LicenseRecovered(Happening, frozen=True, tag="license.recovered"):
+    license_id: UUID
+    order_id: OrderId
+    how: str
+    """email, claim_code or link."""
+
+
+class RecoveryLinkMade(Happening, frozen=True, tag="recovery.link_made"):
+    """The buyer is to be mailed the link; `letters` does."""
+
+    link_id: UUID
+    order_id: OrderId

@@ -18,10 +18,10 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import select
 
-from keysat.checkout.tables import Order, OrderId, OrderStatus
+from keysat.checkout.happenings import LicenseRecovered, RecoveryLinkMade
+from keysat.checkout.tables import Order, OrderStatus
 from keysat.customers.accounts import find
 from keysat.infra import links
-from keysat.infra.events import Happening
 from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, NotFound
@@ -37,20 +37,6 @@ MISMATCH = (
     "Nothing fits these details. Check each of them. If the license was suspended or revoked, only the seller can help."
 )
 _MISREAD = str.maketrans({"0": "O", "1": "I", "8": "B"})  # digits that base32 does without
-
-
-class LicenseRecovered(Happening, frozen=True, tag="license.recovered"):
-    license_id: UUID
-    order_id: OrderId
-    how: str
-    """email, claim_code or link."""
-
-
-class RecoveryLinkMade(Happening, frozen=True, tag="recovery.link_made"):
-    """The buyer is to be mailed the link; `letters` does."""
-
-    link_id: UUID
-    order_id: OrderId
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,16 @@ async def settle(
     order it goes through to the caller.
     Raises IllegalStep for a fulfilled order.
     """
-    work.record(OrderPaid(order.id, how, order.listed_currency, order.listed_value, order.amount_sats, surplus_minor))
+    work.record(
+        OrderPaid(
+            order_id=order.id,
+            how=how,
+            listed_currency=order.listed_currency,
+            listed_value=order.listed_value,
+            amount_sats=order.amount_sats,
+            surplus_minor=surplus_minor,
+        )
+    )
     if surplus_minor and attempt_id:
         surplus = Money((await work.get(Attempt, attempt_id)).price_currency, surplus_minor)
         words = f"{surplus.decimal_text()} {surplus.currency} too much was paid for order {order.support_reference}."

@@ -5,19 +5,13 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import ColumnElement, case, delete, select, tuple_, update
 
-from keysat.infra.events import Happening
+from keysat.infra.happenings import AttentionSettled
 from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import NotFound
 from keysat.kit.paging import LIMIT_DEFAULT, Page, cursor_parts, page_of
 
 ID_MAX = 2**63 - 1
-
-
-class AttentionSettled(Happening, frozen=True, tag="attention.settled"):
-    attention_id: int
-    kind: str
-    about: str
 
 
 class AttentionView(msgspec.Struct, frozen=True):

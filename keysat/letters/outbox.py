@@ -13,7 +13,6 @@ from jinja2 import TemplateError
 from sqlalchemy import func, select
 
 from keysat.infra.attention import settle_about
-from keysat.infra.events import Happening
 from keysat.infra.leases import give_back, take
 from keysat.infra.log import get
 from keysat.infra.mail import MailRefused
@@ -21,8 +20,9 @@ from keysat.infra.work import Read, Work
 from keysat.kit.backoff import Backoff
 from keysat.kit.errors import NotFound
 from keysat.letters.compose import PostRoom, compose
+from keysat.letters.happenings import LetterParked, LetterSent
 from keysat.letters.reader import POSTMAN
-from keysat.letters.tables import LETTER, LetterId, LetterKind, LetterRow, LetterStatus, LetterStep
+from keysat.letters.tables import LETTER, LetterRow, LetterStatus, LetterStep
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 AGAIN = Backoff((MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR), then=None)
@@ -33,18 +33,6 @@ LEASE_SECONDS = 600  # longer than five letters of a minute each, one after the 
 _first_due = select(func.min(LetterRow.next_try_at)).where(LetterRow.next_try_at.is_not(None))
 
 log = get(__name__)
-
-
-class LetterSent(Happening, frozen=True, tag="letter.sent"):
-    letter_id: LetterId
-    kind: LetterKind
-    about: UUID
-
-
-class LetterParked(Happening, frozen=True, tag="letter.parked"):
-    letter_id: LetterId
-    kind: LetterKind
-    about: UUID
 
 
 async def send_due(room: PostRoom, now: datetime) -> int:

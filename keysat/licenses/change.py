@@ -12,22 +12,15 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, select
 
 from keysat.catalog.tables import Policy
-from keysat.infra.events import Happening
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.kit.licensekey import check_entitlements
+from keysat.licenses.happenings import Cause, LicenseEdited
 from keysat.licenses.issue import Terms
-from keysat.licenses.seats import Cause, shrink
+from keysat.licenses.seats import shrink
 from keysat.licenses.tables import License, LicenseStatus, OwnField, OwnValue
 
 DAY_SECONDS = 86_400
-
-
-class LicenseEdited(Happening, frozen=True, tag="license.edited"):
-    """The operator set these fields by hand."""
-
-    license_id: UUID
-    fields: list[OwnField]
 
 
 class OwnValues(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

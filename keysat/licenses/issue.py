@@ -1,49 +1,25 @@
 """Licenses: issued, suspended, revoked, their keys shown and replaced."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import update
 
-from keysat.infra.events import Happening
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict, Unavailable
 from keysat.kit.licensekey import TRIAL, UNBOUND_HASH, VERSION, Payload, assemble, check_entitlements, encode
+from keysat.licenses.happenings import (
+    LicenseIssued,
+    LicenseKeyReplaced,
+    LicenseRevoked,
+    LicenseSuspended,
+    LicenseUnsuspended,
+)
 from keysat.licenses.issuers import signing_key
 from keysat.licenses.ring import Ring
 from keysat.licenses.standing import signed_expiry
 from keysat.licenses.tables import LICENSE, License, LicenseStatus, LicenseStep
-
-
-class LicenseIssued(Happening, frozen=True, tag="license.issued"):
-    license_id: UUID
-    product_id: UUID
-    policy_id: UUID | None
-    order_id: UUID | None
-    customer_id: UUID | None
-    is_trial: bool
-    expires_at: datetime | None
-    entitlements: Sequence[str]
-    source: str
-
-
-class LicenseSuspended(Happening, frozen=True, tag="license.suspended"):
-    license_id: UUID
-
-
-class LicenseUnsuspended(Happening, frozen=True, tag="license.unsuspended"):
-    license_id: UUID
-
-
-class LicenseRevoked(Happening, frozen=True, tag="license.revoked"):
-    license_id: UUID
-
-
-class LicenseKeyReplaced(Happening, frozen=True, tag="license.key_replaced"):
-    license_id: UUID
-    keys_valid_from: datetime
 
 
 @dataclass(frozen=True, slots=True)

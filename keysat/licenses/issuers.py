@@ -4,39 +4,19 @@ Call `Ring.refresh` after the commit.
 """
 
 import hashlib
-from uuid import UUID
 
 from mnemonic import Mnemonic
 from nacl.signing import SigningKey
 from sqlalchemy import exists, select, update
 
-from keysat.infra.events import Happening
 from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict
+from keysat.licenses.happenings import IssuerKeyAdded, IssuerKeyMoved, IssuerLicensesMoved
 from keysat.licenses.ring import VAULT_PURPOSE
 from keysat.licenses.tables import ISSUER, IssuerKey, IssuerStatus, IssuerStep, License
 
 SEED_BYTES = 32  # RFC 8032, 5.1.5; as BIP-39 entropy these are 24 words
-
-
-class IssuerKeyAdded(Happening, frozen=True, tag="issuer_key.added"):
-    issuer_key_id: UUID
-    key_id: str
-    status: str
-    source: str  # created, restored
-
-
-class IssuerKeyMoved(Happening, frozen=True, tag="issuer_key.moved"):
-    issuer_key_id: UUID
-    key_id: str
-    status: str
-
-
-class IssuerLicensesMoved(Happening, frozen=True, tag="issuer_key.licenses_moved"):
-    issuer_key_id: UUID
-    to_issuer_key_id: UUID
-    licenses: int
 
 
 async def create_first(work: Work, vault: Vault) -> IssuerKey:
@@ -163,7 +143,7 @@ async def _add(work: Work, vault: Vault, seed: bytes, status: IssuerStatus, sour
     )
     work.session.add(key)
     await work.session.flush()
-    work.record(IssuerKeyAdded(key.id, key.key_id, status.value, source))
+    work.record(IssuerKeyAdded(issuer_key_id=key.id, key_id=key.key_id, status=status.value, source=source))
     return key
 
 

@@ -13,8 +13,9 @@ from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.licensekey import Payload, fingerprint_hash
 from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
+from keysat.licenses.happenings import Cause
 from keysat.licenses.ring import Presented
-from keysat.licenses.seats import Cause, Device, active_machine, bind, release
+from keysat.licenses.seats import Device, active_machine, bind, release
 from keysat.licenses.tables import License, Machine
 from keysat.licenses.verdict import Reason, Signer, verdict
 

@@ -7,42 +7,20 @@ guard of one UPDATE all the same, and the unique index refuses a machine that is
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import cast
 from uuid import UUID
 
 from sqlalchemy import Table, bindparam, or_, select, update
 
-from keysat.infra.events import Actor, Happening
+from keysat.infra.events import Actor
 from keysat.infra.store import Store
 from keysat.infra.telemetry import COARSE_AGE
 from keysat.infra.work import Work
+from keysat.licenses.happenings import Cause, MachineActivated, MachineDeactivated
 from keysat.licenses.tables import License, Machine
 
 TEXT_MAX = 255
 SEEN_JOB = Actor("job:last-seen")
-
-
-class Cause(StrEnum):
-    """Why a seat was given back."""
-
-    CLIENT_REQUESTED = "client_requested"
-    ADMIN_FORCED = "admin_forced"
-    IDLE = "idle"
-    TIER_CHANGED = "tier_changed"
-
-
-class MachineActivated(Happening, frozen=True, tag="machine.activated"):
-    license_id: UUID
-    machine_id: UUID
-    fingerprint_hash: str
-
-
-class MachineDeactivated(Happening, frozen=True, tag="machine.deactivated"):
-    license_id: UUID
-    machine_id: UUID
-    fingerprint_hash: str
-    reason: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +89,14 @@ async def release(work: Work, machine: Machine, cause: Cause, words: str | None 
         .values(seats_taken=License.seats_taken - 1)
         .execution_options(synchronize_session=False)
     )
-    work.record(MachineDeactivated(machine.license_id, machine.id, machine.fingerprint_hash, cause))
+    work.record(
+        MachineDeactivated(
+            license_id=machine.license_id,
+            machine_id=machine.id,
+            fingerprint_hash=machine.fingerprint_hash,
+            reason=cause,
+        )
+    )
     return True
 
 

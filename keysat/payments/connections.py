@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import select
 
 from keysat.infra.attention import clear
-from keysat.infra.events import Actor, Happening
+from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.http import HttpClient
 from keysat.infra.store import Store
@@ -16,6 +16,7 @@ from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work, flushed
 from keysat.kit.errors import BadRequest, KeysatError, UpstreamError
 from keysat.kit.ids import random_uuid
+from keysat.payments.happenings import ProviderConnected, ProviderDisconnected
 from keysat.payments.provider import (
     Connection,
     CredentialGone,
@@ -30,17 +31,6 @@ from keysat.payments.tables import CONNECTION, ConnectionId, ConnectionRow, Conn
 from keysat.payments.tills import SECRETS
 
 WEBHOOK_MISSING = "webhook_missing"  # the kind of attention
-
-
-class ProviderConnected(Happening, frozen=True, tag="provider.connected"):
-    connection_id: ConnectionId
-    provider: str
-    network: Network
-
-
-class ProviderDisconnected(Happening, frozen=True, tag="provider.disconnected"):
-    connection_id: ConnectionId
-    provider: str
 
 
 def fits(network: Network, mode: Mode) -> bool:

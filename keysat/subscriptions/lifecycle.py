@@ -80,13 +80,13 @@ async def start(
     work.session.add(paid_cycle(work, subscription, work.now, order_id, paid_value if number else 0))
     work.record(
         happenings.SubscriptionStarted(
-            subscription.id,
-            license_id,
-            policy_id,
-            listed_currency,
-            listed_value,
-            trial_until is not None,
-            subscription.paid_through,
+            subscription_id=subscription.id,
+            license_id=license_id,
+            policy_id=policy_id,
+            listed_currency=listed_currency,
+            listed_value=listed_value,
+            is_trial=trial_until is not None,
+            paid_through=subscription.paid_through,
         )
     )
     return subscription
@@ -116,7 +116,12 @@ async def renew(work: Work, order_id: UUID, worth: int) -> Subscription:
     license.is_trial = False
     work.record(
         happenings.SubscriptionRenewed(
-            subscription.id, license.id, order_id, terms.number, terms.ends_at, terms.is_anew
+            subscription_id=subscription.id,
+            license_id=license.id,
+            order_id=order_id,
+            cycle_number=terms.number,
+            paid_through=terms.ends_at,
+            is_anew=terms.is_anew,
         )
     )
     return subscription
@@ -131,7 +136,11 @@ async def fall_due(work: Work, subscription_id: UUID) -> bool:
     await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.FALL_DUE, lapses_at=over)
     work.record(
         happenings.SubscriptionPastDue(
-            subscription.id, license.id, subscription.policy_id, subscription.paid_through, over
+            subscription_id=subscription.id,
+            license_id=license.id,
+            policy_id=subscription.policy_id,
+            paid_through=subscription.paid_through,
+            grace_until=over,
         )
     )
     return True
@@ -305,7 +314,10 @@ async def _cancel(work: Work, subscription: Subscription, reason: str | None) ->
     await plan_opening(work, subscription, None)
     work.record(
         happenings.SubscriptionCancelled(
-            subscription.id, subscription.license_id, subscription.policy_id, subscription.paid_through
+            subscription_id=subscription.id,
+            license_id=subscription.license_id,
+            policy_id=subscription.policy_id,
+            paid_through=subscription.paid_through,
         )
     )
     return await drop_open_cycle(work, subscription.id)

@@ -121,13 +121,13 @@ async def change_price(work: Work, subscription_id: UUID, value: int, from_cycle
     subscription.next_value, subscription.next_value_from = value, cycle
     work.record(
         happenings.SubscriptionPriceChanged(
-            subscription.id,
-            license.id,
-            subscription.listed_currency,
-            subscription.listed_value,
-            value,
-            cycle,
-            holds_from,
+            subscription_id=subscription.id,
+            license_id=license.id,
+            listed_currency=subscription.listed_currency,
+            old_value=subscription.listed_value,
+            new_value=value,
+            from_cycle=cycle,
+            holds_from=holds_from,
         )
     )
     return holds_from
@@ -197,13 +197,13 @@ async def _retune(
 def _tell(work: Work, row: Subscription, before: UUID, *, is_anew: bool) -> None:
     work.record(
         happenings.SubscriptionMoved(
-            row.id,
-            row.license_id,
-            before,
-            row.policy_id,
-            row.listed_currency,
-            row.listed_value,
-            row.paid_through,
-            is_anew,
+            subscription_id=row.id,
+            license_id=row.license_id,
+            from_policy_id=before,
+            to_policy_id=row.policy_id,
+            listed_currency=row.listed_currency,
+            listed_value=row.listed_value,
+            paid_through=row.paid_through,
+            is_anew=is_anew,
         )
     )

@@ -87,18 +87,18 @@ async def opened(work: Work, subscription_id: UUID, order_id: UUID, amount_sats:
         cycle.opened_at = work.now
         work.record(
             happenings.SubscriptionRenewalPending(
-                subscription.id,
-                license.id,
-                subscription.policy_id,
-                order_id,
-                amount_sats,
-                cycle.listed_currency,
-                cycle.listed_value,
-                cycle.number,
-                cycle.starts_at,
-                cycle.ends_at,
-                cycle.starts_at,
-                cycle.number == 1,
+                subscription_id=subscription.id,
+                license_id=license.id,
+                policy_id=subscription.policy_id,
+                order_id=order_id,
+                amount_sats=amount_sats,
+                listed_currency=cycle.listed_currency,
+                listed_value=cycle.listed_value,
+                cycle_number=cycle.number,
+                cycle_start_at=cycle.starts_at,
+                cycle_end_at=cycle.ends_at,
+                due_at=cycle.starts_at,
+                is_first_paid_cycle=cycle.number == 1,
             )
         )
     return True
@@ -119,7 +119,15 @@ async def failed(work: Work, subscription_id: UUID, reason: str) -> Subscription
         subscription.parked_at = work.now
         words = f"No order for the next period could be opened, {FAILURES_MAX} times: {reason}. Mend it, and try again."
         await work.attend(PARKED, subscription.id, words, again=True)
-    work.record(happenings.SubscriptionRenewalFailed(subscription.id, license.id, reason, failures, again))
+    work.record(
+        happenings.SubscriptionRenewalFailed(
+            subscription_id=subscription.id,
+            license_id=license.id,
+            reason=reason,
+            consecutive_failures=failures,
+            next_attempt_at=again,
+        )
+    )
     return subscription
 
 
@@ -133,7 +141,13 @@ async def skip(work: Work, subscription_id: UUID, reason: happenings.SkipReason)
     if subscription.skipped_cycle != number:
         subscription.skipped_cycle = number
         work.record(
-            happenings.SubscriptionRenewalSkipped(subscription.id, license.id, subscription.policy_id, number, reason)
+            happenings.SubscriptionRenewalSkipped(
+                subscription_id=subscription.id,
+                license_id=license.id,
+                policy_id=subscription.policy_id,
+                cycle_number=number,
+                reason=reason,
+            )
         )
 
 
@@ -160,7 +174,11 @@ async def begin_charge(work: Work, subscription_id: UUID, order_id: UUID) -> boo
     if cycle is None or cycle.order_id != order_id or cycle.charged_at is not None:
         return False
     cycle.charged_at = work.now
-    work.record(happenings.SubscriptionAutoChargeInitiated(subscription.id, license.id, order_id, cycle.number))
+    work.record(
+        happenings.SubscriptionAutoChargeInitiated(
+            subscription_id=subscription.id, license_id=license.id, order_id=order_id, cycle_number=cycle.number
+        )
+    )
     return True
 
 
@@ -169,4 +187,12 @@ async def charge_failed(work: Work, subscription_id: UUID, order_id: UUID, reaso
     subscription, license = await held(work, subscription_id)
     cycle = await open_cycle_of(work, subscription.id)
     number = cycle.number if cycle is not None else subscription.cycle_number
-    work.record(happenings.SubscriptionAutoChargeFailed(subscription.id, license.id, order_id, number, reason))
+    work.record(
+        happenings.SubscriptionAutoChargeFailed(
+            subscription_id=subscription.id,
+            license_id=license.id,
+            order_id=order_id,
+            cycle_number=number,
+            reason=reason,
+        )
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 from sqlalchemy.exc import DBAPIError
 
-from keysat.infra.events import Actor, Happening
+from keysat.infra.events import Actor
 from keysat.infra.house import Mode, fact, mode_of, write_once
 from keysat.infra.http import HttpClient
 from keysat.infra.log import get, redact
@@ -31,6 +31,7 @@ from keysat.payments.rates.board import RateBoard
 from keysat.payments.tables import ConnectionId
 from keysat.payments.tills import Tills
 from keysat.upkeep.admin_key import make_admin_key
+from keysat.upkeep.happenings import ShopSetUp
 from keysat.upkeep.shop import Shop
 
 VAULT_CHECK = "vault_check"  # facts in `house`
@@ -44,10 +45,6 @@ log = get(__name__)
 
 class CannotOpen(Exception):
     """One line: what is in the way, and what to do about it."""
-
-
-class ShopSetUp(Happening, frozen=True, tag="shop.set_up"):
-    mode: Mode
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from keysat.infra.attention import AttentionSettled
+from keysat.infra.happenings import AttentionSettled
 from keysat.infra.seals import seal
 from keysat.letters.reader import LAZY, YOUNGEST, follow
 from keysat.letters.tables import LetterCursor, LetterKind, LetterStatus

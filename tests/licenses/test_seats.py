@@ -3,7 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
-from keysat.licenses.seats import Cause, shrink, touch_seen
+from keysat.licenses.happenings import Cause
+from keysat.licenses.seats import shrink, touch_seen
 from keysat.licenses.tables import License
 from tests.conftest import NOON, TESTER
 from tests.licenses.seller import Seller

@@ -5,22 +5,13 @@ from decimal import Decimal
 
 from sqlalchemy import delete, select
 
-from keysat.infra.events import Happening
 from keysat.infra.work import Read, Work
 from keysat.kit.currencies import SAT, exponent
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import BtcRate
+from keysat.payments.happenings import RatePinned, RateUnpinned
 from keysat.payments.rates.fences import fence
 from keysat.payments.rates.tables import RatePin
-
-
-class RatePinned(Happening, frozen=True, tag="rate.pinned"):
-    currency: str
-    centibps: int
-
-
-class RateUnpinned(Happening, frozen=True, tag="rate.unpinned"):
-    currency: str
 
 
 async def set_pin(work: Work, currency: str, price: Decimal) -> BtcRate:
