@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import and_, or_, select
 
+from keysat.infra.filtered import filtered
 from keysat.infra.work import Read
 from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.licenses.tables import License, LicenseStatus, Machine
@@ -25,10 +26,7 @@ class LicenseFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def list_licenses(read: Read, wanted: LicenseFilter, limit: int, cursor: str | None = None) -> Page[License]:
     """The latest sale first. Raises BadRequest for a cursor that is not ours."""
     query = select(License).order_by(License.issued_at.desc(), License.id.desc()).limit(limit + 1)
-    for name in wanted.__struct_fields__:
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(getattr(License, name) == value)
+    query = filtered(query, License, wanted)
     if cursor is not None:
         at, after = cursor_parts(cursor, datetime, UUID)
         query = query.where(or_(License.issued_at < at, and_(License.issued_at == at, License.id < after)))

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from keysat.infra.filtered import filtered
 from keysat.infra.work import Read
 from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.subscriptions.proration import Paid
@@ -33,10 +34,7 @@ async def list_subscriptions(
 ) -> Page[Subscription]:
     """The newest first. Raises BadRequest for a cursor that is not ours."""
     query = select(Subscription).order_by(Subscription.started_at.desc(), Subscription.id.desc()).limit(limit + 1)
-    for name in wanted.__struct_fields__:
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(getattr(Subscription, name) == value)
+    query = filtered(query, Subscription, wanted)
     if cursor is not None:
         at, after = cursor_parts(cursor, datetime, UUID)
         older = and_(Subscription.started_at == at, Subscription.id < after)
