@@ -20,24 +20,6 @@ from keysat.licenses.tables import License, Machine
 from keysat.licenses.verdict import Reason, Signer, verdict
 
 
-class ActivateRequest(msgspec.Struct, frozen=True):
-    key: str
-    fingerprint: str
-    hostname: str | None = None
-    platform: str | None = None
-
-
-class HeartbeatRequest(msgspec.Struct, frozen=True):
-    key: str
-    fingerprint: str
-
-
-class DeactivateRequest(msgspec.Struct, frozen=True):
-    key: str
-    fingerprint: str
-    reason: str | None = None
-
-
 class Activation(msgspec.Struct, frozen=True):
     """All five are always there."""
 
@@ -64,17 +46,25 @@ class Deactivation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 async def activate(
-    store: Store, telemetry: Telemetry, presented: Presented, request: ActivateRequest, now: datetime, actor: Actor
+    store: Store,
+    telemetry: Telemetry,
+    presented: Presented,
+    fingerprint: str,
+    now: datetime,
+    actor: Actor,
+    *,
+    hostname: str | None = None,
+    platform: str | None = None,
 ) -> Activation:
     """Raises BadRequest for a key that is none of ours or an empty fingerprint, NotFound for an unknown license."""
-    payload, signer, hashed = _opened(presented, request.fingerprint)
+    payload, signer, hashed = _opened(presented, fingerprint)
     facts = await facts_of(store, payload.license_id)
     if facts is None:
         raise NotFound(f"There is no license {payload.license_id}.")
     reason = verdict(facts, payload, signer, now, fingerprint_hash=hashed).reason
     if reason is not None:
         return Activation(False, None, 0, facts.max_machines, reason)
-    device = Device(hashed.hex(), request.hostname, request.platform)
+    device = Device(hashed.hex(), hostname, platform)
     seen = await seen_machine(store, facts.license_id, device.fingerprint_hash)
     if seen is not None:
         telemetry.seen(seen.machine_id, now, seen.last_seen_at)
@@ -95,10 +85,10 @@ async def activate(
 
 
 async def heartbeat(
-    store: Store, telemetry: Telemetry, presented: Presented, request: HeartbeatRequest, now: datetime
+    store: Store, telemetry: Telemetry, presented: Presented, fingerprint: str, now: datetime
 ) -> Heartbeat:
     """Reads only. A license that is revoked, suspended or expired says so. Raises BadRequest as `activate`."""
-    payload, signer, hashed = _opened(presented, request.fingerprint)
+    payload, signer, hashed = _opened(presented, fingerprint)
     facts = await facts_of(store, payload.license_id)
     if facts is None:
         return Heartbeat(False, None, Reason.NOT_ACTIVATED)
@@ -113,16 +103,16 @@ async def heartbeat(
 
 
 async def deactivate(
-    store: Store, presented: Presented, request: DeactivateRequest, now: datetime, actor: Actor
+    store: Store, presented: Presented, fingerprint: str, now: datetime, actor: Actor, *, reason: str | None = None
 ) -> Deactivation:
     """Gives a seat back whatever the license's status. Raises BadRequest as `activate`."""
-    payload, _, hashed = _opened(presented, request.fingerprint)
+    payload, _, hashed = _opened(presented, fingerprint)
     if await seen_machine(store, payload.license_id, hashed.hex()) is None:
         return Deactivation(False, Reason.NOT_FOUND)
     async with store.work(now, actor) as work:
         await work.hold(License, payload.license_id)
         machine = await active_machine(work, payload.license_id, hashed.hex())
-        done = machine is not None and await release(work, machine, Cause.CLIENT_REQUESTED, request.reason)
+        done = machine is not None and await release(work, machine, Cause.CLIENT_REQUESTED, reason)
     return Deactivation(True, None) if done else Deactivation(False, Reason.NOT_FOUND)
 
 

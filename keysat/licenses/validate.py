@@ -15,20 +15,10 @@ from keysat.infra.store import Store
 from keysat.infra.telemetry import Telemetry
 from keysat.kit.licensekey import fingerprint_hash
 from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
-from keysat.licenses.ring import Presented, Ring, present
+from keysat.licenses.ring import Presented
 from keysat.licenses.seats import Device, bind
 from keysat.licenses.tables import License
 from keysat.licenses.verdict import Reason, Verdict, verdict
-
-
-class ValidateRequest(msgspec.Struct, frozen=True):
-    """Unknown fields are ignored. `fingerprint` is the app's own text; empty counts as absent."""
-
-    key: str
-    product_slug: str | None = None
-    fingerprint: str | None = None
-    hostname: str | None = None
-    platform: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -52,15 +42,18 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 async def validate(
-    store: Store, ring: Ring, telemetry: Telemetry, request: ValidateRequest, now: datetime, actor: Actor
+    store: Store,
+    telemetry: Telemetry,
+    presented: Presented,
+    now: datetime,
+    actor: Actor,
+    *,
+    product_slug: str | None = None,
+    fingerprint: str | None = None,
+    hostname: str | None = None,
+    platform: str | None = None,
 ) -> Answer:
-    return await answer(store, telemetry, await present(ring, request.key, now), request, now, actor)
-
-
-async def answer(
-    store: Store, telemetry: Telemetry, presented: Presented, request: ValidateRequest, now: datetime, actor: Actor
-) -> Answer:
-    """`validate` for a door that has verified the key already, because its limits go by the license id."""
+    """`fingerprint` is the app's own text; empty counts as absent."""
     if presented.signed is None or presented.signer is None:
         reason = presented.reason or Reason.BAD_FORMAT
         telemetry.count(reason, None, now)
@@ -71,14 +64,14 @@ async def answer(
         telemetry.count(Reason.NOT_FOUND, payload.license_id, now)
         return Answer(False, Reason.NOT_FOUND)
 
-    hashed = fingerprint_hash(request.fingerprint) if request.fingerprint else None
+    hashed = fingerprint_hash(fingerprint) if fingerprint else None
 
     def judge(facts: Facts) -> Verdict:
-        return verdict(facts, payload, signer, now, product_slug=request.product_slug, fingerprint_hash=hashed)
+        return verdict(facts, payload, signer, now, product_slug=product_slug, fingerprint_hash=hashed)
 
     found, machine_id = judge(facts), None
     if found.reason is None and hashed is not None:
-        device = Device(hashed.hex(), request.hostname, request.platform)
+        device = Device(hashed.hex(), hostname, platform)
         seen = await seen_machine(store, facts.license_id, device.fingerprint_hash)
         if seen is not None:
             machine_id = seen.machine_id

@@ -29,7 +29,8 @@ from keysat.infra.tables import UtcDateTime
 from keysat.kit.clock import SystemClock
 from keysat.kit.licensekey import fingerprint_hash, parse
 from keysat.licenses.tables import License, LicenseStatus, Machine
-from keysat.licenses.validate import Answer, ValidateRequest
+from keysat.licenses.validate import Answer
+from keysat.web.api.licenses import ValidateBody
 
 
 class Base(DeclarativeBase):
@@ -62,7 +63,7 @@ def app_of(engine: AsyncEngine, key: VerifyKey) -> Litestar:
     maker, clock, turn = async_sessionmaker(engine, expire_on_commit=False), SystemClock(), asyncio.Lock()
 
     @post("/v1/validate", status_code=200)
-    async def validate(data: JSONBody[ValidateRequest]) -> Answer:
+    async def validate(data: JSONBody[ValidateBody]) -> Answer:
         signed, now = parse(data.key), clock.now()
         key.verify(signed.payload_bytes, signed.signature)
         hashed = fingerprint_hash(data.fingerprint or "").hex()

@@ -144,10 +144,17 @@ async def test_a_declined_card_a_new_price_another_tier_and_the_end_are_told(ann
         license = await work.get(License, row.license_id)
         work.record(
             LicenseTierChanged(
-                license_id=license.id, product_id=license.product_id, from_policy_id=row.policy_id, to_policy_id=row.policy_id, to_policy_slug="team", direction=ChangeDirection.UPGRADE,
-                actor=ChangedBy.ADMIN, order_id=OrderId(order.id), tier_change_id=TierChangeId(work.new_id()),
+                license_id=license.id,
+                product_id=license.product_id,
+                from_policy_id=row.policy_id,
+                to_policy_id=row.policy_id,
+                to_policy_slug="team",
+                direction=ChangeDirection.UPGRADE,
+                actor=ChangedBy.ADMIN,
+                order_id=OrderId(order.id),
+                tier_change_id=TierChangeId(work.new_id()),
             )
-        )  # fmt: skip
+        )
     [letter] = await desk.run()
     assert letter["Subject"] == "Your license is App Team now"
     assert all("LIC1-" in text for text in parts(letter))

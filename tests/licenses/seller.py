@@ -19,7 +19,7 @@ from keysat.licenses.issuers import create_first
 from keysat.licenses.ring import Ring, present
 from keysat.licenses.seats import seen_writer
 from keysat.licenses.tables import License, Machine
-from keysat.licenses.validate import Answer, ValidateRequest, validate
+from keysat.licenses.validate import Answer, validate
 from tests.catalog.shelf import a_product
 from tests.conftest import NOON, TESTER
 
@@ -59,28 +59,26 @@ class Seller:
                 setattr(row, name, value)
 
     async def validate(self, key: str, now: datetime = NOON, **fields: Any) -> Answer:
-        return await validate(self.store, self.ring, self.telemetry, ValidateRequest(key, **fields), now, TESTER)
+        presented = await present(self.ring, key, now)
+        return await validate(self.store, self.telemetry, presented, now, TESTER, **fields)
 
     async def wire(self, key: str, now: datetime = NOON, **fields: Any) -> dict[str, Any]:
         """The answer as an app reads it."""
         return msgspec.json.decode(msgspec.json.encode(await self.validate(key, now, **fields)))
 
     async def activate(self, key: str, fingerprint: str, now: datetime = NOON, **fields: Any) -> machines.Activation:
-        request = machines.ActivateRequest(key, fingerprint, **fields)
         presented = await present(self.ring, key, now)
-        return await machines.activate(self.store, self.telemetry, presented, request, now, TESTER)
+        return await machines.activate(self.store, self.telemetry, presented, fingerprint, now, TESTER, **fields)
 
     async def heartbeat(self, key: str, fingerprint: str, now: datetime = NOON) -> machines.Heartbeat:
-        request = machines.HeartbeatRequest(key, fingerprint)
         presented = await present(self.ring, key, now)
-        return await machines.heartbeat(self.store, self.telemetry, presented, request, now)
+        return await machines.heartbeat(self.store, self.telemetry, presented, fingerprint, now)
 
     async def deactivate(
         self, key: str, fingerprint: str, now: datetime = NOON, reason: str | None = None
     ) -> machines.Deactivation:
-        request = machines.DeactivateRequest(key, fingerprint, reason)
         presented = await present(self.ring, key, now)
-        return await machines.deactivate(self.store, presented, request, now, TESTER)
+        return await machines.deactivate(self.store, presented, fingerprint, now, TESTER, reason=reason)
 
     async def machines(self, license_id: UUID) -> list[Machine]:
         """Those that have a seat."""

@@ -8,10 +8,10 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from keysat.infra.house import Mode
-from keysat.licenses import machines, validate
+from keysat.licenses import machines
 from keysat.licenses.machines import Activation, Deactivation, Heartbeat
 from keysat.licenses.ring import Presented, present
-from keysat.licenses.validate import Answer
+from keysat.licenses.validate import Answer, validate
 from keysat.licenses.verdict import Reason
 from keysat.web.problems import refusals
 from keysat.web.provide import WithShop, WithVisit
@@ -22,7 +22,9 @@ from keysat.web.wire import KeyText, Line
 Fingerprint = Annotated[str, Meta(max_length=4096)]
 
 
-class ValidateBody(validate.ValidateRequest, frozen=True):
+class ValidateBody(msgspec.Struct, frozen=True):
+    """Unknown fields are ignored. `fingerprint` is the app's own text; empty counts as absent."""
+
     key: KeyText
     product_slug: Line | None = None
     fingerprint: Fingerprint | None = None
@@ -30,19 +32,19 @@ class ValidateBody(validate.ValidateRequest, frozen=True):
     platform: Line | None = None
 
 
-class ActivateBody(machines.ActivateRequest, frozen=True):
+class ActivateBody(msgspec.Struct, frozen=True):
     key: KeyText
     fingerprint: Fingerprint
     hostname: Line | None = None
     platform: Line | None = None
 
 
-class HeartbeatBody(machines.HeartbeatRequest, frozen=True):
+class HeartbeatBody(msgspec.Struct, frozen=True):
     key: KeyText
     fingerprint: Fingerprint
 
 
-class DeactivateBody(machines.DeactivateRequest, frozen=True):
+class DeactivateBody(msgspec.Struct, frozen=True):
     key: KeyText
     fingerprint: Fingerprint
     reason: Line | None = None
@@ -56,7 +58,17 @@ async def validate_license(data: JSONBody[ValidateBody], visit: WithVisit) -> An
     if not _is_within_limit(visit, presented, Rate.LICENSE):
         answer = Answer(ok=False, reason=Reason.RATE_LIMITED)
     else:
-        answer = await validate.answer(shop.store, shop.telemetry, presented, data, visit.now, visit.actor)
+        answer = await validate(
+            shop.store,
+            shop.telemetry,
+            presented,
+            visit.now,
+            visit.actor,
+            product_slug=data.product_slug,
+            fingerprint=data.fingerprint,
+            hostname=data.hostname,
+            platform=data.platform,
+        )
     return msgspec.structs.replace(answer, sandbox=True) if shop.mode == Mode.SANDBOX else answer
 
 
@@ -69,7 +81,16 @@ async def activate_machine(data: JSONBody[ActivateBody], shop: WithShop, visit: 
     presented = await present(shop.ring, data.key, visit.now)
     if not _is_within_limit(visit, presented, Rate.LICENSE):
         return Activation(False, None, 0, 0, Reason.RATE_LIMITED)
-    return await machines.activate(shop.store, shop.telemetry, presented, data, visit.now, visit.actor)
+    return await machines.activate(
+        shop.store,
+        shop.telemetry,
+        presented,
+        data.fingerprint,
+        visit.now,
+        visit.actor,
+        hostname=data.hostname,
+        platform=data.platform,
+    )
 
 
 @post("/v1/machines/heartbeat", operation_id="heartbeatMachine", **_MACHINES)
@@ -79,7 +100,7 @@ async def heartbeat_machine(data: JSONBody[HeartbeatBody], visit: WithVisit) -> 
     presented = await present(shop.ring, data.key, visit.now)
     if not _is_within_limit(visit, presented, Rate.HEARTBEAT):
         return Heartbeat(False, None, Reason.RATE_LIMITED)
-    return await machines.heartbeat(shop.store, shop.telemetry, presented, data, visit.now)
+    return await machines.heartbeat(shop.store, shop.telemetry, presented, data.fingerprint, visit.now)
 
 
 @post("/v1/machines/deactivate", operation_id="deactivateMachine", **_MACHINES)
@@ -88,7 +109,9 @@ async def deactivate_machine(data: JSONBody[DeactivateBody], shop: WithShop, vis
     presented = await present(shop.ring, data.key, visit.now)
     if not _is_within_limit(visit, presented, Rate.LICENSE):
         return Deactivation(False, Reason.RATE_LIMITED)
-    return await machines.deactivate(shop.store, presented, data, visit.now, visit.actor)
+    return await machines.deactivate(
+        shop.store, presented, data.fingerprint, visit.now, visit.actor, reason=data.reason
+    )
 
 
 def _is_within_limit(visit: Visit, presented: Presented, rate: Rate) -> bool:
