@@ -37,19 +37,20 @@ log = get(__name__)
 async def renew(shop: Shop, now: datetime) -> int:
     """Everything that is due by `now`; returns how many orders it tried to open."""
     await _unpark(shop, now)
-    errands = await _open_due(shop, now)
+    errands = await _open_due(shop)
     async with shop.read() as read:
         ended = await unpaid(read, now, LISTED_MOST)
     await _each(ended, lambda subscription_id: _in_work(shop, now, subscription_id, _end))
     async with shop.read() as read:
         over = await lapsing(read, now, LISTED_MOST)
     await _each(over, lambda subscription_id: _in_work(shop, now, subscription_id, lapse))
-    return errands + await _open_due(shop, now)  # what has lapsed without ever having been opened
+    return errands + await _open_due(shop)  # what has lapsed without ever having been opened
 
 
-async def _open_due(shop: Shop, now: datetime) -> int:
+async def _open_due(shop: Shop) -> int:
+    """Each batch has its own moment: a lease that counts from the start of a long pass is over as it is taken."""
     errands = 0
-    while await _is_any_due(shop, now):
+    while await _is_any_due(shop, now := shop.now()):
         async with shop.store.work(now, RENEWER) as work:
             holder, claimed = await claim(work)
         if not claimed:  # others have them
