@@ -43,6 +43,7 @@ from keysat.payments.rates.pins import pin_of
 from keysat.payments.tables import Attempt
 from keysat.payments.tills import OpenTill
 from keysat.subscriptions.lifecycle import drop_open_cycle, held, id_of
+from keysat.subscriptions.openings import put_off
 from keysat.subscriptions.proration import Proration
 from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.rules import attempt_at
@@ -167,8 +168,7 @@ async def plan(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
     change.effective_at = subscription.paid_through
     work.session.add(change)
     await drop(work, await drop_open_cycle(work, subscription.id))
-    if subscription.parked_at is None:
-        subscription.next_attempt_at = subscription.paid_through
+    await put_off(work, subscription, subscription.paid_through)
     work.record(
         LicenseTierChangeScheduled(
             license_id=license_id,
@@ -192,7 +192,7 @@ async def unplan(work: Work, license_id: UUID) -> TierChange:
     if subscription_id is not None:
         subscription, _ = await held(work, subscription_id)
         if subscription.status is SubscriptionStatus.ACTIVE and subscription.next_attempt_at is not None:
-            subscription.next_attempt_at = attempt_at(subscription)
+            await put_off(work, subscription, attempt_at(subscription))
     return change
 
 

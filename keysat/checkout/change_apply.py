@@ -22,6 +22,7 @@ from keysat.kit.money import Money
 from keysat.licenses.tables import License, LicenseStatus
 from keysat.subscriptions.lifecycle import held, id_of
 from keysat.subscriptions.moves import Target, move
+from keysat.subscriptions.openings import put_off
 from keysat.subscriptions.proration import Price
 from keysat.subscriptions.read import subscription_of
 
@@ -63,7 +64,7 @@ async def apply_scheduled(work: Work, subscription_id: UUID) -> bool:
     if change is None:
         return True
     if work.now < subscription.paid_through:
-        subscription.next_attempt_at = subscription.paid_through
+        await put_off(work, subscription, subscription.paid_through)
         return False
     await apply(work, change, worth=None)
     return True

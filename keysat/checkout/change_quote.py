@@ -19,6 +19,7 @@ from keysat.kit.periods import Period, length_days, one_after
 from keysat.licenses.tables import License
 from keysat.subscriptions.proration import Price, Proration, prorate
 from keysat.subscriptions.read import paid_now, subscription_of
+from keysat.subscriptions.rules import renews
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 
 IMMEDIATE = "immediate"
@@ -142,9 +143,9 @@ async def quote_change(
     proration = prorate(was, paid, Price(choice.price, choice.period), now)
     if is_lower and choice.period is not None:  # nothing is charged, nothing is given back
         proration = Proration(Money(choice.price.currency, 0), False, None)
-    renews = choice.period is not None and (proration.is_anew or subscription is None or _renews(subscription))
+    is_renewing = choice.period is not None and (proration.is_anew or subscription is None or renews(subscription))
     return ChangeQuote(
-        license.id, license.customer_id, current, choice, direction, proration, before, now, renews=renews
+        license.id, license.customer_id, current, choice, direction, proration, before, now, renews=is_renewing
     )
 
 
@@ -205,12 +206,6 @@ def _direction(current: PolicyView, choice: Choice, was: Price, *, by_operator: 
             }
             raise BadRequest(f"{words.get(True, 'The two tiers have the same rank')}: ask the seller.")
     return ChangeDirection.UPGRADE if choice.price.minor >= was.money.minor else ChangeDirection.DOWNGRADE
-
-
-def _renews(subscription: Subscription) -> bool:
-    status = subscription.status
-    is_running = status in (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
-    return is_running and not subscription.cancel_at_period_end
 
 
 def _days(asked: ChangeQuote, period: Period) -> int:

@@ -40,9 +40,8 @@ from keysat.payments.tills import OpenTill
 from keysat.subscriptions import openings
 from keysat.subscriptions.happenings import SkipReason
 from keysat.subscriptions.lifecycle import end_period, fall_due, held
-from keysat.subscriptions.openings import OPENABLE
-from keysat.subscriptions.rules import Act, act_at, calendar_of, next_cycle
-from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
+from keysat.subscriptions.rules import Act, act_at, calendar_of, can_renew, next_cycle, payable
+from keysat.subscriptions.tables import Cycle, Subscription
 
 ACTS_MOST = 4
 """Of one errand: after a long outage it falls due, lapses, and is opened anew."""
@@ -179,9 +178,13 @@ async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
 async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_for: bool) -> Begun | None:
     """Raises RateUnavailable, and BadRequest without a till; Conflict for who asks although nothing is to be paid."""
     current = await open_order(work, subscription_id)
-    if not await apply_scheduled(work, subscription_id):
-        return None
+    is_priced = await apply_scheduled(work, subscription_id)
     subscription, license = await held(work, subscription_id)
+    if not is_priced:
+        if is_asked_for:
+            day = subscription.paid_through.date()
+            raise Conflict(f"Another tier is planned for {day} (UTC). The next payment can be made from then on.")
+        return None
     if is_asked_for:
         _check_asked(subscription, license, current, work.now)
     elif act_at(subscription, grace_end(license), work.now) is not Act.OPEN or (current and current.status in DONE):
@@ -211,14 +214,13 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
 
 def _check_asked(subscription: Subscription, license: License, current: Order | None, now: datetime) -> None:
     """Raises Conflict when nothing is to be paid, or somebody else is opening the order right now."""
-    if subscription.status not in OPENABLE or subscription.cancel_at_period_end:
+    if not can_renew(subscription):
         raise Conflict("This subscription does not renew any more.")
     if current is not None and _stands(current, now):
         raise Conflict("This subscription was changed a moment ago. Load the page again.")
     if current is not None and current.status == OrderStatus.DRAFT and now - current.created_at < OPENING_TAKES:
         raise Conflict("The page to pay is being opened. Load this one again in a few seconds.")
-    is_early = act_at(subscription, grace_end(license), now) is Act.NOTHING and not subscription.consecutive_failures
-    if subscription.status is SubscriptionStatus.ACTIVE and current is None and is_early and not subscription.parked_at:
+    if not payable(subscription, grace_end(license), now, has_order=current is not None):
         day = subscription.paid_through.date()
         raise Conflict(f"Nothing is to be paid now: this subscription is paid through {day} (UTC).")
 

@@ -6,6 +6,7 @@ there: `opened`; it is not: `failed`. A buyer who asks for a page to pay takes t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from keysat.infra.leases import give_back, take
@@ -21,12 +22,11 @@ from keysat.subscriptions.rules import (
     SKIP_REST,
     CycleTerms,
     attempt_at,
+    can_renew,
     next_attempt,
     next_cycle,
 )
-from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
-
-OPENABLE = frozenset({SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE, SubscriptionStatus.LAPSED})
+from keysat.subscriptions.tables import Cycle, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ async def let_go(work: Work, holder: str, claimed: Sequence[Subscription]) -> No
 async def open_cycle(work: Work, subscription_id: UUID, order_id: UUID) -> Opening:
     """The order is the one for the next cycle from now on. Raises NotFound; Conflict when it does not renew."""
     subscription, license = await held(work, subscription_id)
-    if subscription.status not in OPENABLE or subscription.cancel_at_period_end:
+    if not can_renew(subscription):
         raise Conflict("This subscription does not renew.")
     terms = next_cycle(subscription, grace_end(license), work.now)
     cycle = await open_cycle_of(work, subscription.id)
@@ -149,6 +149,12 @@ async def skip(work: Work, subscription_id: UUID, reason: happenings.SkipReason)
                 reason=reason,
             )
         )
+
+
+async def put_off(work: Work, subscription: Subscription, until: datetime) -> None:
+    """Its next order is opened then, and what failed before counts no more. A parked one waits for a person still."""
+    if subscription.parked_at is None:
+        await plan_opening(work, subscription, until)
 
 
 async def unpark(work: Work, subscription_id: UUID) -> bool:

@@ -127,6 +127,27 @@ def falls_due(subscription: Subscription, now: datetime) -> bool:
     return subscription.status is SubscriptionStatus.ACTIVE and is_kept_on and subscription.paid_through <= now
 
 
+def renews(subscription: Subscription) -> bool:
+    """Unless its buyer does something about it, there is a next charge."""
+    is_running = subscription.status in (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
+    return is_running and not subscription.cancel_at_period_end
+
+
+def can_renew(subscription: Subscription) -> bool:
+    """Its next cycle may be paid, if only because the buyer comes back after a lapse."""
+    return renews(subscription) or subscription.status is SubscriptionStatus.LAPSED
+
+
+def payable(subscription: Subscription, over: datetime | None, now: datetime, *, has_order: bool) -> bool:
+    """Whether a buyer may ask for the page to pay: not ahead of its time, unless it was to be opened and was not.
+
+    `has_order`: there is one for the next cycle, whatever became of it.
+    """
+    is_early = act_at(subscription, over, now) is Act.NOTHING and not subscription.consecutive_failures
+    is_at_rest = subscription.status is SubscriptionStatus.ACTIVE and is_early and subscription.parked_at is None
+    return can_renew(subscription) and (has_order or not is_at_rest)
+
+
 def next_attempt(failures: int, now: datetime) -> datetime | None:
     """After so many failed openings in a subscription. None: no more, it is parked."""
     wait = RETRIES.after(failures) if failures < FAILURES_MAX else None

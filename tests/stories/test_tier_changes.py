@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from keysat.checkout.pay_link import pay_token
 from keysat.checkout.tables import OrderStatus, Purpose
+from tests.fakes.btcpay import Accident
 from tests.stories.conftest import Story
 from tests.stories.ladder import UPGRADE, ask, by_operator, policy_path, statuses, tier_of, with_ladder
 from tests.web.conftest import ADMIN
@@ -78,3 +80,40 @@ async def test_a_planned_change_can_be_taken_back_and_an_upgrade_takes_its_place
     await ladder.travel(days=40)
     assert ((await ladder.license()).max_machines, await ladder.orders(Purpose.RENEWAL)) == (9, [])
     assert (await ladder.validate(key))["ok"]
+
+
+async def test_nothing_is_to_be_paid_while_a_plan_waits_whatever_failed_before(ladder: Story) -> None:
+    await ladder.admin("PATCH", await policy_path(ladder, "team"), renewal_lead_days=5)
+    await ladder.buy("team")
+    bought = await ladder.subscription()
+    link = f"/pay/{pay_token(ladder.shop.vault, bought.id)}"
+    ladder.counter.clock.move(bought.paid_through - timedelta(days=5))
+    ladder.counter.fake.fail_next(Accident.LOST_BEFORE, method="POST")
+    await ladder.run("renew")
+    assert (await ladder.subscription()).consecutive_failures == 1
+    assert "<form" in (await ladder.front.http.get(link)).text
+    await by_operator(ladder, "plus", when="at_renewal")
+    row = await ladder.subscription()
+    assert (row.consecutive_failures, row.next_attempt_at) == (0, bought.paid_through)
+    assert "<form" not in (await ladder.front.http.get(link)).text
+    refused = await ladder.front.http.post(link)
+    assert (refused.status_code, f"{bought.paid_through.date()} (UTC)" in refused.text) == (409, True)
+
+
+async def test_a_plan_leaves_a_parked_one_to_a_person(ladder: Story) -> None:
+    await ladder.admin("PATCH", await policy_path(ladder, "team"), renewal_lead_days=5)
+    await ladder.buy("team")
+    bought = await ladder.subscription()
+    ladder.counter.clock.move(bought.paid_through - timedelta(days=5))
+    ladder.counter.fake.fail_next(Accident.LOST_BEFORE, method="POST", times=6)
+    await ladder.travel(hours=9)
+    parked = await ladder.subscription()
+    await by_operator(ladder, "plus", when="at_renewal")
+    refused = await ladder.front.http.post(f"/pay/{pay_token(ladder.shop.vault, bought.id)}")
+    row = await ladder.subscription()
+    assert (refused.status_code, row.parked_at, row.next_attempt_at) == (409, parked.parked_at, None)
+    assert f"{bought.paid_through.date()} (UTC)" in refused.text
+    ladder.counter.fake.mishaps.clear()
+    await ladder.admin("POST", f"/subscriptions/{row.id}/retry")
+    await ladder.travel(days=6)
+    assert (await ladder.renewal()).listed_value == 2500

@@ -19,7 +19,7 @@ from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.kit.periods import Unit, length_days
 from keysat.subscriptions import lifecycle
 from keysat.subscriptions.read import SubscriptionFilter, cycles_of, list_subscriptions
-from keysat.subscriptions.rules import calendar_of
+from keysat.subscriptions.rules import calendar_of, renews
 from keysat.subscriptions.tables import Subscription as SubscriptionRow
 from keysat.subscriptions.tables import SubscriptionStatus
 from keysat.web.api.admin_licenses import Bodiless, Limit, Why
@@ -32,7 +32,6 @@ from keysat.web.wire import Count, Outbound, Paragraph, StrictInbound
 
 ONE = refusals(400, 401, 403, 404)
 ACT: dict[str, Any] = {"status_code": 200, "responses": refusals(400, 401, 403, 404, 409)}
-RENEWING = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
 
 
 class CancelBody(Why, frozen=True, kw_only=True):
@@ -223,7 +222,7 @@ async def _shown(read: Read, rows: Sequence[SubscriptionRow], shape: type[Shape]
             product_id=sold[row.policy_id],
             buyer_email=known.get(row.customer_id),
             period_days=length_days(row.paid_through, calendar_of(row).end(row.cycle_number + 1)),
-            next_renewal_at=row.paid_through if row.status in RENEWING and not row.cancel_at_period_end else None,
+            next_renewal_at=row.paid_through if renews(row) else None,
         )
         for row in rows
     ]

@@ -24,9 +24,8 @@ from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License, LicenseStatus, Machine
 from keysat.payments.rates.board import RateEvidence, RateUnavailable
 from keysat.payments.rates.pins import pin_of
-from keysat.subscriptions.openings import OPENABLE
 from keysat.subscriptions.read import subscription_of
-from keysat.subscriptions.rules import Act, act_at, next_cycle
+from keysat.subscriptions.rules import can_renew, next_cycle, payable
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
 from keysat.upkeep.shop import Shop
 from keysat.web.public import words
@@ -160,8 +159,7 @@ class Holding:
         row = self.subscription
         if row is None or self.bill is None or self.license.status is not LicenseStatus.ACTIVE:
             return False
-        is_early = act_at(row, self.works_until, self.now) is Act.NOTHING and not row.consecutive_failures
-        return not (row.status is SubscriptionStatus.ACTIVE and self.order is None and is_early and not row.parked_at)
+        return payable(row, self.works_until, self.now, has_order=self.order is not None)
 
     @property
     def is_open(self) -> bool:
@@ -227,7 +225,7 @@ async def holding_of(read: Read, shop: Shop, license: License, now: datetime) ->
 
 async def bill_of(read: Read, shop: Shop, license: License, subscription: Subscription, now: datetime) -> Bill | None:
     """None: it does not renew."""
-    if subscription.status not in OPENABLE or subscription.cancel_at_period_end:
+    if not can_renew(subscription):
         return None
     rate = await rate_known(read, shop, subscription.listed_currency)
     return next_bill(subscription, grace_end(license), rate, now)
