@@ -1,7 +1,8 @@
 """Codes at the counter: what a request asks for with one, and the use that its order reserves, redeems or gives back.
 
-A use is reserved in the order's own transaction and lives as long as the order can still be paid. Money that comes
-after that takes it up again, beyond the code's limit if need be: the buyer was promised the price.
+A use is reserved in the order's own transaction and lives as long as the order can be paid without a person: until the
+late window is over, where nothing was seen. Money that comes after that, and is accepted, takes it up again, beyond the
+code's limit if need be: the buyer was promised the price.
 """
 
 from dataclasses import dataclass, replace
@@ -171,14 +172,15 @@ async def redeem(work: Work, order: Order, license: License) -> None:
     )
 
 
-async def release(work: Work, order: Order) -> None:
-    """The order has ended and nobody watches for its money any more: give its use back, if it holds one."""
+async def release(work: Work, order: Order) -> bool:
+    """The order has ended, and no money for it is waited for: give its use back. False: it holds none."""
     row = await _of(work, order)
     if row is None or row.status != RedemptionStatus.RESERVED:
-        return
+        return False
     await count_use(work, row.discount_id, -1)
     await work.advance(REDEMPTION, row, RedemptionStep.RELEASE, status_at=work.now)
     work.record(CodeReleased(row.id, row.discount_id, order.id))
+    return True
 
 
 async def _of(work: Work, order: Order) -> Redemption | None:

@@ -247,8 +247,16 @@ async def _plan(work: Work, order: Order, seen: Sequence[Seen], *, nudged_meanwh
         order.next_look_at = after_failure(order.look_failures, work.now, fraction(work.chance))
     else:
         order.next_look_at = next_look(_times(order, seen), work.now)
-        if order.status in ENDED and order.next_look_at is None:
+        is_given_up = order.next_look_at is None or (not silent and _waits_for_none(order, seen, work.now))
+        if order.status in ENDED and is_given_up:
             await release(work, order)
+
+
+def _waits_for_none(order: Order, seen: Sequence[Seen], now: datetime) -> bool:
+    """Nothing was paid, and what is paid from now on goes to a person."""
+    shown = [one.shown for one in seen if one.shown is not None]
+    was_paid = any(one.paid_late or one.partial or (one.paid is not None and one.paid.minor) for one in shown)
+    return not was_paid and now >= order.expires_at + late_window(order.purpose)
 
 
 def _times(order: Order, seen: Sequence[Seen]) -> Times:

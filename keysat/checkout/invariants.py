@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from keysat.catalog.tables import DiscountCode
+from keysat.checkout.gate import LATE_WINDOW
 from keysat.checkout.tables import (
     ChangeStatus,
     Order,
@@ -92,7 +93,13 @@ async def broken(read: Read, now: datetime) -> list[str]:
         lines += [f"Order {reference} {words}." for reference in rows]
     orphans = await read.session.scalars(select(License.id).where(License.order_id.is_(None)).limit(MOST))
     lines += [f"License {license_id} was neither sold nor given: no order made it." for license_id in orphans]
-    return [*lines, *await _uses(read), *await _unattended(read), *await _called_underpaid(read)]
+    return [
+        *lines,
+        *await _uses(read),
+        *await _held_in_vain(read, now),
+        *await _unattended(read),
+        *await _called_underpaid(read),
+    ]
 
 
 async def _uses(read: Read) -> list[str]:
@@ -114,6 +121,26 @@ async def _uses(read: Read) -> list[str]:
         *(f"Code {code} has another count of uses than it has uses." for code in codes),
         *(f"Order {reference} and the use of its code disagree on whether it is fulfilled." for reference in unspent),
     ]
+
+
+async def _held_in_vain(read: Read, now: datetime) -> list[str]:
+    """Once the late window is over and a look found nothing paid, the use of a code is others' again."""
+    rows = await read.session.execute(
+        select(Order.support_reference, Order.expires_at, Order.looked_at)
+        .join(Redemption, Redemption.order_id == Order.id)
+        .where(
+            Redemption.status == RedemptionStatus.RESERVED,
+            Order.status.in_(ENDED),
+            Order.expires_at <= now - LATE_WINDOW,
+            Order.look_failures == 0,
+            ~exists().where(Attempt.order_id == Order.id, or_(Attempt.seen_at.is_(None), Attempt.seen_paid_minor > 0)),
+        )
+    )
+    return [
+        f"Order {reference} will not be paid, but holds a use of a code."
+        for reference, expires_at, looked_at in rows
+        if looked_at is not None and looked_at >= expires_at + LATE_WINDOW
+    ][:MOST]
 
 
 async def _unattended(read: Read) -> list[str]:

@@ -8,7 +8,8 @@ from sqlalchemy import select
 from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tiers import Choice, list_price
 from keysat.catalog.views import PolicyView, ProductView
-from keysat.checkout.collect import collect
+from keysat.checkout.codes import release
+from keysat.checkout.collect import ENDED, collect
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import close, locked
@@ -57,10 +58,19 @@ async def _attempt_with_money(work: Work, order: Order) -> AttemptId | None:
 async def refuse(work: Work, order_id: OrderId) -> Order:
     """End a review for good, or an order nobody will pay: if it is then paid in full, it is still a sale.
 
-    Raises IllegalStep for what has ended or is paid.
+    What its time to be paid is over for gives its use of a code back at once. Raises Conflict for what is paid, and for
+    what has ended and holds no use.
     """
     order = await locked(work, order_id)
-    await close(work, order, Step.FAIL, next_look_at=work.now)
+    named = f"Order {order.support_reference} is {order.status}"
+    if order.status in (OrderStatus.PAID, OrderStatus.FULFILLED):
+        raise Conflict(f"{named}: it is a sale. To take it back, revoke the license and refund the buyer.")
+    had_ended = order.status in ENDED
+    if not had_ended:
+        await close(work, order, Step.FAIL, next_look_at=work.now)
+    gave_back = work.now >= order.expires_at and await release(work, order)
+    if had_ended and not gave_back and order.status != OrderStatus.UNDERPAID:
+        raise Conflict(f"{named} already, and holds no use of a code: there is nothing to refuse.")
     await settle_about(work, order.id)
     return order
 

@@ -98,9 +98,22 @@ async def recover(work: Work, vault: Vault, ask: Ask) -> Opened | None:
         opened = await _of_buyer(work, ask)
     except NotFound:
         return None
+    await links.close(work, LINK, opened.order.id)
     link_id = await links.make(work, vault, LINK, opened.order.id)
     work.record(RecoveryLinkMade(link_id, opened.order.id))
     return None
+
+
+async def fits_order(read: Read, vault: Vault, ask: Ask) -> bool:
+    """Whether the claim code is that of the order."""
+    order = await _order(read, ask) if ask.claim_code.strip() else None
+    return order is not None and is_claim_code(vault, order.id, ask.claim_code)
+
+
+async def fits_license(read: Read, vault: Vault, license_id: UUID, claim_code: str) -> bool:
+    """Whether the claim code is that of the order that made the license."""
+    license = await read.session.get(License, license_id)
+    return license is not None and license.order_id is not None and is_claim_code(vault, license.order_id, claim_code)
 
 
 async def recover_with_link(work: Work, token: str) -> Opened:

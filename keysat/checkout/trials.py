@@ -17,7 +17,7 @@ from keysat.checkout.reopen import ordered_already
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderId, PaidHow, Purpose, Trial
 from keysat.checkout.wish import Wish
-from keysat.customers.accounts import mailbox
+from keysat.customers.accounts import mailbox, normal_email
 from keysat.infra.events import Actor
 from keysat.infra.vault import Vault
 from keysat.infra.work import Work
@@ -89,7 +89,7 @@ def _known_by(wish: Wish, choice: Choice, needs: TrialNeeds) -> dict[TrialNeeds,
     }
     known: dict[TrialNeeds, str] = {}
     if wish.buyer_email:
-        known[TrialNeeds.EMAIL] = mailbox(wish.buyer_email)
+        known[TrialNeeds.EMAIL] = mailbox(normal_email(wish.buyer_email))
     if wish.fingerprint:
         known[TrialNeeds.FINGERPRINT] = wish.fingerprint
     if needs in words and needs not in known:

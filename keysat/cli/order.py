@@ -122,7 +122,7 @@ def settle(data_dir: Path | None, reference: str, yes: bool) -> None:
 @data_dir
 @argument("reference")
 def refuse(data_dir: Path | None, reference: str) -> None:
-    """End a review, or an order nobody will pay."""
+    """End a review, or an order nobody will pay; of one that has ended, give the use of its code back."""
     from keysat.checkout import operate
     from keysat.checkout.read import find_order
     from keysat.checkout.tables import OrderId

@@ -50,9 +50,9 @@ def normal_email(typed: str) -> str:
     return email
 
 
-def mailbox(typed: str) -> str:
-    """Whose address it is, as near as can be told: without the `+tag` that everybody can add. Raises BadRequest."""
-    local, _, domain = normal_email(typed).rpartition("@")
+def mailbox(normal: str) -> str:
+    """Whose address it is, as near as can be told: without the `+tag` that everybody can add to theirs."""
+    local, _, domain = normal.rpartition("@")
     return f"{local.partition('+')[0] or local}@{domain}"
 
 

@@ -37,6 +37,16 @@ async def make(work: Work, vault: Vault, purpose: str, subject: object) -> UUID:
     return link.id
 
 
+async def close(work: Work, purpose: str, subject: object) -> None:
+    """What was mailed before opens nothing any more: only the newest letter does."""
+    await work.session.execute(
+        update(OneTimeLink)
+        .where(OneTimeLink.purpose == purpose, OneTimeLink.subject == str(subject), OneTimeLink.used_at.is_(None))
+        .values(used_at=work.now)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def token_of(vault: Vault, link_id: UUID) -> str:
     """26 characters of lower-case base32."""
     return derived_text(vault, DERIVED_AS, link_id).lower()

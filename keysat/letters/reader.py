@@ -15,6 +15,7 @@ from keysat.infra.store import Store
 from keysat.infra.tables import EventRow, EventSeal
 from keysat.infra.work import Read, Work
 from keysat.letters.tables import LetterCursor, LetterId, LetterKind, LetterRow, LetterStatus
+from keysat.letters.turns import turns
 from keysat.licenses.tables import License
 from keysat.subscriptions.tables import Subscription
 
@@ -128,6 +129,7 @@ async def _owe(work: Work, news: Sequence[News]) -> int:
     owed = [each for each in news if each.subject in reachable]
     if not owed:
         return 0
+    waits = await turns(work, [(each.kind, each.subject) for each in owed])
     rows = [
         {
             "id": LetterId(work.new_id()),
@@ -137,7 +139,7 @@ async def _owe(work: Work, news: Sequence[News]) -> int:
             "status": LetterStatus.WAITING,
             "status_at": work.now,
             "created_at": work.now,
-            "next_try_at": work.now,
+            "next_try_at": waits.get((each.kind, each.subject), work.now),
             "failures": 0,
         }
         for each in owed

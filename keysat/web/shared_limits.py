@@ -1,12 +1,16 @@
 """Limits on what could be guessed: in the database, so that all daemons share them and no restart fills them."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import delete, select, update
 
+from keysat.checkout.recover import Ask, fits_license, fits_order
 from keysat.infra.events import digest
 from keysat.infra.work import Work
 from keysat.kit.gcra import Decision, take
+from keysat.licenses.refresh import opened
+from keysat.licenses.ring import Presented
 from keysat.web.address import limit_key
 from keysat.web.tables import LimitBucket
 from keysat.web.throttle import LIMITS, Rate, refuse_unless
@@ -28,6 +32,41 @@ async def limit_shared(visit: Visit, rate: Rate, key: object = None) -> None:
         decision = await _take(work, rate, bucket)
     visit.rate = (rate, decision)
     refuse_unless(decision)
+
+
+async def limit_recovery(visit: Visit, ask: Ask) -> None:
+    """What could be guessed is counted. The right claim code cannot be: it passes, whatever others used up.
+
+    Raises RateLimited.
+    """
+    async with visit.shop.read() as read:
+        if await fits_order(read, visit.shop.vault, ask):
+            return
+    await limit_shared(visit, Rate.RECOVER)
+    await limit_shared(visit, Rate.CLAIM, ask.order)
+
+
+async def limit_replacement(visit: Visit, presented: Presented, claim_code: str) -> UUID:
+    """As `limit_recovery`; returns the id of the key's license. Raises RateLimited, BadRequest for a key not ours."""
+    license_id = presented.signed.payload.license_id if presented.signed and presented.signer else None
+    async with visit.shop.read() as read:
+        if license_id is not None and await fits_license(read, visit.shop.vault, license_id, claim_code):
+            return license_id
+    await limit_shared(visit, Rate.RECOVER)
+    payload, _ = opened(presented)
+    await limit_shared(visit, Rate.CLAIM, payload.license_id)
+    return payload.license_id
+
+
+def key_counted(presented: Presented) -> str | None:
+    """What a sound key is counted by: whoever has one that was replaced uses nothing up of the new one's.
+
+    None: it is no key of ours.
+    """
+    if presented.signed is None or presented.signer is None:
+        return None
+    payload = presented.signed.payload
+    return f"{payload.license_id} {payload.issued_at}"
 
 
 async def _take(work: Work, rate: Rate, bucket: str) -> Decision:

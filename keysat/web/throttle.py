@@ -17,9 +17,9 @@ BUCKETS_MAX = 100_000  # about 20 MB; the bucket that was idle longest is forgot
 class Rate(StrEnum):
     """What is counted. The comment says by which key."""
 
-    LICENSE = "license"  # license id, once the signature held: validate, activate and deactivate together
+    LICENSE = "license"  # license and its key, once the signature held: validate, activate and deactivate together
     BAD_KEY = "bad_key"  # address: validate with a key that does not verify
-    HEARTBEAT = "heartbeat"  # license id
+    HEARTBEAT = "heartbeat"  # license and its key
     PURCHASE = "purchase"  # address: purchase, redeem, upgrade
     PREVIEW = "preview"  # address: preview, upgrade-quote
     TRIAL = "trial"  # address: trials that ask for no identity, in the database
@@ -28,8 +28,8 @@ class Rate(StrEnum):
     NUDGE = "nudge"  # connection: webhooks in
     BAD_WEBHOOK = "bad_webhook"  # address: webhooks in that are not signed by the connection's secret
     WRONG_SIGNATURE = "wrong_signature"  # connection: no refusal, but a reason to call a person
-    RECOVER = "recover"  # address: in the database
-    CLAIM = "claim"  # order, as it was typed, or license: in the database
+    RECOVER = "recover"  # address: in the database; who has the claim code is not counted
+    CLAIM = "claim"  # order, as it was typed, or license: in the database; as RECOVER
 
 
 LIMITS = {

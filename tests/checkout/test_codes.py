@@ -14,14 +14,14 @@ from keysat.catalog.discounts import DiscountEdit
 from keysat.catalog.tables import DiscountDuration
 from keysat.checkout.codes import CodeRefused
 from keysat.checkout.invariants import broken
-from keysat.checkout.operate import accept
+from keysat.checkout.operate import accept, refuse
 from keysat.checkout.order import purchase
 from keysat.checkout.preview import preview
 from keysat.checkout.tables import Order, OrderStatus, Redemption, RedemptionStatus
 from keysat.checkout.trials import unlimited
 from keysat.checkout.wish import Wish
 from keysat.infra.tables import EventRow
-from keysat.kit.errors import BadRequest, UpstreamError
+from keysat.kit.errors import BadRequest, Conflict, UpstreamError
 from keysat.kit.money import Money
 from keysat.payments.rates.board import RateUnavailable
 from keysat.payments.rates.pins import clear_pin, set_pin
@@ -228,19 +228,41 @@ async def test_a_featured_code_applies_when_a_tier_was_chosen_and_can_be_decline
 async def test_a_use_lives_as_long_as_its_order_can_be_paid(counter: Counter) -> None:
     await a_code(counter.store, "ONE", max_uses=1)
     order = await counter.buy(code="ONE")
-    await counter.travel(days=13)  # the invoice expired long ago, but late money would still count
+    await counter.travel(hours=24)  # the invoice expired long ago, but late money would still pay by itself
     assert (await use_of(counter, order)).status == S.RESERVED
     assert await refused(counter, code="ONE") == "exhausted"
-    await counter.travel(days=2)
+    await counter.travel(hours=1)
     assert (await use_of(counter, order)).status == S.RELEASED
     assert await used(counter, "ONE") == 0
     assert await well(counter) == []
     second = await counter.buy(code="ONE")
     await counter.pay(second)
-    async with counter.store.work(counter.now, TESTER) as work:  # the operator finds the first one's money after all
+    await counter.pay(order)
+    assert (await counter.order(order.id)).status == OrderStatus.REVIEW
+    async with counter.store.work(counter.now, TESTER) as work:
         await accept(work, order.id)
     assert (await use_of(counter, order)).status == S.REDEEMED
     assert await used(counter, "ONE") == 2  # beyond its limit: the price was promised
+    assert await well(counter) == []
+
+
+async def test_money_that_was_seen_holds_the_use_and_a_refusal_gives_it_back(counter: Counter) -> None:
+    await a_code(counter.store, "TWO", max_uses=2)
+    part, none = await counter.buy(code="TWO"), await counter.buy(code="TWO")
+    await counter.pay(part, percent=50)
+    await counter.travel(hours=1)
+    async with counter.store.work(counter.now, TESTER) as work:
+        assert (await refuse(work, none.id)).status == OrderStatus.EXPIRED
+    with pytest.raises(Conflict, match="is expired already, and holds no use of a code"):
+        async with counter.store.work(counter.now, TESTER) as work:
+            await refuse(work, none.id)
+    await counter.travel(days=3)
+    assert (await use_of(counter, part)).status == S.RESERVED
+    assert await used(counter, "TWO") == 1
+    assert await well(counter) == []
+    async with counter.store.work(counter.now, TESTER) as work:
+        await refuse(work, part.id)
+    assert await used(counter, "TWO") == 0
     assert await well(counter) == []
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keysat.kit.gcra import Decision, Limit, take
+from keysat.kit.gcra import Decision, Limit, in_turn, take
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 LOGIN = Limit(5, 180)
@@ -93,3 +93,16 @@ def take_all_from(tat: datetime, limit: Limit, now: datetime, count: int) -> lis
 def test_a_limit_lets_something_through(burst: int, refill_seconds: Fraction | int):
     with pytest.raises(ValueError, match="a limit lets something through"):
         Limit(burst, refill_seconds)
+
+
+@given(limits, steps)
+def test_who_waits_for_a_turn_comes_in_order_and_as_often_as_who_is_refused_may_ask(
+    limit: Limit, gaps: list[timedelta]
+) -> None:
+    tat, turns = None, list[datetime]()
+    for now in moments_of(gaps):
+        tat, turn = in_turn(tat, limit, now)
+        assert turn >= now
+        turns.append(turn)
+    assert turns == sorted(turns)
+    assert all(decision.allowed for decision in take_all(limit, turns))

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from keysat.infra.happenings import AttentionSettled
 from keysat.infra.seals import seal
 from keysat.letters.reader import LAZY, YOUNGEST, follow
-from keysat.letters.tables import LetterCursor, LetterKind, LetterStatus
+from keysat.letters.tables import LetterBucket, LetterCursor, LetterKind, LetterStatus
+from tests.catalog.shelf import a_tier
 from tests.checkout.counter import BUYER
 from tests.letters.conftest import Desk
 
@@ -51,6 +52,33 @@ async def test_events_read_again_make_no_second_letter(desk: Desk):
         (await work.session.scalars(select(LetterCursor))).one().position = 0
     await desk.follow()
     assert len(await desk.rows()) == 1
+
+
+async def test_letters_that_nobody_paid_for_take_turns_and_hold_up_no_others(desk: Desk):
+    await a_tier(desk.room.store, "free", price_sats_override=0)
+    start = desk.counter.now
+    orders = [await desk.counter.buy("free", buyer_email=f"victim+{number}@example.org") for number in range(8)]
+    await desk.counter.buy("free", buyer_email="other@example.org")
+    await desk.sell("victim@example.org")
+    await desk.give("victim@example.org")
+    for _ in range(2):
+        await desk.ask_for_link(orders[7], "victim+7@example.org")
+    await desk.follow()
+    waits = [
+        (row.kind, (row.next_try_at - start) // timedelta(minutes=1)) for row in await desk.rows() if row.next_try_at
+    ]
+    assert sorted(waits) == sorted(
+        [(LetterKind.RECEIPT, minutes) for minutes in (0, 0, 0, 0, 0, 10, 20, 30, 0, 0, 0)]
+        + [(LetterKind.RECOVERY, 0)] * 2
+    )
+    assert len(await desk.run()) == 5 + 3 + 1  # the older of the two links is closed
+    desk.counter.clock.move(start + timedelta(minutes=30))
+    assert len(await desk.run()) == 3
+    desk.counter.clock.move(start + timedelta(minutes=90))
+    await desk.counter.buy("free", buyer_email="victim@example.org")
+    assert len(await desk.run()) == 1
+    async with desk.room.store.read() as read:
+        assert len((await read.session.scalars(select(LetterBucket))).all()) == 1  # what is full again is forgotten
 
 
 async def test_old_news_make_no_letter(desk: Desk):

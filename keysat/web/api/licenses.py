@@ -15,6 +15,7 @@ from keysat.licenses.validate import Answer, validate
 from keysat.licenses.verdict import Reason
 from keysat.web.problems import refusals
 from keysat.web.provide import WithShop, WithVisit
+from keysat.web.shared_limits import key_counted
 from keysat.web.throttle import Rate
 from keysat.web.visit import Visit
 from keysat.web.wire import KeyText, Line
@@ -115,10 +116,9 @@ async def deactivate_machine(data: JSONBody[DeactivateBody], shop: WithShop, vis
 
 
 def _is_within_limit(visit: Visit, presented: Presented, rate: Rate) -> bool:
-    """By license, once the signature held: nobody uses up another's limit. A key that is none counts on its sender."""
-    if presented.signed is None or presented.signer is None:
-        return visit.allows(Rate.BAD_KEY).allowed
-    return visit.allows(rate, presented.signed.payload.license_id).allowed
+    """By key, once its signature held: nobody uses up another's limit. A key that is none counts on its sender."""
+    counted = key_counted(presented)
+    return visit.allows(rate if counted else Rate.BAD_KEY, counted).allowed
 
 
 ROUTES = (validate_license, activate_machine, heartbeat_machine, deactivate_machine)

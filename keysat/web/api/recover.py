@@ -7,12 +7,12 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from keysat.checkout.recover import Ask, Recovered, recover, replace_leaked_key, shown
-from keysat.licenses.refresh import opened, refreshable
+from keysat.licenses.refresh import refreshable
 from keysat.licenses.ring import present
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithShop, WithVisit
-from keysat.web.shared_limits import limit_shared
+from keysat.web.shared_limits import key_counted, limit_recovery, limit_replacement
 from keysat.web.throttle import Rate
 from keysat.web.wire import Inbound, KeyText, Line, Outbound
 
@@ -21,8 +21,8 @@ class RecoverRequest(Inbound, frozen=True, kw_only=True):
     """`invoice_id` may be the support reference too. One of the other two says whose the order is."""
 
     invoice_id: Annotated[Line, Meta(examples=["KS-7QZ3M5ALDY"])]
-    email: Annotated[Line, Meta(examples=["ann@example.org"])] = ""
-    claim_code: Annotated[Line, Meta(examples=[""])] = ""
+    email: Annotated[Line | None, Meta(examples=["ann@example.org"])] = None
+    claim_code: Annotated[Line | None, Meta(examples=[""])] = None
 
 
 class LinkSent(Outbound, frozen=True, kw_only=True):
@@ -46,9 +46,8 @@ class LeakedKey(Inbound, frozen=True, kw_only=True):
 @post("/v1/recover", status_code=200, operation_id="recoverLicense", responses=refusals(400, 404, 413, 415, 429))
 async def recover_license(data: JSONBody[RecoverRequest], shop: WithShop, visit: WithVisit) -> Recovered | LinkSent:
     """The key of an order; for a support reference and an e-mail address, a link is mailed instead."""
-    ask = Ask(data.invoice_id, data.email, data.claim_code)
-    await limit_shared(visit, Rate.RECOVER)
-    await limit_shared(visit, Rate.CLAIM, ask.order)
+    ask = Ask(data.invoice_id, data.email or "", data.claim_code or "")
+    await limit_recovery(visit, ask)
     async with shop.store.work(visit.now, visit.actor) as work:
         found = await recover(work, shop.vault, ask)
         return await shown(work, shop.ring, found.license) if found is not None else LinkSent(ok=True, sent=True)
@@ -63,10 +62,8 @@ async def recover_license(data: JSONBody[RecoverRequest], shop: WithShop, visit:
 async def refresh_key(data: JSONBody[KeyShown], shop: WithShop, visit: WithVisit) -> Recovered:
     """The key signed anew, from what the license is now: offline apps learn so of a renewal or an upgrade."""
     presented = await present(shop.ring, data.license_key, visit.now)
-    if presented.signed is None or presented.signer is None:
-        visit.limit(Rate.BAD_KEY)
-    else:
-        visit.limit(Rate.LICENSE, presented.signed.payload.license_id)
+    counted = key_counted(presented)
+    visit.limit(Rate.LICENSE if counted else Rate.BAD_KEY, counted)
     async with shop.read() as read:
         return await shown(read, shop.ring, await refreshable(read, presented))
 
@@ -80,11 +77,10 @@ async def refresh_key(data: JSONBody[KeyShown], shop: WithShop, visit: WithVisit
 )
 async def replace_key(data: JSONBody[LeakedKey], shop: WithShop, visit: WithVisit) -> Recovered:
     """A new key for one that leaked: all older ones answer `revoked` from now on. Seats and history stay."""
-    await limit_shared(visit, Rate.RECOVER)
-    payload, _ = opened(await present(shop.ring, data.license_key, visit.now))
-    await limit_shared(visit, Rate.CLAIM, payload.license_id)
+    presented = await present(shop.ring, data.license_key, visit.now)
+    license_id = await limit_replacement(visit, presented, data.claim_code)
     async with shop.store.work(visit.now, visit.actor) as work:
-        found = await replace_leaked_key(work, shop.vault, payload.license_id, data.claim_code)
+        found = await replace_leaked_key(work, shop.vault, license_id, data.claim_code)
         return await shown(work, shop.ring, found.license)
 
 

@@ -24,7 +24,7 @@ class CancelRequest(Inbound, frozen=True, kw_only=True):
 
     license_key: KeyText
     reason: Paragraph | None = None
-    at_period_end: bool = False
+    at_period_end: bool | None = None
 
 
 class Cancelled(Outbound, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ async def cancel_subscription(data: JSONBody[CancelRequest], shop: WithShop, vis
     if subscription is None:
         raise NotFound("This license has no subscription: it does not renew.")
     async with shop.store.work(visit.now, visit.actor) as work:
-        return await cancelled(work, subscription.id, data.reason, at_period_end=data.at_period_end)
+        return await cancelled(work, subscription.id, data.reason, at_period_end=bool(data.at_period_end))
 
 
 async def cancelled(work: Work, subscription_id: UUID, reason: str | None, *, at_period_end: bool) -> Cancelled:

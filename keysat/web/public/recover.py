@@ -13,13 +13,12 @@ from litestar.params import FromPath, URLEncodedBody
 from keysat.checkout.recover import LINK, Ask, Opened, recover, recover_with_link, replace_leaked_key
 from keysat.infra.links import peek
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable
-from keysat.licenses.refresh import opened
 from keysat.licenses.ring import present
 from keysat.web.html import page, told
 from keysat.web.provide import WithShop, WithVisit
 from keysat.web.public.thanks import download_of, page_of, sale_of
 from keysat.web.security import SECRET_PAGE
-from keysat.web.shared_limits import limit_shared
+from keysat.web.shared_limits import limit_recovery, limit_replacement, limit_shared
 from keysat.web.throttle import Rate
 from keysat.web.visit import visit_of
 from keysat.web.wire import KeyText, Line
@@ -48,8 +47,7 @@ async def show_form(request: _Asking) -> Response[str]:
 async def ask(data: URLEncodedBody[RecoverForm], request: _Asking, visit: WithVisit, shop: WithShop) -> Response[str]:
     wanted = Ask(data.reference, data.email, data.claim_code)
     try:
-        await limit_shared(visit, Rate.RECOVER)
-        await limit_shared(visit, Rate.CLAIM, wanted.order)
+        await limit_recovery(visit, wanted)
         async with shop.store.work(visit.now, visit.actor) as work:
             found = await recover(work, shop.vault, wanted)
     except _SAYABLE as error:
@@ -88,11 +86,10 @@ async def replace_key(
     data: URLEncodedBody[ReplaceForm], request: _Asking, visit: WithVisit, shop: WithShop
 ) -> Response[str]:
     try:
-        await limit_shared(visit, Rate.RECOVER)
-        payload, _ = opened(await present(shop.ring, data.license_key, visit.now))
-        await limit_shared(visit, Rate.CLAIM, payload.license_id)
+        presented = await present(shop.ring, data.license_key, visit.now)
+        license_id = await limit_replacement(visit, presented, data.claim_code)
         async with shop.store.work(visit.now, visit.actor) as work:
-            found = await replace_leaked_key(work, shop.vault, payload.license_id, data.claim_code)
+            found = await replace_leaked_key(work, shop.vault, license_id, data.claim_code)
     except _SAYABLE as error:
         return _replace_form(request, data, error)
     return await _recovered(request, found, is_new=True)

@@ -89,7 +89,7 @@ async def test_an_anonymous_buyer_comes_with_the_claim_code(front: Front):
     order, key = await sold(front, None)
     code = claim_code(front.shop.vault, order.id)
     for reference in (order.invoice_id, order.support_reference):
-        assert (await asked(front, invoice_id=reference, claim_code=code)).json()["license_key"] == key
+        assert (await asked(front, invoice_id=reference, claim_code=code, email=None)).json()["license_key"] == key
 
 
 async def test_the_claim_code_stands_in_no_answer_to_an_sdk(front: Front):
@@ -113,6 +113,29 @@ async def test_guesses_at_one_order_end_after_five_and_at_many_after_ten(front: 
     assert statuses == [404] * 4 + [429] * 2
     front.counter.clock.move(front.counter.now + timedelta(seconds=6))
     assert (await asked(front, invoice_id="guess", email=ANN)).status_code == 404
+
+
+async def test_who_has_the_claim_code_is_locked_out_by_nobodys_guesses(front: Front):
+    order, key = await sold(front)
+    code = claim_code(front.shop.vault, order.id)
+    paths = {"recover": {"invoice_id": order.support_reference}, "licenses/replace-key": {"license_key": key}}
+    for path, known in paths.items():
+        guesses = [(await asked(front, path, **known, claim_code="AAAAA")).status_code for _ in range(6)]
+        assert guesses[-1] == 429
+        assert (await asked(front, path, **known, claim_code=code)).status_code == 200
+        assert (await asked(front, path, **known, claim_code="AAAAA")).status_code == 429
+
+
+async def test_a_thief_with_the_replaced_key_uses_nothing_up_of_the_new_one(front: Front):
+    order, old = await sold(front)
+    body = {"license_key": old, "claim_code": claim_code(front.shop.vault, order.id)}
+    new = (await asked(front, "licenses/replace-key", **body)).json()["license_key"]
+    for path, calls in (("validate", 61), ("machines/heartbeat", 61)):
+        answers = [(await asked(front, path, key=old, fingerprint="theirs")).json().get("reason") for _ in range(calls)]
+        assert (answers[0], answers[-1]) == ("revoked", "rate_limited")
+        assert (await asked(front, path, key=new, fingerprint="mine")).json().get("reason") != "rate_limited"
+    assert (await asked(front, "machines/activate", key=new, fingerprint="mine")).json()["ok"]
+    assert (await asked(front, "licenses/refresh", license_key=new)).status_code == 200
 
 
 async def test_the_buyer_replaces_a_leaked_key_and_keeps_the_seat(front: Front):
