@@ -148,7 +148,7 @@ async def give(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
 async def plan(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> TierChangeId:
     """For the end of what is paid, and free of charge: from then on it renews as the target. Another plan is replaced.
 
-    Raises NotFound, BadRequest; Conflict when the next renewal is being paid.
+    Raises NotFound, BadRequest; Conflict when the next renewal is being paid, or the operator's plan stands.
     """
     license = await hold_license(work, license_id)
     _check_standing(license)
@@ -162,6 +162,7 @@ async def plan(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
         raise Conflict("The next renewal is being paid right now. Try again when it is through.")
     before = await open_change(work, license_id, ChangeStatus.SCHEDULED)
     if before is not None:
+        _check_own(before, asker.by)
         await supersede(work, before)
     free = Proration(Money(asked.charge.currency, 0), False, None)
     change = _row(work, asked, asker, ChangeStatus.SCHEDULED, free, None)
@@ -180,12 +181,13 @@ async def plan(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
     return change.id
 
 
-async def unplan(work: Work, license_id: UUID) -> TierChange:
-    """What was planned does not happen. Raises NotFound; Conflict when nothing is planned."""
+async def unplan(work: Work, license_id: UUID, by: ChangedBy = ChangedBy.ADMIN) -> TierChange:
+    """What was planned does not happen. Raises NotFound; Conflict when nothing is planned, or not by this buyer."""
     await hold_license(work, license_id)
     change = await open_change(work, license_id, ChangeStatus.SCHEDULED)
     if change is None:
         raise Conflict("No change of tier is planned for this license.")
+    _check_own(change, by)
     await work.advance(CHANGE, change, ChangeStep.CANCEL, status_at=work.now)
     work.record(LicenseTierChangeCancelled(license_id, change.id))
     subscription_id = await id_of(work, license_id)
@@ -194,6 +196,12 @@ async def unplan(work: Work, license_id: UUID) -> TierChange:
         if subscription.status is SubscriptionStatus.ACTIVE and subscription.next_attempt_at is not None:
             await put_off(work, subscription, attempt_at(subscription))
     return change
+
+
+def _check_own(planned: TierChange, by: ChangedBy) -> None:
+    """A buyer takes back what he planned himself; the operator whatever was planned."""
+    if by is ChangedBy.BUYER and planned.actor is not ChangedBy.BUYER:
+        raise Conflict("The seller has planned this change. Ask the seller to take it back.")
 
 
 def _check_standing(license: License) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from keysat.infra.filtered import filtered
 from keysat.infra.work import Read
+from keysat.kit.errors import NotFound
 from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.subscriptions.proration import Paid
 from keysat.subscriptions.rules import BATCH
@@ -27,6 +28,14 @@ class SubscriptionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 async def subscription_of(read: Read, license_id: UUID) -> Subscription | None:
     return await read.session.scalar(select(Subscription).where(Subscription.license_id == license_id))
+
+
+async def the_subscription_of(read: Read, license_id: UUID) -> Subscription:
+    """Raises NotFound."""
+    found = await subscription_of(read, license_id)
+    if found is None:
+        raise NotFound("This license has no subscription: it does not renew.")
+    return found
 
 
 async def list_subscriptions(

@@ -1,26 +1,43 @@
 """Pages: the templates' environment, and the files that belong to them."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from litestar import Request, Response
+from litestar import Response
 
 from keysat.infra.house import Mode
 from keysat.infra.settings import Settings
 from keysat.infra.written import date, date_and_time, money
 from keysat.kit.errors import KeysatError
-from keysat.web.visit import Visit, visit_of
+from keysat.web.visit import Visit
 
 STATIC_PATH = "/static"
 _PACKAGE = Path(__file__).parents[1]
 
 
-def page(request: Request[Any, Any, Any], template: str, /, **context: object) -> Response[str]:
-    """A whole page. Each sees `nonce`, `shop_name`, `contact`, `sandbox`, `now`, `static()`, `money` and `date` too."""
-    return Response(page_text(visit_of(request), template, **context), media_type="text/html")
+def page(
+    visit: Visit,
+    template: str,
+    /,
+    *,
+    trouble: KeysatError | None = None,
+    headers: Mapping[str, str] | None = None,
+    **context: object,
+) -> Response[str]:
+    """A whole page. Each sees `nonce`, `shop_name`, `contact`, `sandbox`, `now`, `static()`, `money` and `date` too.
+
+    `trouble` is what a page says itself is wrong: the answer has the status of that refusal.
+    """
+    response = Response(page_text(visit, template, trouble=trouble, **context), media_type="text/html")
+    response.headers.update(headers or {})
+    if trouble is not None:
+        response.status_code = trouble.code.status
+        if trouble.retry_after_seconds is not None:
+            response.headers["Retry-After"] = str(trouble.retry_after_seconds)
+    return response
 
 
 def page_text(visit: Visit, template: str, /, **context: object) -> str:
@@ -36,15 +53,6 @@ def text_for_all(settings: Settings, mode: Mode, template: str, /, **context: ob
         "sandbox": mode == Mode.SANDBOX,
     }
     return _environment().get_template(template).render(shop | context)
-
-
-def told(response: Response[Any], error: KeysatError | None) -> Response[Any]:
-    """The page of a form that says what is wrong itself: with the status of the refusal, if there is one."""
-    if error is not None:
-        response.status_code = error.code.status
-        if error.retry_after_seconds is not None:
-            response.headers["Retry-After"] = str(error.retry_after_seconds)
-    return response
 
 
 def static_folder() -> Path:

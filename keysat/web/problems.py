@@ -28,6 +28,17 @@ from keysat.web.wire import Outbound, WireRequest
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+SAYABLE = (
+    errors.BadRequest,
+    errors.Forbidden,
+    errors.NotFound,
+    errors.Conflict,
+    errors.RateLimited,
+    errors.UpstreamError,
+    errors.Unavailable,
+)
+"""What a page with a form says itself, above the form. Anything else gets the page of an error."""
+
 _BY_STATUS = {
     400: errors.BAD_REQUEST,
     401: errors.UNAUTHORIZED,

@@ -9,10 +9,9 @@ from msgspec import UNSET, UnsetType
 
 from keysat.checkout.subscribed import cancel
 from keysat.infra.work import Work
-from keysat.kit.errors import NotFound
 from keysat.licenses.refresh import authorized
 from keysat.licenses.ring import present
-from keysat.subscriptions.read import subscription_of
+from keysat.subscriptions.read import the_subscription_of
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from keysat.web.problems import refusals
 from keysat.web.provide import WithShop, WithVisit
@@ -48,9 +47,7 @@ async def cancel_subscription(data: JSONBody[CancelRequest], shop: WithShop, vis
     presented = await present(shop.ring, data.license_key, visit.now)
     async with shop.read() as read:
         license = await authorized(read, presented)
-        subscription = await subscription_of(read, license.id)
-    if subscription is None:
-        raise NotFound("This license has no subscription: it does not renew.")
+        subscription = await the_subscription_of(read, license.id)
     async with shop.store.work(visit.now, visit.actor) as work:
         return await cancelled(work, subscription.id, data.reason, at_period_end=bool(data.at_period_end))
 

@@ -23,27 +23,27 @@ from keysat.checkout.trials import IdentityMissing, TrialUsed
 from keysat.checkout.wish import Wish, hash_of, rail_of
 from keysat.customers.accounts import normal_email
 from keysat.infra.work import Read
-from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable, UpstreamError
+from keysat.kit.errors import BadRequest, KeysatError, NotFound, RateLimited
 from keysat.kit.ids import token
 from keysat.kit.money import BtcRate
 from keysat.payments.provider import Rail
 from keysat.payments.rates.pins import pin_of
 from keysat.upkeep.shop import Shop
 from keysat.web.html import page
-from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.web.problems import SAYABLE
+from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN, Option, cards, preselected
 from keysat.web.public.deals import Deals, deals, known, promised
 from keysat.web.public.words import RAILS
 from keysat.web.security import same_origin
 from keysat.web.shared_limits import limit_shared
 from keysat.web.throttle import Rate
-from keysat.web.visit import visit_of
+from keysat.web.visit import Visit
 
 COOKIE = "keysat_buyer"
 COOKIE_SECONDS = 30 * 86_400
 COOKIE_BITS = 160
 FIELD_MAX = 255
-_SAYABLE = (BadRequest, NotFound, Conflict, RateLimited, UpstreamError, Unavailable)
 _buying: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 """A double click comes as two requests at once: the second one waits, and finds the order of the first."""
 
@@ -81,26 +81,23 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    message: str
+    error: KeysatError
     field: str = ""
     """The form's field it belongs to; empty: the whole form."""
-    status: int = 400
 
 
 @get("/buy/{slug:str}", include_in_schema=False)
-async def show_counter(
-    slug: FromPath[str], request: Request[Any, Any, Any], visit: WithVisit, shop: WithShop, now: WithNow
-) -> Response[str]:
+async def show_counter(slug: FromPath[str], request: Request[Any, Any, Any], visit: WithVisit) -> Response[str]:
     code = request.query_params.get("code", "")[:FIELD_MAX].strip()
     trouble = None
     if code and not visit.allows(Rate.PREVIEW).allowed:
-        code, trouble = "", Trouble("Too many codes were tried from here. Type it again in a minute.", "", 429)
-    async with shop.read() as read:
-        counter = await _counter(read, slug, BuyForm(code=code), now)
+        code, trouble = "", Trouble(RateLimited("Too many codes were tried from here. Type it again in a minute."))
+    async with visit.shop.read() as read:
+        counter = await _counter(read, slug, BuyForm(code=code), visit.now)
     if counter is None:
-        return _nothing_here(request)
+        return _nothing_here(visit)
     if not counter.tiers and not counter.sells_itself:
-        return _closed(request, counter)
+        return _closed(visit, counter)
     wanted = (request.query_params.get("policy") or None, request.query_params.get("offer") or None)
     option = preselected(counter.product, counter.tiers, *wanted)
     asked_for_other = any(wanted) and (option.slugs != (wanted[0] or option.slugs[0], wanted[1] or ""))
@@ -108,45 +105,40 @@ async def show_counter(
     try:
         _check_code(counter, form)
     except CodeRefused as error:
-        trouble = trouble or Trouble(error.message, "code")
-    return _with_cookie(request, _page(request, counter, form, trouble=trouble, asked_for_other=asked_for_other))
+        trouble = trouble or Trouble(error, "code")
+    shown = _page(visit, counter, form, trouble=trouble, asked_for_other=asked_for_other)
+    return _with_cookie(visit, shown, _buyer(visit, request))
 
 
 @post("/buy/{slug:str}", status_code=200, include_in_schema=False, guards=[same_origin])
 async def buy(
-    slug: FromPath[str],
-    data: URLEncodedBody[BuyForm],
-    request: Request[Any, Any, Any],
-    visit: WithVisit,
-    shop: WithShop,
-    now: WithNow,
-    actor: WithActor,
+    slug: FromPath[str], data: URLEncodedBody[BuyForm], request: Request[Any, Any, Any], visit: WithVisit
 ) -> Response[Any]:
-    data = _code_taken_off(data)
+    data, shop = _code_taken_off(data), visit.shop
     async with shop.read() as read:
-        counter = await _counter(read, slug, data, now)
+        counter = await _counter(read, slug, data, visit.now)
     if counter is None:
-        return _nothing_here(request)
-    buyer = _buyer(request)
+        return _nothing_here(visit)
+    buyer = _buyer(visit, request)
     try:
         visit.limit(Rate.PREVIEW if data.act else Rate.PURCHASE)
         if data.act:
             _check_code(counter, data)
-            return _with_cookie(request, _page(request, counter, data), buyer)
+            return _with_cookie(visit, _page(visit, counter, data), buyer)
         _check_email(data.buyer_email)
         async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
             wish, admit = _wish(counter, data, buyer), partial(limit_shared, visit, Rate.TRIAL)
-            order_id = await purchase(shop.desk, wish, now, actor, admit)
+            order_id = await purchase(shop.desk, wish, visit.now, visit.actor, admit)
         address = await _where_to_pay(shop, order_id)
-    except _SAYABLE as error:
+    except SAYABLE as error:
         if not counter.tiers and not counter.sells_itself:
-            return _closed(request, counter)
+            return _closed(visit, counter)
         if isinstance(error, CodeRefused) and not data.code:  # what the page promised has just run out
             async with shop.read() as read:
-                counter = await _counter(read, slug, data, now) or counter
+                counter = await _counter(read, slug, data, visit.now) or counter
             error = BadRequest(f"{error.message} Here is the price without it.")
-        return _with_cookie(request, _page(request, counter, data, trouble=_trouble(error, counter)), buyer)
-    return _with_cookie(request, Response(None, status_code=303, headers={"Location": address}), buyer)
+        return _with_cookie(visit, _page(visit, counter, data, trouble=_trouble(error, counter)), buyer)
+    return _with_cookie(visit, Response(None, status_code=303, headers={"Location": address}), buyer)
 
 
 def _code_taken_off(form: BuyForm) -> BuyForm:
@@ -224,25 +216,27 @@ def _trouble(error: KeysatError, counter: Counter) -> Trouble:
     match error:
         case IdentityMissing():
             words = f"The free days of {name} are once for each e-mail address: type yours. Or buy at once."
-            return Trouble(words, "buyer_email", error.code.status)
+            return Trouble(IdentityMissing(words), "buyer_email")
         case TrialUsed():
             words = f"This address has had its free days of {name}. Buy it, or recover the key if it was lost."
-            return Trouble(words, "buyer_email", error.code.status)
+            return Trouble(TrialUsed(words), "buyer_email")
+        case _EmailTrouble():
+            return Trouble(error, "buyer_email")
+        case CodeRefused():
+            return Trouble(error, "code")
         case _:
-            pass
-    field = "buyer_email" if isinstance(error, _EmailTrouble) else "code" if isinstance(error, CodeRefused) else ""
-    return Trouble(error.message, field, error.code.status)
+            return Trouble(error)
 
 
 def _page(
-    request: Request[Any, Any, Any],
+    visit: Visit,
     counter: Counter,
     form: BuyForm,
     *,
     trouble: Trouble | None = None,
     asked_for_other: bool = False,
 ) -> Response[str]:
-    shop = visit_of(request).shop
+    shop = visit.shop
     rails = [rail for rail in RAILS if rail in shop.tills.rails()]
     rate = shop.board.peek(counter.product.price_currency, counter.pin)
     shop.board.warm(counter.product.price_currency, counter.pin)
@@ -253,15 +247,17 @@ def _page(
         rate,
         rails,
         lambda tier: codes.of(counter.product, tier),
-        now=visit_of(request).now,
+        now=visit.now,
         has_trials=not form.code.strip(),
     )
     options: list[Option] = [option for card in shown for option in card.options]
     on_offer = [option.value for option in options if rails or option.starts_free]
     wanted = (form.choice, preselected(counter.product, counter.tiers, None, None).value, *on_offer)
-    response = page(
-        request,
+    return page(
+        visit,
         "buy.html",
+        trouble=trouble.error if trouble else None,
+        trouble_field=trouble.field if trouble else "",
         product=counter.product,
         cards=shown,
         options=options,
@@ -270,44 +266,39 @@ def _page(
         form=form,
         rails=[(rail.value, *RAILS[rail]) for rail in rails] if len(rails) > 1 else [],
         rail=form.rail if form.rail in set(Rail) else "",
-        trouble=trouble,
         asked_for_other=asked_for_other,
         can_pay=bool(rails),
         has_codes=codes.has_codes or bool(form.code),
         is_applied=any(option.deal for option in options),
         automatic=codes.automatic(counter.tiers),
     )
-    response.status_code = trouble.status if trouble else 200
-    return response
 
 
-def _nothing_here(request: Request[Any, Any, Any]) -> Response[str]:
-    response = page(request, "lost.html", what="product")
-    response.status_code = 404
-    return response
+def _nothing_here(visit: Visit) -> Response[str]:
+    return page(visit, "lost.html", what="product", trouble=NotFound("There is no such product."))
 
 
-def _closed(request: Request[Any, Any, Any], counter: Counter) -> Response[str]:
-    return page(request, "closed.html", product=counter.product)
+def _closed(visit: Visit, counter: Counter) -> Response[str]:
+    return page(visit, "closed.html", product=counter.product)
 
 
-def _buyer(request: Request[Any, Any, Any]) -> str:
+def _buyer(visit: Visit, request: Request[Any, Any, Any]) -> str:
     """The browser's own random token: the one it sent, unless that is none of ours."""
     sent = request.cookies.get(COOKIE, "")
     sound = len(sent) == COOKIE_BITS // 5 and sent.isascii() and sent.isalnum()
-    return sent if sound else token(visit_of(request).shop.chance, COOKIE_BITS)
+    return sent if sound else token(visit.shop.chance, COOKIE_BITS)
 
 
-def _with_cookie(request: Request[Any, Any, Any], response: Response[Any], buyer: str | None = None) -> Response[Any]:
+def _with_cookie(visit: Visit, response: Response[Any], buyer: str) -> Response[Any]:
     response.set_cookie(
         Cookie(
             key=COOKIE,
-            value=buyer or _buyer(request),
+            value=buyer,
             max_age=COOKIE_SECONDS,
             path="/buy",
             httponly=True,
             samesite="lax",
-            secure=visit_of(request).shop.settings.public_url.startswith("https:"),
+            secure=visit.shop.settings.public_url.startswith("https:"),
         )
     )
     return response

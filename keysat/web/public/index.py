@@ -32,7 +32,7 @@ async def index_page(request: Request[Any, Any, Any]) -> Response[str]:
         except BadRequest:  # somebody's old link: from the beginning, then
             found = await products(read, limit=PER_PAGE)
         shelves = [Shelf(product, price_words(product, await policies(read, product))) for product in found.items]
-    return page(request, "index.html", shelves=shelves, next_cursor=found.next_cursor)
+    return page(visit_of(request), "index.html", shelves=shelves, next_cursor=found.next_cursor)
 
 
 def price_words(product: ProductView, tiers: list[PolicyView]) -> str:

@@ -5,12 +5,13 @@ no cookie opens anything that another site could use, no address ever holds the 
 is left behind. Plain forms, no JavaScript needed.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.params import URLEncodedBody
 
 from keysat.catalog.read import policies
@@ -18,18 +19,9 @@ from keysat.checkout.change import unplan, upgrade
 from keysat.checkout.change_quote import Wanted, quote_change
 from keysat.checkout.change_read import shown as shown_change
 from keysat.checkout.subscribed import cancel
-from keysat.checkout.tables import ChangeStatus
-from keysat.infra.work import Read, Work
-from keysat.kit.errors import (
-    BadRequest,
-    Conflict,
-    Forbidden,
-    KeysatError,
-    NotFound,
-    RateLimited,
-    Unavailable,
-    UpstreamError,
-)
+from keysat.checkout.tables import ChangedBy, ChangeStatus
+from keysat.infra.work import Read
+from keysat.kit.errors import BadRequest, Forbidden, KeysatError, NotFound
 from keysat.licenses.facts import facts_of_row
 from keysat.licenses.machines import give_back
 from keysat.licenses.refresh import WORDS, opened
@@ -37,27 +29,24 @@ from keysat.licenses.ring import Presented, present
 from keysat.licenses.tables import License, LicenseStatus
 from keysat.licenses.verdict import Reason, verdict
 from keysat.subscriptions.lifecycle import keep_on
-from keysat.subscriptions.read import subscription_of
-from keysat.subscriptions.tables import Subscription
-from keysat.web.html import page, told
-from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.subscriptions.read import the_subscription_of
+from keysat.web.html import page
+from keysat.web.problems import SAYABLE
+from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN
 from keysat.web.public.holding import WITHDRAWN, holding_of, rate_known
 from keysat.web.public.ways import Way, planned, ways
 from keysat.web.public.words import seen
 from keysat.web.security import same_origin
 from keysat.web.throttle import Rate
-from keysat.web.visit import Visit, visit_of
+from keysat.web.visit import Visit
 from keysat.web.wire import KeyText, Line
-
-_SAYABLE = (BadRequest, NotFound, Forbidden, Conflict, RateLimited, UpstreamError, Unavailable)
-_Asking = Request[Any, Any, Any]
 
 
 class LicenseForm(msgspec.Struct, frozen=True, kw_only=True):
     license_key: KeyText = ""
     act: Line = ""
-    """Which button: empty shows the license; else a case of `_acted`, or `quote`, `upgrade`, `download`."""
+    """Which button, as in `ACTS`; empty shows the license."""
     machine: Line = ""
     choice: Line = ""
     """The tier to go to, and its offer, as on the buy page."""
@@ -66,51 +55,25 @@ class LicenseForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/license", include_in_schema=False)
-async def ask_key(request: _Asking) -> Response[str]:
-    return page(request, "license_ask.html", license_key="", trouble="")
+async def ask_key(visit: WithVisit) -> Response[str]:
+    return page(visit, "license_ask.html", license_key="")
 
 
 @post("/license", status_code=200, include_in_schema=False, guards=[same_origin])
-async def use_key(
-    data: URLEncodedBody[LicenseForm],
-    request: _Asking,
-    visit: WithVisit,
-    shop: WithShop,
-    now: WithNow,
-    actor: WithActor,
-) -> Response[Any]:
+async def use_key(data: URLEncodedBody[LicenseForm], visit: WithVisit) -> Response[Any]:
     try:
         license = await _license(visit, data.license_key)
-    except _SAYABLE as error:
-        return told(page(request, "license_ask.html", license_key=data.license_key, trouble=error.message), error)
-    if license.status is not LicenseStatus.ACTIVE:
-        return await _page(request, data, license)
-    news, trouble = "", None
+    except SAYABLE as error:
+        return page(visit, "license_ask.html", trouble=error, license_key=data.license_key)
+    if license.status is not LicenseStatus.ACTIVE or not data.act:
+        return await _shown(visit, data, license)
     try:
-        match data.act:
-            case "":
-                pass
-            case "download":
-                return await _file(request, license)
-            case "quote":
-                visit.limit(Rate.PREVIEW)
-                return await _quote(request, data, license)
-            case "upgrade":
-                visit.limit(Rate.PURCHASE)
-                if await _costs_more(visit, data, license):
-                    return await _quote(request, data, license, is_dearer=True)
-                change_id = await upgrade(shop.desk, license.id, _wanted(data), now, actor)
-                async with shop.read() as read:
-                    change = await shown_change(read, change_id)
-                if change.checkout_url:
-                    return Response(None, status_code=303, headers={"Location": change.checkout_url})
-                news = "planned" if change.status is ChangeStatus.SCHEDULED else "opening"
-            case _:
-                async with shop.store.work(now, actor) as work:
-                    news = await _acted(work, data, license.id)
-    except _SAYABLE as error:
-        trouble = error
-    return await _page(request, data, license, news=news, trouble=trouble)
+        if data.act not in ACTS:
+            raise BadRequest("This page has no such button. Enter the key again.")
+        done = await ACTS[data.act](visit, data, license)
+    except SAYABLE as error:
+        return await _shown(visit, data, license, trouble=error)
+    return await _shown(visit, data, license, news=done) if isinstance(done, str) else done
 
 
 async def _license(visit: Visit, key: str) -> License:
@@ -140,43 +103,46 @@ async def _presented(read: Read, presented: Presented) -> License:
     return license
 
 
-async def _acted(work: Work, data: LicenseForm, license_id: UUID) -> str:
-    """What was done, as the page says it. Raises NotFound, Conflict; BadRequest for a button that is not there."""
-    if data.act == "release":
-        await give_back(work, license_id, _machine(data.machine))
-        return "released"
-    if data.act == "unplan":
-        await unplan(work, license_id)
-        return "unplanned"
-    subscription = await _subscription(work, license_id)
-    match data.act:
-        case "cancel" | "end":
-            already = await cancel(work, subscription.id, reason=None, at_period_end=data.act == "end")
-            return "over" if already else "cancelled"
-        case "keep_on":
-            await keep_on(work, subscription.id)
-            return "kept_on"
-        case _:
-            raise BadRequest("This page has no such button. Enter the key again.")
-
-
-async def _subscription(read: Read, license_id: UUID) -> Subscription:
-    found = await subscription_of(read, license_id)
-    if found is None:
-        raise NotFound("This license has no subscription: it does not renew.")
-    return found
-
-
-def _machine(text: str) -> UUID:
+async def _release(visit: Visit, data: LicenseForm, license: License) -> str:
     try:
-        return UUID(text)
+        machine_id = UUID(data.machine)
     except ValueError:
         raise NotFound("This device has no seat any more.") from None
+    async with visit.shop.store.work(visit.now, visit.actor) as work:
+        await give_back(work, license.id, machine_id)
+    return "released"
 
 
-def _wanted(data: LicenseForm) -> Wanted:
-    slug, _, offer = data.choice.partition(BETWEEN)
-    return Wanted(slug, offer or None)
+async def _cancel(visit: Visit, data: LicenseForm, license: License) -> str:
+    """For good, or at the `end` of what is paid."""
+    async with visit.shop.store.work(visit.now, visit.actor) as work:
+        subscription = await the_subscription_of(work, license.id)
+        already = await cancel(work, subscription.id, reason=None, at_period_end=data.act == "end")
+    return "over" if already else "cancelled"
+
+
+async def _keep_on(visit: Visit, _data: LicenseForm, license: License) -> str:
+    async with visit.shop.store.work(visit.now, visit.actor) as work:
+        await keep_on(work, (await the_subscription_of(work, license.id)).id)
+    return "kept_on"
+
+
+async def _unplan(visit: Visit, _data: LicenseForm, license: License) -> str:
+    async with visit.shop.store.work(visit.now, visit.actor) as work:
+        await unplan(work, license.id, ChangedBy.BUYER)
+    return "unplanned"
+
+
+async def _upgrade(visit: Visit, data: LicenseForm, license: License) -> str | Response[Any]:
+    visit.limit(Rate.PURCHASE)
+    if await _costs_more(visit, data, license):
+        return await _way_shown(visit, data, license, is_dearer=True)
+    change_id = await upgrade(visit.shop.desk, license.id, _wanted(data), visit.now, visit.actor)
+    async with visit.shop.read() as read:
+        change = await shown_change(read, change_id)
+    if change.checkout_url:
+        return Response(None, status_code=303, headers={"Location": change.checkout_url})
+    return "planned" if change.status is ChangeStatus.SCHEDULED else "opening"
 
 
 async def _costs_more(visit: Visit, data: LicenseForm, license: License) -> bool:
@@ -186,26 +152,35 @@ async def _costs_more(visit: Visit, data: LicenseForm, license: License) -> bool
     return not data.charge.isdecimal() or asked.charge.minor > int(data.charge)
 
 
-async def _quote(request: _Asking, data: LicenseForm, license: License, *, is_dearer: bool = False) -> Response[Any]:
-    visit = visit_of(request)
-    async with visit.shop.read() as read:
-        holding = await holding_of(read, visit.shop, license, visit.now)
+def _wanted(data: LicenseForm) -> Wanted:
+    slug, _, offer = data.choice.partition(BETWEEN)
+    return Wanted(slug, offer or None)
+
+
+async def _quote(visit: Visit, data: LicenseForm, license: License) -> Response[Any]:
+    visit.limit(Rate.PREVIEW)
+    return await _way_shown(visit, data, license, is_dearer=False)
+
+
+async def _way_shown(visit: Visit, data: LicenseForm, license: License, *, is_dearer: bool) -> Response[Any]:
+    shop = visit.shop
+    async with shop.read() as read:
+        holding = await holding_of(read, shop, license, visit.now)
         asked = await quote_change(read, license, _wanted(data), visit.now)
-        way = Way.of(asked, await rate_known(read, visit.shop, asked.charge.currency))
+        way = Way.of(asked, await rate_known(read, shop, asked.charge.currency))
     return page(
-        request,
+        visit,
         "license_upgrade.html",
         license_key=data.license_key,
         holding=holding,
         way=way,
         is_dearer=is_dearer,
-        act=way.act(visit.shop.tills.rails()),
+        act=way.act(shop.tills.rails()),
     )
 
 
-async def _file(request: _Asking, license: License) -> Response[Any]:
+async def _file(visit: Visit, _data: LicenseForm, license: License) -> Response[Any]:
     """The key alone, as it is signed now, so that a program can read the file."""
-    visit = visit_of(request)
     async with visit.shop.read() as read:
         holding = await holding_of(read, visit.shop, license, visit.now)
     name = f"{holding.product.slug}-license.txt"
@@ -216,10 +191,9 @@ async def _file(request: _Asking, license: License) -> Response[Any]:
     )
 
 
-async def _page(
-    request: _Asking, data: LicenseForm, license: License, *, news: str = "", trouble: KeysatError | None = None
+async def _shown(
+    visit: Visit, data: LicenseForm, license: License, *, news: str = "", trouble: KeysatError | None = None
 ) -> Response[Any]:
-    visit = visit_of(request)
     async with visit.shop.read() as read:
         license = await read.get(License, license.id)  # as it is now
         holding = await holding_of(read, visit.shop, license, visit.now)
@@ -227,19 +201,33 @@ async def _page(
         plan = await planned(read, license.id) if is_shown else None
         tiers = [tier for tier in await policies(read, holding.product) if tier.is_open] if is_shown else []
         offered = await ways(read, license, tiers, visit.now) if plan is None else []
-    response = page(
-        request,
+    return page(
+        visit,
         "license.html",
+        trouble=trouble,
         license_key=data.license_key,
         holding=holding,
         state=holding.state,
         plan=plan,
         ways=offered,
         news=news,
-        trouble=trouble.message if trouble else "",
         seen=partial(seen, now=visit.now),
     )
-    return told(response, trouble)
 
+
+ACTS: Mapping[str, Callable[[Visit, LicenseForm, License], Awaitable[str | Response[Any]]]] = {
+    "download": _file,
+    "release": _release,
+    "end": _cancel,
+    "cancel": _cancel,
+    "keep_on": _keep_on,
+    "unplan": _unplan,
+    "quote": _quote,
+    "upgrade": _upgrade,
+}
+"""What a button does: words for the license's page, by their name there, or an answer of its own.
+
+Raises what is `SAYABLE`.
+"""
 
 ROUTES = (ask_key, use_key)

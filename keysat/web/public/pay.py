@@ -1,76 +1,80 @@
 """The address that a subscriber is mailed, and finds again for ever: what is to be paid, and the way to the checkout.
 
-Looking opens nothing at the provider, since mail scanners open every link; the button does. No key is shown here: who
-has this link may pay, and no more.
+Looking opens nothing at the provider, since mail scanners open every link; the button does. The checkout leads back to
+here. No key is shown: who has this link may pay, and no more.
 """
 
+from datetime import timedelta
 from typing import Any
 
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.params import FromPath
+from sqlalchemy import select
 
+from keysat.checkout.collect import look_if_stale
 from keysat.checkout.pay_link import subscription_to_pay
 from keysat.checkout.read import payable_attempt
 from keysat.checkout.renew import pay
-from keysat.checkout.tables import Order, OrderStatus
+from keysat.checkout.tables import Order, OrderStatus, Purpose
 from keysat.infra.work import Read
-from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited, Unavailable, UpstreamError
+from keysat.kit.errors import KeysatError, NotFound, RateLimited
 from keysat.licenses.tables import License
-from keysat.subscriptions.tables import Subscription
-from keysat.web.html import page, told
-from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.subscriptions.tables import Cycle, Subscription
+from keysat.web.html import page
+from keysat.web.problems import SAYABLE
+from keysat.web.provide import WithVisit
 from keysat.web.public.holding import Holding, holding_of
 from keysat.web.public.words import about
 from keysat.web.security import SECRET_PAGE
 from keysat.web.throttle import Rate
-from keysat.web.visit import Visit, visit_of
+from keysat.web.visit import Visit
 
-_SAYABLE = (BadRequest, NotFound, Conflict, RateLimited, UpstreamError, Unavailable)
-_Asking = Request[Any, Any, Any]
+THANKS_FOR = timedelta(days=1)
+"""For so long after a renewal the page says that it is paid; then what comes next."""
 
 
 @get("/pay/{token:str}", include_in_schema=False)
-async def show_bill(token: FromPath[str], request: _Asking, visit: WithVisit, shop: WithShop) -> Response[Any]:
+async def show_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
+    shop = visit.shop
+    try:
+        subscription = await _subscription(visit, token)
+    except (NotFound, RateLimited) as error:
+        return _gone(visit, error)
     async with shop.read() as read:
-        try:
-            subscription = await _subscription(read, visit, token)
-        except (NotFound, RateLimited) as error:
-            return _gone(request, error)
-        holding = await _holding(read, visit, subscription)
-    return _page(request, holding)
+        order = (await _holding(read, visit, subscription)).order
+    if order is not None:  # whoever comes back from the checkout is not asked to pay again
+        await look_if_stale(shop.desk, order, visit.now, visit.actor)
+    return await _shown(visit, subscription)
 
 
 @post("/pay/{token:str}", status_code=200, include_in_schema=False)
-async def pay_bill(
-    token: FromPath[str], request: _Asking, visit: WithVisit, shop: WithShop, now: WithNow, actor: WithActor
-) -> Response[Any]:
+async def pay_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
     """No guard against other sites: the address is the secret, and paying is all that it is good for."""
+    shop = visit.shop
+    try:
+        subscription = await _subscription(visit, token)
+    except (NotFound, RateLimited) as error:
+        return _gone(visit, error)
     trouble: KeysatError | None = None
-    async with shop.read() as read:
-        try:
-            subscription = await _subscription(read, visit, token)
-        except (NotFound, RateLimited) as error:
-            return _gone(request, error)
     try:
         visit.limit(Rate.PURCHASE)
-        order_id = await pay(shop.desk, subscription.id, now, actor)
+        order_id = await pay(shop.desk, subscription.id, visit.now, visit.actor)
         async with shop.read() as read:
             order, attempt = await read.get(Order, order_id), await payable_attempt(read, order_id)
         if order.status is OrderStatus.AWAITING and attempt is not None and attempt.checkout_url:
             return _to(attempt.checkout_url)
         if order.status is OrderStatus.FULFILLED:  # it cost nothing
             return _to(f"/pay/{token}")
-    except _SAYABLE as error:
+    except SAYABLE as error:
         trouble = error
-    async with shop.read() as read:
-        holding = await _holding(read, visit, await read.get(Subscription, subscription.id))
-    return _page(request, holding, trouble)
+    return await _shown(visit, subscription, trouble)
 
 
-async def _subscription(read: Read, visit: Visit, token: str) -> Subscription:
+async def _subscription(visit: Visit, token: str) -> Subscription:
     """Raises NotFound, RateLimited."""
     try:
-        found = await subscription_to_pay(read, visit.shop.vault, token)
+        async with visit.shop.read() as read:
+            found = await subscription_to_pay(read, visit.shop.vault, token)
     except NotFound:
         visit.limit(Rate.BAD_KEY)
         raise
@@ -82,29 +86,36 @@ async def _holding(read: Read, visit: Visit, subscription: Subscription) -> Hold
     return await holding_of(read, visit.shop, await read.get(License, subscription.license_id), visit.now)
 
 
-def _page(request: _Asking, holding: Holding, trouble: KeysatError | None = None) -> Response[Any]:
+async def _shown(visit: Visit, subscription: Subscription, trouble: KeysatError | None = None) -> Response[Any]:
+    async with visit.shop.read() as read:
+        holding = await _holding(read, visit, subscription)
+        is_paid = not holding.is_payable and await _paid_lately(read, visit, subscription)
     left = holding.order.expires_at - holding.now if holding.is_open and holding.order else None
-    response = page(
-        request,
+    return page(
+        visit,
         "pay.html",
+        trouble=trouble,
+        headers=SECRET_PAGE,
         holding=holding,
+        is_paid=is_paid,
         left=about(left) if left else "",
         left_seconds=int(left.total_seconds()) if left else 0,
-        trouble=trouble.message if trouble else "",
-        can_pay=bool(visit_of(request).shop.tills.rails()),
+        can_pay=bool(visit.shop.tills.rails()),
     )
-    response.headers.update(SECRET_PAGE)
-    return told(response, trouble)
+
+
+async def _paid_lately(read: Read, visit: Visit, subscription: Subscription) -> bool:
+    paid = select(Cycle.number).join(Order, Cycle.order_id == Order.id).where(Order.purpose == Purpose.RENEWAL)
+    lately = Cycle.subscription_id == subscription.id, Cycle.paid_at > visit.now - THANKS_FOR
+    return await read.session.scalar(paid.where(*lately).limit(1)) is not None
 
 
 def _to(address: str) -> Response[Any]:
     return Response(None, status_code=303, headers=SECRET_PAGE | {"Location": address})
 
 
-def _gone(request: _Asking, error: KeysatError) -> Response[Any]:
-    response = page(request, "lost.html", what="bill")
-    response.headers.update(SECRET_PAGE)
-    return told(response, error)
+def _gone(visit: Visit, error: KeysatError) -> Response[Any]:
+    return page(visit, "lost.html", trouble=error, headers=SECRET_PAGE, what="bill")
 
 
 ROUTES = (show_bill, pay_bill)

@@ -24,14 +24,14 @@ from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.tables import Subscription
 from keysat.upkeep.shop import Shop
 from keysat.web.html import page
-from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.web.provide import WithVisit
 from keysat.web.public import words
 from keysat.web.public.cards import Line, entitlement_lines
 from keysat.web.public.holding import Bill, bill_of
 from keysat.web.public.progress import MOVING, Facts, Progress, progress, refresh_seconds
 from keysat.web.security import SECRET_PAGE
 from keysat.web.throttle import Rate
-from keysat.web.visit import visit_of
+from keysat.web.visit import Visit
 
 PARAMETER = "invoice_id"
 
@@ -125,37 +125,31 @@ class Sale:
 
 
 @get("/thank-you", include_in_schema=False)
-async def thank_you(
-    request: Request[Any, Any, Any],
-    visit: WithVisit,
-    shop: WithShop,
-    now: WithNow,
-    actor: WithActor,
-) -> Response[str]:
+async def thank_you(request: Request[Any, Any, Any], visit: WithVisit) -> Response[str]:
     invoice_id = request.query_params.get(PARAMETER, "")
     try:
-        async with shop.read() as read:
+        async with visit.shop.read() as read:
             order = await order_by_invoice(read, invoice_id)
-    except NotFound:
-        return _unknown(request)
+    except NotFound as error:
+        return _unknown(visit, error)
     visit.limit(Rate.POLL, order.id)
-    await look_if_stale(shop.desk, order, now, actor)
-    async with shop.read() as read:
-        sale = await sale_of(read, shop, invoice_id, now)
-    return _page(request, sale, now)
+    await look_if_stale(visit.shop.desk, order, visit.now, visit.actor)
+    async with visit.shop.read() as read:
+        sale = await sale_of(read, visit.shop, invoice_id, visit.now)
+    return _page(visit, sale)
 
 
 @get("/thank-you/key", include_in_schema=False)
-async def download(request: Request[Any, Any, Any], visit: WithVisit, shop: WithShop) -> Response[str]:
+async def download(request: Request[Any, Any, Any], visit: WithVisit) -> Response[str]:
     """The key alone, so that a program can read the file as it is."""
     try:
-        async with shop.read() as read:
-            sale = await sale_of(read, shop, request.query_params.get(PARAMETER, ""), visit.now)
-    except NotFound:
-        return _unknown(request)
+        async with visit.shop.read() as read:
+            sale = await sale_of(read, visit.shop, request.query_params.get(PARAMETER, ""), visit.now)
+    except NotFound as error:
+        return _unknown(visit, error)
     visit.limit(Rate.POLL, sale.order.id)
     if sale.key is None:
-        return _page(request, sale, visit.now)
+        return _page(visit, sale)
     return Response(
         sale.key + "\n",
         media_type="text/plain",
@@ -186,13 +180,15 @@ async def _attempt(read: Read, order: Order) -> Attempt | None:
     return paid or await payable_attempt(read, order.id)
 
 
-def _page(request: Request[Any, Any, Any], sale: Sale, now: datetime) -> Response[str]:
+def _page(visit: Visit, sale: Sale) -> Response[str]:
+    now, vault = visit.now, visit.shop.vault
     state = progress(sale.facts, now)
     is_first = sale.order.purpose not in (Purpose.RENEWAL, Purpose.TIER_CHANGE)  # they pay for a license that is there
     left = max(sale.order.expires_at - now, timedelta(0))
-    response = page(
-        request,
+    return page(
+        visit,
         "thanks.html",
+        headers=SECRET_PAGE,
         sale=sale,
         order=sale.order,
         state=state,
@@ -202,11 +198,9 @@ def _page(request: Request[Any, Any, Any], sale: Sale, now: datetime) -> Respons
         left_seconds=int(left.total_seconds()),
         left=words.about(left),
         download=download_of(sale),
-        again=sale.again(visit_of(request).shop.vault),
-        claim_code=claim_code_to_show(visit_of(request).shop.vault, sale.order, now) if is_first else None,
+        again=sale.again(vault),
+        claim_code=claim_code_to_show(vault, sale.order, now) if is_first else None,
     )
-    response.headers.update(SECRET_PAGE)
-    return response
 
 
 def download_of(sale: Sale) -> str:
@@ -217,11 +211,8 @@ def page_of(sale: Sale) -> str:
     return f"/thank-you?{PARAMETER}={sale.order.invoice_id}"
 
 
-def _unknown(request: Request[Any, Any, Any]) -> Response[str]:
-    response = page(request, "lost.html", what="order")
-    response.status_code = 404
-    response.headers.update(SECRET_PAGE)
-    return response
+def _unknown(visit: Visit, error: NotFound) -> Response[str]:
+    return page(visit, "lost.html", trouble=error, headers=SECRET_PAGE, what="order")
 
 
 ROUTES = (thank_you, download)

@@ -11,7 +11,7 @@ from keysat.catalog.read import policy
 from keysat.catalog.views import PolicyView
 from keysat.checkout.change_quote import ChangeQuote, Wanted, quote_change
 from keysat.checkout.quote import quote
-from keysat.checkout.tables import ChangeDirection, ChangeStatus, TierChange
+from keysat.checkout.tables import ChangedBy, ChangeDirection, ChangeStatus, TierChange
 from keysat.infra.work import Read
 from keysat.infra.written import date, money
 from keysat.kit.currencies import SAT
@@ -92,6 +92,8 @@ class Plan:
     name: str
     price: Money
     at: datetime | None
+    is_own: bool
+    """The buyer planned it, and may take it back."""
 
 
 async def ways(read: Read, license: License, tiers: Sequence[PolicyView], now: datetime) -> list[Way]:
@@ -122,7 +124,12 @@ async def planned(read: Read, license_id: UUID) -> Plan | None:
     if change is None:
         return None
     target = await policy(read, change.to_policy_id)
-    return Plan(target.name, Money(change.listed_currency, change.target_value), change.effective_at)
+    return Plan(
+        target.name,
+        Money(change.listed_currency, change.target_value),
+        change.effective_at,
+        change.actor is ChangedBy.BUYER,
+    )
 
 
 def _sats(charge: Money, rate: RateEvidence | None) -> Money | None:

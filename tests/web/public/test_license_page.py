@@ -2,11 +2,14 @@
 
 import re
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from keysat.catalog import products
-from keysat.checkout.tables import Purpose
+from keysat.checkout.change import Asker, plan
+from keysat.checkout.change_quote import Wanted
+from keysat.checkout.tables import ChangedBy, Purpose
 from keysat.kit.licensekey import parse
 from keysat.licenses.issue import replace_key, revoke, suspend
 from keysat.licenses.tables import License, LicenseStatus
@@ -128,7 +131,7 @@ async def test_where_the_product_allows_it_a_lower_tier_is_planned_and_taken_bac
     async with front.shop.store.work(front.counter.now, TESTER) as work:
         await products.edit(work, order.product_id, products.ProductEdit(downgrade_at_renewal=True))
     await front.counter.travel(minutes=1)
-    _, key = await paid(front, await front.bought("max"))
+    bought, key = await paid(front, await front.bought("max"))
     assert "Team from 21 Oct 2026, nothing to pay now" in plain(await shown(front, key))
     assert "Change on 21 Oct 2026" in plain(await shown(front, key, act="quote", choice="team"))
     planned = await shown(front, key, act="upgrade", choice="team", charge="0")
@@ -137,6 +140,15 @@ async def test_where_the_product_allows_it_a_lower_tier_is_planned_and_taken_bac
     back = await shown(front, key, act="unplan")
     assert "The change is taken back" in plain(back)
     assert 'name="choice"' in back.text
+    given, asker = Wanted("team"), Asker(ChangedBy.ADMIN, "as agreed")
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        await plan(work, (await front.counter.order(bought.id)).license_id or UUID(int=0), given, asker)
+    theirs = await shown(front, key)
+    assert "The seller planned it" in plain(theirs)
+    assert "Take that back" not in theirs.text
+    for act in ({"act": "unplan"}, {"act": "upgrade", "choice": "team", "charge": "0"}):
+        refused = await shown(front, key, **act)
+        assert (refused.status_code, "The seller has planned this change" in refused.text) == (409, True)
 
 
 async def test_what_was_bought_for_good_pays_the_difference(front: Front):
