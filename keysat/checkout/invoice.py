@@ -74,11 +74,13 @@ async def open_invoice(
     actor: Actor,
     *,
     customer_ref: str | None = None,
+    back_to: str | None = None,
 ) -> InvoiceSnapshot:
     """Ask the provider for its invoice. A time-out is searched for before anything is given up.
 
     What is bought by the period may be paid with a card that is kept, where the till keeps them; `customer_ref` names
-    whose, as an earlier attempt has it.
+    whose, as an earlier attempt has it. `back_to` is our page that the checkout leads back to, unless the app asked for
+    another; None: that of the order.
 
     Raises UpstreamError when there is none now, which the order says too, or none that tells its sats.
     """
@@ -90,7 +92,7 @@ async def open_invoice(
         item_code=item_code,
         expires_in_seconds=int(OPEN_FOR.total_seconds()),
         monitor_seconds=int(MONITOR_FOR.total_seconds()),
-        return_url=order.redirect_url or f"{desk.public_url}/thank-you?invoice_id={order.invoice_id}",
+        return_url=order.redirect_url or back_to or f"{desk.public_url}/thank-you?invoice_id={order.invoice_id}",
         rails=frozenset({Rail(order.rail)}) if order.rail else frozenset(),
         may_save_card=till.capabilities.saved_profiles and order.period_count is not None,
         customer_ref=customer_ref,

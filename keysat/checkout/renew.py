@@ -21,6 +21,7 @@ from keysat.checkout.collect import mark_due
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, try_at
+from keysat.checkout.pay_link import pay_token
 from keysat.checkout.period import HAS_MONEY, drop, lapse, open_order
 from keysat.checkout.quote import quote
 from keysat.checkout.settle import settle
@@ -151,7 +152,15 @@ async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, 
     if begun is None or begun.attempt is None or ground.till is None:
         return begun
     shown = await open_invoice(
-        desk, ground.till, begun.order, begun.attempt, begun.choice, now, actor, customer_ref=ground.customer_ref
+        desk,
+        ground.till,
+        begun.order,
+        begun.attempt,
+        begun.choice,
+        now,
+        actor,
+        customer_ref=ground.customer_ref,
+        back_to=f"{desk.public_url}/pay/{pay_token(desk.vault, subscription_id)}",  # the order's own page shows the key
     )
     if not is_asked_for:
         await _charge(desk, ground, subscription_id, begun.order.id, shown.invoice_id, now, actor)

@@ -8,6 +8,8 @@ import pytest
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.period import cancel, pause
 from keysat.licenses.issue import suspend
+from keysat.payments.provider import Rail
+from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
 from tests.web.public.subscribing import pay_link, plain, subscribed, subscription
 from tests.web.selling import Front
@@ -53,11 +55,27 @@ async def test_looking_opens_nothing_and_the_button_leads_to_the_one_order(front
     assert renewal.invoice_id not in seen.text  # it would open the key
     assert "do not pay again" in plain(await pressed(front, link))
     await front.counter.pay(renewal)
-    assert "App Team is paid through 21 Nov 2026" in plain(await front.http.get(link))
+    back = await front.http.get(link)
+    assert "Paid. Thank you App Team is paid through 21 Nov 2026. Your app learns of it" in plain(back)
+    assert (key in back.text, "LIC1-" in back.text, "data-moving" in back.text) == (False, False, False)
     thanks = plain(await front.thanks(renewal))
     assert "App Team goes on" in thanks
     assert "Next payment $12.00 by 21 Nov 2026" in thanks
     assert key not in thanks  # it is signed anew
+
+
+async def test_the_checkout_leads_back_to_it_and_it_sees_at_once_what_was_paid(front: Front):
+    order, _ = await subscribed(front)
+    link = await pay_link(front, order)
+    await front.counter.travel(days=32)
+    await pressed(front, link)
+    await front.counter.travel(seconds=10)
+    invoice = list(front.counter.fake.invoices.values())[-1]
+    assert invoice.checkout["redirectURL"] == f"{PUBLIC_URL}{link}"
+    await front.counter.fake.pay(invoice.id, rail=Rail.LIGHTNING)  # nobody has told us
+    assert "Paid. Thank you" in plain(await front.http.get(link))
+    await front.counter.travel(days=2)
+    assert "Nothing is to be paid" in plain(await front.http.get(link))
 
 
 async def test_after_a_lapse_a_new_period_begins_on_the_day_it_is_paid(front: Front):
