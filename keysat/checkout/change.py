@@ -16,7 +16,7 @@ from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.happenings import LicenseTierChangeCancelled, LicenseTierChangeScheduled
 from keysat.checkout.invoice import open_invoice, rate_for, try_at
-from keysat.checkout.period import HAS_MONEY, drop, open_order
+from keysat.checkout.next_order import HAS_MONEY, drop, hold_all
 from keysat.checkout.quote import Quote, given, quote
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import (
@@ -99,7 +99,7 @@ async def upgrade(
     if asked.charge.minor == 0:
         raise BadRequest("This change costs nothing now, so there is nothing to pay. Ask the seller to make it.")
     quoted = quote(asked.charge, await rate_for(desk, asked.charge, None, pin))
-    till = desk.tills.pick(None)
+    till = desk.tills.pick()
     async with desk.store.work(now, actor) as work:
         before = await _clear_the_way(work, asked)
         if before is not None:
@@ -157,7 +157,7 @@ async def plan(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
     is_running = subscription is not None and subscription.status is SubscriptionStatus.ACTIVE
     if subscription is None or not is_running or not asked.renews or subscription.paid_through <= work.now:
         raise BadRequest("This license has no renewal to come at which its tier could change.")
-    renewal = await open_order(work, subscription.id)
+    renewal, _, _ = await hold_all(work, subscription.id)
     if renewal is not None and renewal.status in HAS_MONEY:
         raise Conflict("The next renewal is being paid right now. Try again when it is through.")
     before = await open_change(work, license_id, ChangeStatus.SCHEDULED)

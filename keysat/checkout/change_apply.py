@@ -1,6 +1,6 @@
 """A change of tier comes into force: paid, given, or at the end of what is paid. Once, under the license's lock.
 
-Locks are taken as `period` does: orders first, the one that is settled and the one that renews, then license and
+Locks are taken as `next_order` does: orders first, the one that is settled and the one that renews, then license and
 subscription. A change that is superseded has an order too, which is closed only if nobody holds it: who does finds out
 by itself that it pays nothing any more.
 """
@@ -14,17 +14,18 @@ from keysat.catalog.views import period_of
 from keysat.checkout.change_quote import Before
 from keysat.checkout.gate import Doubt
 from keysat.checkout.happenings import LicenseTierChanged
-from keysat.checkout.period import drop, open_order
+from keysat.checkout.next_order import drop, hold_all
 from keysat.checkout.tables import CHANGE, ChangeStatus, ChangeStep, Order, Purpose, TierChange
 from keysat.infra.work import Work
 from keysat.kit.errors import NotFound
 from keysat.kit.money import Money
 from keysat.licenses.tables import License, LicenseStatus
-from keysat.subscriptions.lifecycle import held, id_of
+from keysat.subscriptions.lifecycle import id_of
 from keysat.subscriptions.moves import Target, move
 from keysat.subscriptions.openings import put_off
 from keysat.subscriptions.proration import Price
 from keysat.subscriptions.read import subscription_of
+from keysat.subscriptions.tables import Subscription
 
 OPEN = (ChangeStatus.AWAITING_PAYMENT, ChangeStatus.SCHEDULED)
 
@@ -53,14 +54,13 @@ async def apply_paid(work: Work, order: Order) -> License:
     return await apply(work, change, worth=change.worth if is_fresh or change.is_anew else None)
 
 
-async def apply_scheduled(work: Work, subscription_id: UUID) -> bool:
+async def apply_scheduled(work: Work, subscription: Subscription) -> bool:
     """To be asked before the next cycle is priced. False: it is not to be priced now.
 
     Then a change waits for the end of what is paid, and so does the order (`next_attempt_at`): until that moment the
-    buyer has the tier that is paid for.
+    buyer has the tier that is paid for. The caller holds all.
     """
-    subscription, license = await held(work, subscription_id)
-    change = await open_change(work, license.id, ChangeStatus.SCHEDULED)
+    change = await open_change(work, subscription.license_id, ChangeStatus.SCHEDULED)
     if change is None:
         return True
     if work.now < subscription.paid_through:
@@ -117,11 +117,12 @@ async def supersede(work: Work, change: TierChange) -> None:
 
 
 async def hold_license(work: Work, license_id: UUID) -> License:
-    """After the order that renews it, if there is one. Raises NotFound."""
+    """With the order that renews it, and its subscription, if there is one. Raises NotFound; Overtaken."""
     subscription_id = await id_of(work, license_id)
-    if subscription_id is not None:
-        await open_order(work, subscription_id)
-    return await work.hold(License, license_id)
+    if subscription_id is None:
+        return await work.hold(License, license_id)
+    _, _, license = await hold_all(work, subscription_id)
+    return license
 
 
 async def open_change(work: Work, license_id: UUID, status: ChangeStatus) -> TierChange | None:

@@ -23,7 +23,7 @@ from keysat.checkout.happenings import (
     OrderPaymentSeen,
 )
 from keysat.checkout.invoice import PROVIDER_WORDS_MAX, close, locked, opened
-from keysat.checkout.period import pays_no_period
+from keysat.checkout.next_order import pays_no_period
 from keysat.checkout.schedule import DRAFT_FOR, PAGE_EVERY, Times, after_failure, next_look
 from keysat.checkout.settle import fulfil_now, settle
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Step

@@ -13,7 +13,7 @@ from keysat.checkout.collect import ENDED, collect
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import close, locked
-from keysat.checkout.period import adopt, pays_no_period
+from keysat.checkout.next_order import adopt, pays_no_period
 from keysat.checkout.quote import given
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose, Step

@@ -21,26 +21,27 @@ from keysat.checkout.collect import mark_due
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, try_at
+from keysat.checkout.next_order import HAS_MONEY, Overtaken, drop, hold_all
 from keysat.checkout.pay_link import pay_token
-from keysat.checkout.period import HAS_MONEY, drop, lapse, open_order
 from keysat.checkout.quote import quote
 from keysat.checkout.settle import settle
+from keysat.checkout.subscribed import lapse
 from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose
 from keysat.infra.events import Actor
 from keysat.infra.log import get
 from keysat.infra.work import Read, Work
 from keysat.kit.currencies import SAT
-from keysat.kit.errors import BadRequest, Conflict, KeysatError, Unavailable, UpstreamError
+from keysat.kit.errors import Conflict, KeysatError, Unavailable, UpstreamError
 from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License, LicenseStatus
 from keysat.payments.provider import OutcomeUnknown, ProviderError, Transient
 from keysat.payments.rates.board import RateEvidence, RateUnavailable
 from keysat.payments.rates.pins import pin_of
 from keysat.payments.tables import Attempt
-from keysat.payments.tills import OpenTill
+from keysat.payments.tills import NoTill, OpenTill
 from keysat.subscriptions import openings
 from keysat.subscriptions.happenings import SkipReason
-from keysat.subscriptions.lifecycle import end_period, fall_due, held
+from keysat.subscriptions.lifecycle import end_period, fall_due
 from keysat.subscriptions.rules import Act, act_at, calendar_of, can_renew, next_cycle, payable
 from keysat.subscriptions.tables import Cycle, Subscription
 
@@ -85,7 +86,7 @@ class Begun:
 async def work_off(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) -> None:
     """All that time asks of it, one transaction an act. What keeps an order from being opened is counted, not raised.
 
-    Raises Unavailable: a busy database mends itself.
+    Raises Unavailable and Overtaken: what is busy mends itself.
     """
     for _ in range(ACTS_MOST):
         async with desk.store.read() as read:
@@ -132,7 +133,7 @@ async def pay(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) ->
 async def _open_or_count(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) -> None:
     try:
         await _open(desk, subscription_id, now, actor, is_asked_for=False)
-    except Unavailable:
+    except (Unavailable, Overtaken):
         raise
     except Exception as error:  # the trouble of one is not the others'
         reason = _reason(error)
@@ -179,17 +180,17 @@ async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
             rate = await desk.board.rate(currency, pin)
         except RateUnavailable:
             log.warning("renewal.no_rate", subscription=str(subscription_id), currency=currency)
-    selling = {till.id: till for till in desk.tills.all() if till.sells}
-    till = selling.get(before.connection_id) if before is not None else None
-    return Ground(rate, till or next(iter(selling.values()), None), before)
+    try:
+        till = desk.tills.pick(prefer=before.connection_id if before is not None else None)
+    except NoTill:
+        till = None
+    return Ground(rate, till, before)
 
 
 async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_for: bool) -> Begun | None:
-    """Raises RateUnavailable, and BadRequest without a till; Conflict for who asks although nothing is to be paid."""
-    current = await open_order(work, subscription_id)
-    is_priced = await apply_scheduled(work, subscription_id)
-    subscription, license = await held(work, subscription_id)
-    if not is_priced:
+    """Raises RateUnavailable and NoTill; Conflict for who asks although nothing is to be paid."""
+    current, subscription, license = await hold_all(work, subscription_id)
+    if not await apply_scheduled(work, subscription):
         if is_asked_for:
             day = subscription.paid_through.date()
             raise Conflict(f"Another tier is planned for {day} (UTC). The next payment can be made from then on.")
@@ -216,7 +217,7 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
         await settle(work, order, how=PaidHow.FREE)
         return Begun(order, choice)
     if ground.till is None:
-        raise BadRequest("This shop cannot take payments at the moment: no payment provider is connected.")
+        raise NoTill
     price = ground.till.asks_in(quoted.asked, quoted.amount_sats)
     return Begun(order, choice, try_at(work, order, ground.till, price))
 
@@ -325,7 +326,7 @@ def _reason(error: Exception) -> str:
     match error:
         case RateUnavailable():
             return NO_RATE
-        case BadRequest():
+        case NoTill():
             return NO_PROVIDER
         case UpstreamError():
             return UNREACHABLE if isinstance(error.__cause__, Transient) else REFUSED

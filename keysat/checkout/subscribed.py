@@ -1,39 +1,54 @@
-"""What its buyer or the operator does to a subscription, as all doors mean it."""
+"""What its buyer, its operator and time do to a subscription, as all doors mean it.
 
-from datetime import datetime
+A subscription ends or rests through the verbs here, never by those of `subscriptions` alone, so that no order is left
+that nobody needs. All that hang on the order hold it first (`next_order.hold_all`).
+"""
+
 from uuid import UUID
 
-from keysat.checkout import period
+from keysat.checkout.next_order import HAS_MONEY, drop, hold_all
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
-from keysat.subscriptions import moves
-from keysat.subscriptions.lifecycle import held, open_cycle_of
+from keysat.licenses import issue
+from keysat.licenses.tables import License
+from keysat.subscriptions import lifecycle
 from keysat.subscriptions.openings import unpark
-from keysat.subscriptions.tables import Subscription, SubscriptionStatus
+from keysat.subscriptions.tables import SubscriptionStatus
 
 
 async def cancel(
     work: Work, subscription_id: UUID, *, reason: str | None, at_period_end: bool = False
 ) -> SubscriptionStatus | None:
-    """None: done, or to be done when its period ends. Else it was over before, and had this status (contract 3.14).
+    """As `lifecycle.cancel`, and its open order ends. None: done, or to be done when its period ends.
 
-    A lapsed one is over unless an order for it is open or to be opened. Raises NotFound.
+    Else it was over before, and had this status (contract 3.14). A lapsed one is over unless an order for it is open
+    or to be opened. Raises NotFound.
     """
-    await period.open_order(work, subscription_id)  # whoever settles holds the order first
-    subscription, _ = await held(work, subscription_id)
-    if await _is_over(work, subscription):
-        return subscription.status
-    await period.cancel(work, subscription_id, reason=reason, at_period_end=at_period_end)
+    order, subscription, _ = await hold_all(work, subscription_id)
+    status = subscription.status
+    has_lapsed_for_good = status is SubscriptionStatus.LAPSED and order is None and not subscription.next_attempt_at
+    if status is SubscriptionStatus.CANCELLED or has_lapsed_for_good:
+        return status
+    await drop(work, await lifecycle.cancel(work, subscription_id, reason=reason, at_period_end=at_period_end))
     return None
 
 
-async def change_price(
-    work: Work, subscription_id: UUID, value: int, *, reason: str, from_cycle: int | None = None
-) -> datetime:
-    """As `moves.change_price`; the buyer is told the reason."""
-    holds_from = await moves.change_price(work, subscription_id, value, from_cycle)
-    (await work.get(Subscription, subscription_id)).next_value_reason = reason
-    return holds_from
+async def keep_on(work: Work, subscription_id: UUID) -> None:
+    """As `lifecycle.keep_on`."""
+    await lifecycle.keep_on(work, subscription_id)
+
+
+async def pause(work: Work, subscription_id: UUID) -> None:
+    """As `lifecycle.pause`, and its open order ends."""
+    await hold_all(work, subscription_id)
+    await drop(work, await lifecycle.pause(work, subscription_id))
+
+
+async def resume(work: Work, subscription_id: UUID) -> bool:
+    """As `lifecycle.resume`; an order that is to be opened is opened now."""
+    is_paid = await lifecycle.resume(work, subscription_id)
+    work.wake("renew")
+    return is_paid
 
 
 async def retry(work: Work, subscription_id: UUID) -> None:
@@ -43,11 +58,21 @@ async def retry(work: Work, subscription_id: UUID) -> None:
     work.wake("renew")
 
 
-async def _is_over(work: Work, subscription: Subscription) -> bool:
-    match subscription.status:
-        case SubscriptionStatus.CANCELLED:
-            return True
-        case SubscriptionStatus.LAPSED:
-            return subscription.next_attempt_at is None and await open_cycle_of(work, subscription.id) is None
-        case _:
-            return False
+async def lapse(work: Work, subscription_id: UUID) -> bool:
+    """As `lifecycle.lapse`; False also while money for it is on its way."""
+    order, _, _ = await hold_all(work, subscription_id)
+    if order is not None and order.status in HAS_MONEY:
+        return False
+    has_lapsed, dropped = await lifecycle.lapse(work, subscription_id)
+    await drop(work, dropped)
+    return has_lapsed
+
+
+async def revoke(work: Work, license_id: UUID, reason: str) -> License:
+    """As `issue.revoke`, and its subscription is cancelled."""
+    subscription_id = await lifecycle.id_of(work, license_id)
+    if subscription_id is not None:
+        await hold_all(work, subscription_id)
+    license = await issue.revoke(work, license_id, reason)
+    await drop(work, await lifecycle.end_for_license(work, license_id))
+    return license

@@ -207,7 +207,7 @@ def cancel_tier_change(data_dir: Path | None, as_json: bool, license_id: str) ->
 
 
 def _step(data_dir: Path | None, text: str, step: str, reason: str | None) -> None:
-    from keysat.checkout import period
+    from keysat.checkout import subscribed
     from keysat.cli.opened import CLI, inside
     from keysat.licenses import issue as verbs
     from keysat.upkeep.shop import Shop
@@ -217,7 +217,7 @@ def _step(data_dir: Path | None, text: str, step: str, reason: str | None) -> No
         async with shop.work(CLI) as work:
             match step:
                 case "revoke":
-                    row = await period.revoke(work, license_id, reason or "")
+                    row = await subscribed.revoke(work, license_id, reason or "")
                 case "suspend":
                     row = await verbs.suspend(work, license_id, reason or "")
                 case _:

@@ -117,9 +117,9 @@ def cancel(data_dir: Path | None, subscription_id: str, reason: str | None, at_p
 @argument("subscription_id", metavar="ID")
 def keep_on(data_dir: Path | None, subscription_id: str) -> None:
     """Take back that it ends with its period."""
-    from keysat.subscriptions import lifecycle
+    from keysat.checkout import subscribed
 
-    _act(data_dir, subscription_id, lifecycle.keep_on)
+    _act(data_dir, subscription_id, subscribed.keep_on)
 
 
 @subscription.command()
@@ -127,9 +127,9 @@ def keep_on(data_dir: Path | None, subscription_id: str) -> None:
 @argument("subscription_id", metavar="ID")
 def pause(data_dir: Path | None, subscription_id: str) -> None:
     """Bill nothing; the license holds through what is paid."""
-    from keysat.checkout import period
+    from keysat.checkout import subscribed
 
-    _act(data_dir, subscription_id, period.pause)
+    _act(data_dir, subscription_id, subscribed.pause)
 
 
 @subscription.command()
@@ -137,9 +137,9 @@ def pause(data_dir: Path | None, subscription_id: str) -> None:
 @argument("subscription_id", metavar="ID")
 def resume(data_dir: Path | None, subscription_id: str) -> None:
     """Let a paused one go on."""
-    from keysat.subscriptions import lifecycle
+    from keysat.checkout import subscribed
 
-    _act(data_dir, subscription_id, lifecycle.resume)
+    _act(data_dir, subscription_id, subscribed.resume)
 
 
 @subscription.command()
@@ -160,14 +160,14 @@ def retry(data_dir: Path | None, subscription_id: str) -> None:
 @option("--from-cycle", type=click.IntRange(min=1), help="The first that costs this much; else the first possible.")
 def change_price(data_dir: Path | None, subscription_id: str, amount: str, reason: str, from_cycle: int | None) -> None:
     """A new list price in whole units, such as 15.00, at least 14 days ahead."""
-    from keysat.checkout import subscribed
     from keysat.infra.work import Work
     from keysat.kit.money import Money
+    from keysat.subscriptions import moves
     from keysat.subscriptions.tables import Subscription
 
     async def act(work: Work, known: UUID) -> object:
         value = Money.parse(amount, (await work.get(Subscription, known)).listed_currency).minor
-        return await subscribed.change_price(work, known, value, reason=reason, from_cycle=from_cycle)
+        return await moves.change_price(work, known, value, reason=reason, from_cycle=from_cycle)
 
     _act(data_dir, subscription_id, act)
 

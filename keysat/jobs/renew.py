@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import func, select
 
-from keysat.checkout.period import lapse
 from keysat.checkout.renew import NO_PROVIDER, NO_RATE, REFUSED, UNREACHABLE, work_off
+from keysat.checkout.subscribed import lapse
 from keysat.infra.events import Actor
 from keysat.infra.log import get
 from keysat.infra.tables import EventRow

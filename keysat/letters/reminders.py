@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from keysat.checkout.period import HAS_MONEY
+from keysat.checkout.next_order import HAS_MONEY
 from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.work import Read
 from keysat.kit.money import Money

@@ -1,6 +1,7 @@
 """The open tills of this process: connections with their credentials unsealed, in memory only."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import select
@@ -16,6 +17,13 @@ from keysat.payments.registry import provider
 from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus
 
 SECRETS = "provider-credentials"  # the vault's purpose
+
+
+class NoTill(BadRequest):
+    """No connection sells, so nothing can be paid."""
+
+    def __init__(self) -> None:
+        super().__init__("This shop cannot take payments at the moment: no payment provider is connected.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +81,15 @@ class Tills:
             raise NotFound("There is no such payment connection.")
         return found
 
-    def pick(self, rail: Rail | None) -> OpenTill:
-        """The earliest connection that sells, and serves the rail where one is asked for. Raises BadRequest."""
+    def pick(self, rail: Rail | None = None, *, prefer: UUID | None = None) -> OpenTill:
+        """The earliest connection that sells, and serves the rail where one is asked for; the preferred one before it.
+
+        Raises NoTill; BadRequest for a rail that none serves.
+        """
         selling = [open_till for open_till in self._open.values() if open_till.sells]
         if not selling:
-            raise BadRequest("This shop cannot take payments yet: no payment provider is connected.")
+            raise NoTill
+        selling.sort(key=lambda open_till: open_till.id != prefer)
         for open_till in selling:
             if rail is None or rail in open_till.capabilities.rails:
                 return open_till

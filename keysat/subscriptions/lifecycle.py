@@ -105,7 +105,8 @@ async def renew(work: Work, order_id: UUID, worth: int) -> Subscription:
     if terms.is_anew:
         values = {"anchor_at": work.now, "anchor_cycle": subscription.cycle_number}
     if subscription.next_value_from == terms.number:
-        values |= {"listed_value": terms.price.minor, "next_value": None, "next_value_from": None}
+        values |= {"listed_value": terms.price.minor}
+        values |= {"next_value": None, "next_value_from": None, "next_value_reason": None}
     grace_seconds = subscription.paused_grace_seconds
     values |= {"cycle_number": terms.number, "paid_through": terms.ends_at, "paused_grace_seconds": None}
     await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.RENEW, lapses_at=None, lapsed_at=None, **values)

@@ -99,11 +99,13 @@ async def move(
     return Moved(changed, subscription, dropped)
 
 
-async def change_price(work: Work, subscription_id: UUID, value: int, from_cycle: int | None = None) -> datetime:
+async def change_price(
+    work: Work, subscription_id: UUID, value: int, *, reason: str, from_cycle: int | None = None
+) -> datetime:
     """A new list price, for the first cycle that begins 14 days from now or for a later one. Returns when that begins.
 
-    An order that is open stays as it is. Another change that was to come is replaced. Raises NotFound; BadRequest for
-    a cycle that comes too early; Conflict when the subscription does not renew.
+    The buyer is told the reason. An order that is open stays as it is. Another change that was to come is replaced.
+    Raises NotFound; BadRequest for a cycle that comes too early; Conflict when the subscription does not renew.
     """
     subscription, license = await held(work, subscription_id)
     if subscription.status not in (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE):
@@ -118,7 +120,7 @@ async def change_price(work: Work, subscription_id: UUID, value: int, from_cycle
     if cycle < first:
         raise BadRequest(f"A new price is announced 14 days ahead: it can hold from cycle {first} on.")
     holds_from = calendar_of(subscription).end(cycle - 1)
-    subscription.next_value, subscription.next_value_from = value, cycle
+    subscription.next_value, subscription.next_value_from, subscription.next_value_reason = value, cycle, reason
     work.record(
         happenings.SubscriptionPriceChanged(
             subscription_id=subscription.id,
@@ -166,7 +168,7 @@ async def _retune(
     row.policy_id, row.offer_id, row.lead_days = target.policy.id, target.offer_id, target.policy.renewal_lead_days
     row.listed_currency, row.listed_value = target.price.money.currency, target.price.money.minor
     row.period_count, row.period_unit = period.count, period.unit
-    row.next_value = row.next_value_from = None
+    row.next_value = row.next_value_from = row.next_value_reason = None
     if is_anew:
         for cycle in paid:
             cycle.starts_at, cycle.ends_at = min(cycle.starts_at, work.now), work.now

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from keysat.checkout import period, subscribed
+from keysat.checkout import subscribed
 from keysat.checkout.happenings import LicenseTierChanged
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.renew import work_off
 from keysat.checkout.tables import ChangedBy, ChangeDirection, Order, OrderId, TierChangeId
 from keysat.letters.tables import LetterCursor
 from keysat.licenses.tables import License
-from keysat.subscriptions import openings
+from keysat.subscriptions import moves, openings
 from keysat.subscriptions.tables import Cycle, Subscription
 from tests.catalog.shelf import a_tier
 from tests.checkout.counter import LOOKER
@@ -133,7 +133,7 @@ async def test_a_declined_card_a_new_price_another_tier_and_the_end_are_told(ann
     async with desk.room.store.work(desk.counter.now, TESTER) as work:
         assert await openings.begin_charge(work, row.id, order.id)
         await openings.charge_failed(work, row.id, order.id, "declined")
-        await subscribed.change_price(work, row.id, 1500, reason="Storage costs us more.")
+        await moves.change_price(work, row.id, 1500, reason="Storage costs us more.")
     price, declined = sorted(await desk.run(), key=lambda letter: letter["Subject"])  # several go out at once
     assert declined["Subject"] == "App Team: your card was not charged"
     assert price["Subject"] == "App Team: a new price from 21 Nov 2026"
@@ -160,8 +160,8 @@ async def test_a_declined_card_a_new_price_another_tier_and_the_end_are_told(ann
     assert all("LIC1-" in text for text in parts(letter))
 
     async with desk.room.store.work(desk.counter.now, TESTER) as work:
-        await subscribed.change_price(work, row.id, 1600, reason="More still.")
-        await period.cancel(work, row.id, reason="too dear")
+        await moves.change_price(work, row.id, 1600, reason="More still.")
+        await subscribed.cancel(work, row.id, reason="too dear")
     [letter] = await desk.run()
     assert letter["Subject"] == "App Team: your subscription is cancelled"
     assert all("28 Oct 2026" in text and "too dear" not in text for text in parts(letter))

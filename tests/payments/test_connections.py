@@ -82,13 +82,13 @@ async def test_real_money_does_not_connect_to_a_sandbox(counter: Counter) -> Non
 async def test_what_another_process_changed_is_taken_up(counter: Counter) -> None:  # D-56
     elsewhere = Tills(counter.store, counter.vault, counter.http)
     await elsewhere.refresh()
-    assert elsewhere.pick(None).sells
+    assert elsewhere.pick().sells
     old = await disconnected(counter)
     new = await connected(counter)
     assert (await elsewhere.get(new)).sells
     await elsewhere.refresh()
     assert {till.id: till.sells for till in elsewhere.all()} == {old: False, new: True}
-    assert elsewhere.pick(None).id == new
+    assert elsewhere.pick().id == new
 
 
 async def test_credentials_are_sealed_in_the_database(counter: Counter) -> None:  # D-40

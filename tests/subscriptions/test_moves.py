@@ -121,15 +121,21 @@ async def test_a_new_price_is_announced_ahead_and_never_touches_an_open_order(su
     await subscriber.open()
     async with subscriber.work() as work:
         with pytest.raises(BadRequest, match="from cycle 3 on"):
-            await change_price(work, row.id, 1500, from_cycle=2)
-        assert await change_price(work, row.id, 1500) == cycle_end(NOON, MONTH, 2, "UTC")
+            await change_price(work, row.id, 1500, reason="Costs.", from_cycle=2)
+        assert await change_price(work, row.id, 1500, reason="Costs.") == cycle_end(NOON, MONTH, 2, "UTC")
     await subscriber.pay((await subscriber.cycles())[1].order_id)
     assert (await subscriber.row()).listed_value == 1200
     order = await subscriber.open()
     assert [cycle.listed_value for cycle in await subscriber.cycles()] == [1200, 1200, 1500]
     renewed = await subscriber.pay(order, 1500)
-    assert (renewed.listed_value, renewed.next_value, renewed.next_value_from) == (1500, None, None)
+    assert renewed.listed_value == 1500
+    assert (renewed.next_value, renewed.next_value_from, renewed.next_value_reason) == (None, None, None)
+    async with subscriber.work() as work:
+        await change_price(work, row.id, 1600, reason="More still.")
+    moved = (await subscriber.move("pro", 2400, MONTH, **PRO)).subscription
+    assert moved is not None
+    assert (moved.next_value, moved.next_value_from, moved.next_value_reason) == (None, None, None)
     async with subscriber.work() as work:
         await lifecycle.cancel(work, row.id, reason=None)
         with pytest.raises(Conflict):
-            await change_price(work, row.id, 1)
+            await change_price(work, row.id, 1, reason="Costs.")

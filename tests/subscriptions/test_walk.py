@@ -82,7 +82,7 @@ async def test_years_of_anything_break_nothing(subscriber: Subscriber) -> None:
         (3, verb(lambda work: lifecycle.pause(work, row.id))),
         (9, verb(lambda work: lifecycle.resume(work, row.id))),
         (4, verb(lambda work: openings.unpark(work, row.id))),
-        (3, verb(lambda work: change_price(work, row.id, chance.randrange(3000)))),
+        (3, verb(lambda work: change_price(work, row.id, chance.randrange(3000), reason="Costs."))),
         (4, lambda: change_tier(subscriber, chance, moves)),
     ]
     refused = done = 0

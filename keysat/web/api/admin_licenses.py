@@ -11,7 +11,7 @@ from litestar.openapi.spec import Operation, RequestBody
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
-from keysat.checkout import operate, period
+from keysat.checkout import operate, subscribed
 from keysat.customers.accounts import emails
 from keysat.infra.work import Read
 from keysat.kit.errors import Unavailable
@@ -168,7 +168,7 @@ async def show_key(read: WithRead, shop: WithShop, license_id: FromPath[UUID]) -
 @post("/licenses/{license_id:uuid}/revoke", operation_id="revokeLicense", **JUDGES)
 async def revoke_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[Why | None] = None) -> License:
     """End it for ever. The body may be left out."""
-    return await _joined(work, await period.revoke(work, license_id, _reason(data)))
+    return await _joined(work, await subscribed.revoke(work, license_id, _reason(data)))
 
 
 @post("/licenses/{license_id:uuid}/suspend", operation_id="suspendLicense", **JUDGES)

@@ -11,13 +11,13 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta
 
 from keysat.catalog.read import products_of
-from keysat.checkout import period, subscribed
+from keysat.checkout import subscribed
 from keysat.checkout.read import orders_of
 from keysat.customers.accounts import emails
 from keysat.infra.work import Read
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.kit.periods import Unit, length_days
-from keysat.subscriptions import lifecycle
+from keysat.subscriptions import moves
 from keysat.subscriptions.read import SubscriptionFilter, cycles_of, list_subscriptions
 from keysat.subscriptions.rules import calendar_of, renews
 from keysat.subscriptions.tables import Subscription as SubscriptionRow
@@ -172,22 +172,21 @@ async def cancel_subscription(
 @post("/subscriptions/{subscription_id:uuid}/keep-on", operation_id="keepSubscriptionOn", **ACT)
 async def keep_on(work: WithWork, subscription_id: FromPath[UUID]) -> Subscription:
     """It renews after all: takes back that it ends with its period."""
-    await lifecycle.keep_on(work, subscription_id)
+    await subscribed.keep_on(work, subscription_id)
     return await _one(work, subscription_id)
 
 
 @post("/subscriptions/{subscription_id:uuid}/pause", operation_id="pauseSubscription", **ACT)
 async def pause_subscription(work: WithWork, subscription_id: FromPath[UUID]) -> Subscription:
     """Nothing is billed; the license holds through what is paid, without grace. Its open order ends."""
-    await period.pause(work, subscription_id)
+    await subscribed.pause(work, subscription_id)
     return await _one(work, subscription_id)
 
 
 @post("/subscriptions/{subscription_id:uuid}/resume", operation_id="resumeSubscription", **ACT)
 async def resume_subscription(work: WithWork, subscription_id: FromPath[UUID]) -> Subscription:
     """It goes on; if nothing is paid any more, with an order that is opened now and a new calendar."""
-    await lifecycle.resume(work, subscription_id)
-    work.wake("renew")
+    await subscribed.resume(work, subscription_id)
     return await _one(work, subscription_id)
 
 
@@ -201,9 +200,7 @@ async def retry_subscription(work: WithWork, subscription_id: FromPath[UUID]) ->
 @post("/subscriptions/{subscription_id:uuid}/price", operation_id="changeSubscriptionPrice", **ACT)
 async def change_price(work: WithWork, subscription_id: FromPath[UUID], data: JSONBody[NewPrice]) -> Subscription:
     """A new list price for this subscriber, at least 14 days ahead: the buyer is told. An open order stays as it is."""
-    await subscribed.change_price(
-        work, subscription_id, data.value, reason=data.reason.strip(), from_cycle=data.from_cycle
-    )
+    await moves.change_price(work, subscription_id, data.value, reason=data.reason.strip(), from_cycle=data.from_cycle)
     return await _one(work, subscription_id)
 
 

@@ -18,7 +18,7 @@ from keysat.catalog.read import policies
 from keysat.checkout.change import unplan, upgrade
 from keysat.checkout.change_quote import Wanted, quote_change
 from keysat.checkout.change_read import shown as shown_change
-from keysat.checkout.subscribed import cancel
+from keysat.checkout.subscribed import cancel, keep_on
 from keysat.checkout.tables import ChangedBy, ChangeStatus
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, Forbidden, KeysatError, NotFound
@@ -28,7 +28,6 @@ from keysat.licenses.refresh import WORDS, opened
 from keysat.licenses.ring import Presented, present
 from keysat.licenses.tables import License, LicenseStatus
 from keysat.licenses.verdict import Reason, verdict
-from keysat.subscriptions.lifecycle import keep_on
 from keysat.subscriptions.read import the_subscription_of
 from keysat.web.html import page
 from keysat.web.problems import SAYABLE

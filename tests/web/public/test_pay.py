@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from keysat.checkout.pay_link import pay_token
-from keysat.checkout.period import cancel, pause
+from keysat.checkout.subscribed import cancel, pause
 from keysat.licenses.issue import suspend
 from keysat.payments.provider import Rail
 from tests.checkout.counter import PUBLIC_URL

@@ -1,0 +1,70 @@
+"""A subscription, the order that pays its next period, and the one order in which they are held.
+
+Whoever changes what a subscription pays takes its locks by `hold_all`: the open order first, then license and
+subscription, as settling does, which comes with the order in its hands. An order is dropped only by who holds it.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from keysat.checkout.invoice import close, locked
+from keysat.checkout.tables import Order, OrderId, OrderStatus, Purpose, Step
+from keysat.infra.work import Work
+from keysat.kit.errors import Conflict
+from keysat.licenses.tables import License
+from keysat.subscriptions.lifecycle import held, open_cycle_of
+from keysat.subscriptions.openings import open_cycle
+from keysat.subscriptions.read import cycle_of_order, subscription_of
+from keysat.subscriptions.tables import Cycle, Subscription
+
+HAS_MONEY = frozenset({OrderStatus.PROCESSING, OrderStatus.PAID})
+"""Money is there or on its way: such an order still pays its period, however late."""
+
+SUPERSEDED = "superseded"
+
+
+class Overtaken(Conflict):
+    """Another transaction changed what pays the next period, between our look and our lock. The next try finds out."""
+
+    def __init__(self) -> None:
+        super().__init__("This subscription was changed a moment ago. Try again.", retry_after_seconds=1)
+
+
+async def hold_all(work: Work, subscription_id: UUID) -> tuple[Order | None, Subscription, License]:
+    """The one order for the next cycle, if there is one, and what it renews, held. Raises NotFound; Overtaken."""
+    query = select(Cycle.order_id).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_(None))
+    order_id = await work.session.scalar(query)
+    order = await locked(work, OrderId(order_id)) if order_id is not None else None
+    subscription, license = await held(work, subscription_id)
+    cycle = await open_cycle_of(work, subscription_id)
+    if (cycle.order_id if cycle is not None else None) != order_id:
+        raise Overtaken
+    return order, subscription, license
+
+
+async def drop(work: Work, order_id: UUID | None) -> None:
+    """Nobody needs this order any more. Its money, if it comes, is seen and goes to a person."""
+    if order_id is None:
+        return
+    order = await locked(work, OrderId(order_id))
+    if order.status == OrderStatus.DRAFT:
+        await close(work, order, Step.FAIL, next_look_at=None, failure=SUPERSEDED)
+    elif order.status == OrderStatus.AWAITING:
+        await close(work, order, Step.RUN_OUT)
+
+
+async def pays_no_period(work: Work, order: Order) -> bool:
+    """A renewal that was superseded, or whose subscription has ended: its money is nobody's yet."""
+    return order.purpose is Purpose.RENEWAL and await cycle_of_order(work, order.id) is None
+
+
+async def adopt(work: Work, order: Order) -> None:
+    """It pays the next period after all, in the place of whichever order would. Raises Conflict when there is none."""
+    renewed = await subscription_of(work, order.license_id) if order.license_id is not None else None
+    if renewed is None:
+        raise Conflict("This order renews nothing.")
+    current, subscription, _ = await hold_all(work, renewed.id)
+    if current is not None and current.status in HAS_MONEY:
+        raise Conflict(f"Order {current.support_reference} pays the next period, and its money is on its way.")
+    await drop(work, (await open_cycle(work, subscription.id, order.id)).superseded)
