@@ -17,6 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import select, text
 
+from keysat.checkout.pay_link import pay_token
 from keysat.checkout.read import order_by_invoice
 from keysat.checkout.recover import claim_code
 from keysat.infra.links import token_of
@@ -25,6 +26,7 @@ from keysat.infra.mail import Mailer
 from keysat.infra.store import Store
 from keysat.infra.tables import OneTimeLink
 from tests.catalog.shelf import a_code, a_tier
+from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
 from tests.fakes.btcpay import API_KEY, Accident
 from tests.fakes.post_office import PostOffice, post_office
@@ -35,11 +37,14 @@ from tests.web.selling import open_front
 pytestmark = pytest.mark.once
 
 EMAIL, NOTE, FINGERPRINT = "ann.lovelace@letters.example", "call me on 555 0123", "board-4711-disk-0815"
+CANCELS, COSTS = "my mother is ill, I stop", "the landlord in Lodz wants more"
 WRONG_KEY, SCOPED = "not-the-admin-key-but-somebodys-secret", "ks_somebodys0scoped0key0"
 HOMES = {
     "e-mail": {"customers.email", "customers.email_normal"},
     "note": {"customers.note"},
     "invoice id": {"orders.invoice_id"},
+    "cancel reason": {"subscriptions.cancellation_reason"},
+    "price reason": {"subscriptions.next_value_reason"},
 }
 """Where a person's data and the order's secret id are meant to stand, and nowhere else."""
 Written = tuple[str, str]
@@ -108,7 +113,7 @@ class Witness(Story):
         return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
 
     async def all_jobs(self) -> None:
-        await self.run("seal", "look", "letters", "health", "sweep", "telemetry")
+        await self.run("seal", "look", "renew", "letters", "health", "sweep", "telemetry")
 
 
 @pytest.fixture
@@ -127,11 +132,13 @@ async def witness(log: io.StringIO, store: Store, tmp_path: Path) -> AsyncGenera
 
 async def test_a_full_story_leaves_no_secret_behind(witness: Witness, log: io.StringIO, tmp_path: Path) -> None:
     witness.secrets |= {"e-mail": EMAIL, "note": NOTE, "fingerprint": FINGERPRINT}
+    witness.secrets |= {"cancel reason": CANCELS, "price reason": COSTS}
     witness.secrets |= {"admin key": ADMIN_KEY, "wrong admin key": WRONG_KEY, "scoped key": SCOPED}
     hook = witness.shop.tills.all()[0].connection.secrets["webhook_secret"]
     witness.secrets |= {"provider key": API_KEY, "webhook secret": hook}
     await buys(witness)
     await uses(witness)
+    await subscribes(witness)
     await recovers(witness)
     await strangers_try(witness)
     await all_breaks(witness)
@@ -195,6 +202,30 @@ async def uses(witness: Witness) -> None:
         await witness.ask("POST", "/v1/purchase", status, json=trial)
     given = await witness.ask("POST", "/v1/redeem", 200, json={"product": "app", "code": "GIFT", "buyer_email": EMAIL})
     witness.secrets |= {"second key": given["license_key"]}
+
+
+async def subscribes(witness: Witness) -> None:
+    """A month that is paid by the link of the letter, a new price, the buyer's own page, and the end of it."""
+    await witness.tier("monthly", 2500)
+    key = witness.secrets["subscriber's key"] = await witness.buy("monthly", buyer_email=EMAIL)
+    row = await witness.subscription()
+    token = witness.secrets["pay token"] = pay_token(witness.shop.vault, row.id)
+    price = {"value": 2600, "reason": COSTS}
+    await witness.ask("POST", f"/v1/admin/subscriptions/{row.id}/price", 200, json=price, headers=ADMIN)
+    witness.front.counter.clock.move(row.paid_through)
+    witness.front.counter.fake.fail_next(Accident.BROKEN, method="POST")
+    await witness.all_jobs()
+    await witness.ask("GET", f"/pay/{token}", 200, headers=BROWSER)
+    await witness.ask("POST", f"/pay/{token}", 303, headers=BROWSER)
+    await witness.pay(await witness.renewal())
+    await witness.all_jobs()
+    await witness.ask("GET", f"/pay/{token[:-1]}", 404, headers=BROWSER)
+    for act in ("", "download", "keep_on", "dance"):
+        status = {"keep_on": 409, "dance": 400}.get(act, 200)
+        form = {"license_key": key, "act": act}
+        await witness.ask("POST", "/license", status, data=form, headers=BROWSER | {"Origin": PUBLIC_URL})
+    await witness.ask("POST", "/v1/subscriptions/cancel", 200, json={"license_key": key, "reason": CANCELS})
+    await witness.all_jobs()
 
 
 async def recovers(witness: Witness) -> None:
