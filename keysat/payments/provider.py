@@ -82,7 +82,6 @@ class InvoiceRequest:
     monitor_seconds: int
     return_url: str  # where the provider sends the buyer back to; proves nothing
     rails: frozenset[Rail]  # empty: all that the account has
-    min_confirmations: int = 1
     may_save_card: bool = False  # offer the buyer to keep a card; only where the capability is
     customer_ref: str | None = None  # whose card: as an earlier snapshot named them, None for a first purchase
 

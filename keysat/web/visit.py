@@ -66,11 +66,6 @@ def visit_of(connection: Connection | Scope) -> Visit:
     return cast("Visit", scope["state"][_KEY])
 
 
-def actor_of(connection: Connection) -> Actor:
-    """Who acts: kind `buyer` or `admin_key`, with the address."""
-    return visit_of(connection).actor
-
-
 def limited(rate: Rate) -> Guard:
     """Guard: `guards=[limited(Rate.PURCHASE)]` counts by address before a transaction is begun."""
 

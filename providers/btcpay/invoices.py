@@ -34,11 +34,9 @@ _STATES = {
 }
 
 
-def speed_policy(min_confirmations: int) -> str:
-    """Never HighSpeed: an unconfirmed transaction can be replaced, and BTCPay would stay at Settled (2.1)."""
-    if min_confirmations <= 1:
-        return "MediumSpeed"
-    return "LowMediumSpeed" if min_confirmations == 2 else "LowSpeed"
+SPEED_POLICY = "MediumSpeed"
+"""One confirmation. Sent with every invoice, whatever the store is set to, and never HighSpeed: an unconfirmed
+transaction can be replaced, and BTCPay would stay at Settled (2.1)."""
 
 
 def amount_text(price: Money) -> tuple[str, str]:
@@ -64,7 +62,7 @@ def body_of(request: InvoiceRequest) -> wire.NewInvoice:
         currency=currency,
         metadata=wire.Metadata(request.attempt_id, request.description, request.item_code),
         checkout=wire.Checkout(
-            speed_policy=speed_policy(request.min_confirmations),
+            speed_policy=SPEED_POLICY,
             expiration_minutes=_minutes(request.expires_in_seconds),
             monitoring_minutes=_minutes(request.monitor_seconds),
             redirect_url=request.return_url or UNSET,

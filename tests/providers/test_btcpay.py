@@ -26,7 +26,7 @@ from keysat.payments.provider import (
 )
 from providers.btcpay import BTCPAY, wire
 from providers.btcpay.greenfield import error_of
-from providers.btcpay.invoices import amount_text, body_of, buyers_link, snapshot_of, speed_policy
+from providers.btcpay.invoices import amount_text, body_of, buyers_link, snapshot_of
 from providers.btcpay.till import PAGE
 from tests.fakes.btcpay_server import API_KEY, LEAST_PRIVILEGES, STORE, Store
 from tests.providers.conftest import REQUEST, seat
@@ -83,14 +83,6 @@ async def test_every_invoice_carries_our_own_settings(btcpay: BtcPayWorld) -> No
         "paymentMethods": ["BTC-LN"],
     }
     assert made.metadata == {"orderId": "attempt-1", "itemDesc": "Tide Charts Pro", "itemCode": "tide/pro"}
-
-
-@pytest.mark.parametrize(
-    ("confirmations", "policy"),
-    [(0, "MediumSpeed"), (1, "MediumSpeed"), (2, "LowMediumSpeed"), (3, "LowSpeed"), (6, "LowSpeed")],
-)
-def test_an_unconfirmed_payment_never_settles(confirmations: int, policy: str) -> None:
-    assert speed_policy(confirmations) == policy
 
 
 @pytest.mark.parametrize(
