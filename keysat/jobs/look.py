@@ -28,10 +28,14 @@ log = get(__name__)
 
 
 async def look(shop: Shop, now: datetime) -> int:
-    """Look at all orders that are due now; returns how many looks it took."""
+    """Look at all orders that are due by `now`; returns how many looks it took.
+
+    Each batch has its own moment: a lease that counts from the start of a long pass is over as it is taken.
+    """
     looks = 0
     while await _is_any_due(shop, now):
-        async with shop.store.work(now, LOOKER) as work:
+        at = max(now, shop.now())
+        async with shop.store.work(at, LOOKER) as work:
             holder, orders = await take(
                 work, Order, Order.next_look_at <= now, Order.next_look_at, most=TAKEN_AT_ONCE, seconds=LEASE_SECONDS
             )
@@ -40,7 +44,7 @@ async def look(shop: Shop, now: datetime) -> int:
         free = asyncio.Semaphore(ERRANDS_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for order in orders:
-                group.create_task(_look_at(shop, order, holder, now, free))
+                group.create_task(_look_at(shop, order, holder, at, free))
         looks += len(orders)
     return looks
 

@@ -1,6 +1,8 @@
-from datetime import timedelta
+from collections import Counter as Counted
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.leases import take
@@ -54,6 +56,27 @@ async def test_an_order_that_another_daemon_holds_is_left_to_it(shop: Shop, coun
         await take(work, Order, Order.next_look_at <= counter.now, Order.next_look_at, most=1, seconds=60)
     assert await look(shop, counter.now) == 0
     assert await look(shop, counter.now + timedelta(seconds=61)) == 1  # it died: its lease ran out
+
+
+class Slow:
+    """Between a batch and the next go two minutes by."""
+
+    def __init__(self, start: datetime) -> None:
+        self.at = start
+
+    def now(self) -> datetime:
+        self.at += timedelta(minutes=2)
+        return self.at
+
+
+async def test_in_a_long_pass_each_batch_has_its_own_moment(shop: Shop, counter: Counter):
+    began = counter.now
+    for order in [await counter.buy() for _ in range(TAKEN_AT_ONCE + 1)]:
+        await counter.fake.pay(await counter.invoice_of(order))
+    assert await look(replace(shop, clock=Slow(began)), began) == TAKEN_AT_ONCE + 1
+    async with shop.read() as read:
+        done = Counted((await read.session.scalars(select(Order.status_at))).all())
+    assert done == {began + timedelta(minutes=2): TAKEN_AT_ONCE, began + timedelta(minutes=4): 1}
 
 
 async def test_the_lease_is_given_back(shop: Shop, counter: Counter):
