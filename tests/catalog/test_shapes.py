@@ -40,6 +40,7 @@ async def test_a_product_in_sats_and_one_in_fiat(store: Store):
         "price_currency": "SAT",
         "price_value": 5000,
         "active": True,
+        "downgrade_at_renewal": False,
         "metadata": {},
         "entitlements_catalog": None,
         "merchant_profile_id": None,

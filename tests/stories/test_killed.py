@@ -127,6 +127,12 @@ class Shop:
         assert len(invoices) == len(orders)
         return orders
 
+    async def renew(self, desk: Desk, subscription_id: UUID) -> None:
+        await work_off(desk, subscription_id, self.story.now, RENEWER)
+
+    async def settle(self, desk: Desk, order_id: UUID) -> None:
+        await collect(desk, OrderId(order_id), self.story.now, LOOKER)
+
 
 async def test_killed_at_any_statement_nothing_is_half_done(story: Story, database_kind: str) -> None:
     shop = Shop(story, 1 if database_kind == "sqlite" else SAMPLED)
@@ -136,16 +142,10 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
     await shop.subscribe(many)
     ids = await shop.all(Subscription.id)
 
-    async def renew(desk: Desk, subscription_id: UUID) -> None:
-        await work_off(desk, subscription_id, story.now, RENEWER)
-
-    async def settle(desk: Desk, order_id: UUID) -> None:
-        await collect(desk, OrderId(order_id), story.now, LOOKER)
-
     # The errand that opens the order of a renewal
     since, end = await story.last_event(), (await shop.all(Subscription.paid_through))[0]
     story.counter.clock.move(end)
-    await shop.kill_at_each(renew, ids)
+    await shop.kill_at_each(shop.renew, ids)
     await shop.survive()
     await shop.each_once("subscription.renewal_pending", since, ids)
     await shop.each_once("subscription.past_due", since, ids)
@@ -154,7 +154,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
     # Settling it
     orders = await shop.pay_all(Purpose.RENEWAL)
     assert len(orders) == many
-    await shop.kill_at_each(settle, orders)
+    await shop.kill_at_each(shop.settle, orders)
     await shop.survive()
     await shop.each_once("subscription.renewed", since, ids)
     assert await shop.values(Subscription.cycle_number) == {2}
@@ -166,7 +166,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
         await story.admin("POST", f"/licenses/{license_id}/change-tier", to_policy_slug="club", when="by_invoice")
     changes = await shop.pay_all(Purpose.TIER_CHANGE)
     assert len(changes) == many
-    await shop.kill_at_each(settle, changes)
+    await shop.kill_at_each(shop.settle, changes)
     await shop.survive()
     licenses = await shop.all(License.id)
     await shop.each_once("license.tier_changed", since, licenses, "license_id")
@@ -178,7 +178,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
     for license_id in licenses:
         await story.admin("POST", f"/licenses/{license_id}/change-tier", to_policy_slug="monthly", when="at_renewal")
     story.counter.clock.move((await shop.all(Subscription.paid_through))[0])
-    await shop.kill_at_each(renew, ids)
+    await shop.kill_at_each(shop.renew, ids)
     await shop.survive()
     await shop.each_once("license.tier_changed", since, licenses, "license_id")
     await shop.each_once("subscription.renewal_pending", since, ids)
@@ -187,7 +187,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
 
     # The end of grace
     story.counter.clock.move((await shop.all(Subscription.lapses_at))[0])
-    await shop.kill_at_each(renew, ids)
+    await shop.kill_at_each(shop.renew, ids)
     await story.run()
     await shop.each_once("subscription.lapsed", since, ids)
     assert await shop.values(Subscription.status) == {SubscriptionStatus.LAPSED}
