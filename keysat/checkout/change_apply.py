@@ -51,7 +51,11 @@ async def apply_paid(work: Work, order: Order) -> License:
     change = await change_of(work, order)
     license = await hold_license(work, change.license_id)
     is_fresh = await _is_as_quoted(work, change, license)
-    return await apply(work, change, worth=change.worth if is_fresh or change.is_anew else None)
+    worth = change.worth if is_fresh or change.is_anew else None
+    paid = change.charge_value
+    if is_fresh and change.is_anew and change.worth is not None:
+        paid = change.worth  # what the quote has credited was paid too, for the cycle that gives way to this one
+    return await apply(work, change, worth=worth, paid=paid)
 
 
 async def apply_scheduled(work: Work, subscription: Subscription) -> bool:
@@ -66,11 +70,11 @@ async def apply_scheduled(work: Work, subscription: Subscription) -> bool:
     if work.now < subscription.paid_through:
         await put_off(work, subscription, subscription.paid_through)
         return False
-    await apply(work, change, worth=None)
+    await apply(work, change, worth=None, paid=0)
     return True
 
 
-async def apply(work: Work, change: TierChange, *, worth: int | None) -> License:
+async def apply(work: Work, change: TierChange, *, worth: int | None, paid: int) -> License:
     """The caller holds the license."""
     await work.advance(CHANGE, change, ChangeStep.APPLY, status_at=work.now)
     others = await work.session.scalars(
@@ -88,6 +92,7 @@ async def apply(work: Work, change: TierChange, *, worth: int | None) -> License
         Target(policy, change.to_offer_id, price),
         is_anew=change.is_anew,
         worth=worth,
+        paid=paid,
         order_id=change.order_id,
     )
     await drop(work, moved.dropped)

@@ -77,7 +77,8 @@ async def start(
     subscription.next_attempt_at = attempt_at(subscription)
     work.session.add(subscription)
     await work.session.flush()
-    work.session.add(paid_cycle(work, subscription, work.now, order_id, paid_value if number else 0))
+    worth = paid_value if number else 0
+    work.session.add(paid_cycle(work, subscription, work.now, order_id, worth=worth, paid=worth))
     work.record(
         happenings.SubscriptionStarted(
             subscription_id=subscription.id,
@@ -92,8 +93,8 @@ async def start(
     return subscription
 
 
-async def renew(work: Work, order_id: UUID, worth: int) -> Subscription:
-    """The order has paid the next cycle: the same license holds through its end. `worth`: minor units paid for it.
+async def renew(work: Work, order_id: UUID, paid_value: int) -> Subscription:
+    """The order has paid the next cycle: the same license holds through its end. `paid_value`: minor units.
 
     In grace the calendar goes on as if it had been paid in time; after it a new one begins now. Raises Conflict when
     the order pays no cycle (it was superseded, closed or has renewed already); IllegalStep when the subscription is
@@ -112,7 +113,8 @@ async def renew(work: Work, order_id: UUID, worth: int) -> Subscription:
     await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.RENEW, lapses_at=None, lapsed_at=None, **values)
     ends = subscription.cancel_at_period_end
     await plan_opening(work, subscription, None if ends else attempt_at(subscription))
-    cycle.starts_at, cycle.ends_at, cycle.paid_at, cycle.worth = terms.starts_at, terms.ends_at, work.now, worth
+    cycle.starts_at, cycle.ends_at, cycle.paid_at = terms.starts_at, terms.ends_at, work.now
+    cycle.worth = cycle.paid = paid_value
     await set_end(work, license.id, terms.ends_at, grace_seconds=grace_seconds)
     license.is_trial = False
     work.record(
@@ -285,7 +287,9 @@ async def plan_opening(work: Work, subscription: Subscription, at: datetime | No
     await clear(work, subscription.id, PARKED)
 
 
-def paid_cycle(work: Work, subscription: Subscription, starts_at: datetime, order_id: UUID | None, worth: int) -> Cycle:
+def paid_cycle(
+    work: Work, subscription: Subscription, starts_at: datetime, order_id: UUID | None, *, worth: int, paid: int
+) -> Cycle:
     """The row of the cycle that the subscription has come to."""
     return Cycle(
         subscription_id=subscription.id,
@@ -296,6 +300,7 @@ def paid_cycle(work: Work, subscription: Subscription, starts_at: datetime, orde
         listed_currency=subscription.listed_currency,
         listed_value=subscription.listed_value if subscription.cycle_number else 0,
         worth=worth,
+        paid=paid,
         created_at=work.now,
         paid_at=work.now,
     )

@@ -23,8 +23,8 @@ from keysat.subscriptions.lifecycle import (
     plan_opening,
     start,
 )
-from keysat.subscriptions.proration import Price
-from keysat.subscriptions.read import running
+from keysat.subscriptions.proration import Price, shares
+from keysat.subscriptions.read import money_of, running
 from keysat.subscriptions.rules import attempt_at, calendar_of, first_cycle_after_notice
 from keysat.subscriptions.tables import SUBSCRIPTION, Subscription, SubscriptionStatus, SubscriptionStep
 
@@ -56,6 +56,7 @@ async def move(
     *,
     is_anew: bool,
     worth: int | None,
+    paid: int,
     order_id: UUID | None,
     keeps_own_values: bool = True,
     keeps_discount: bool = False,
@@ -63,8 +64,10 @@ async def move(
     """Give license and subscription the target's values, at once.
 
     `is_anew` and `worth` are those of the `Proration` that was paid. Given for nothing, `worth` is None: what is paid
-    is worth what it was, and a new cycle nothing. A target for good ends the subscription; one with a period starts
-    a subscription where there is none. `order_id` is the paid order of a cycle that begins anew.
+    is worth what it was, and a new cycle nothing. `paid` is money, in minor units: with a new cycle all that was paid
+    for it, what earlier ones had left included; else for the rest of those that run. A target for good ends the
+    subscription; one with a period starts a subscription where there is none. `order_id` is the paid order of a cycle
+    that begins anew.
     Records no `license.tier_changed`. Raises NotFound, BadRequest; Conflict when the license is revoked.
     """
     license = await work.hold(License, license_id)
@@ -85,7 +88,9 @@ async def move(
         subscription, _ = await held(work, subscription_id)
         before = subscription.policy_id
         is_anew = is_anew or not license.is_subscribed
-        await _retune(work, subscription, target, target.price.period, is_anew=is_anew, worth=worth, order_id=order_id)
+        await _retune(
+            work, subscription, target, target.price.period, is_anew=is_anew, worth=worth, paid=paid, order_id=order_id
+        )
         if not keeps_discount:
             keep_discount(subscription, None)
         _tell(work, subscription, before, is_anew=is_anew)
@@ -160,17 +165,18 @@ async def _retune(
     *,
     is_anew: bool,
     worth: int | None,
+    paid: int,
     order_id: UUID | None,
 ) -> None:
     """Its new price tuple, and where its calendar goes on from: now, or with another period from what is paid."""
-    calendar, paid = calendar_of(row), await running(work, row.id, work.now)
+    calendar, cycles = calendar_of(row), await running(work, row.id, work.now)
     is_other_period = calendar.period != period
     row.policy_id, row.offer_id, row.lead_days = target.policy.id, target.offer_id, target.policy.renewal_lead_days
     row.listed_currency, row.listed_value = target.price.money.currency, target.price.money.minor
     row.period_count, row.period_unit = period.count, period.unit
     row.next_value = row.next_value_from = row.next_value_reason = None
     if is_anew:
-        for cycle in paid:
+        for cycle in cycles:
             cycle.starts_at, cycle.ends_at = min(cycle.starts_at, work.now), work.now
         number = row.cycle_number + 1
         calendar = calendar.anchored(work.now, row.cycle_number, period)
@@ -184,12 +190,14 @@ async def _retune(
         }
         ends = {"lapsed_at": None, "paused_at": None, "cancelled_at": None, "cancellation_reason": None}
         await work.advance(SUBSCRIPTION, row, SubscriptionStep.RESTART, lapses_at=None, **values, **ends)
-        work.session.add(paid_cycle(work, row, work.now, order_id, worth or 0))
+        work.session.add(paid_cycle(work, row, work.now, order_id, worth=worth or 0, paid=paid))
     else:
         if is_other_period:
             row.anchor_at, row.anchor_cycle = row.paid_through, row.cycle_number
-        for cycle in paid:
-            cycle.worth = max(0, cycle.worth + (worth or 0))
+        bought = [cycle for cycle in cycles if cycle.number]  # nothing is paid for a trial
+        lefts = [money_of(cycle).left(work.now) for cycle in bought]
+        for cycle, share in zip(bought, shares(paid, lefts), strict=True):
+            cycle.worth, cycle.paid = max(0, cycle.worth + (worth or 0)), cycle.paid + share
     if row.status is SubscriptionStatus.ACTIVE and not row.cancel_at_period_end:
         await plan_opening(work, row, attempt_at(row))
     elif row.status is SubscriptionStatus.PAST_DUE and row.parked_at is None:

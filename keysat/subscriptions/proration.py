@@ -27,11 +27,15 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A cycle that is paid and not over: neither trial nor grace. `worth` is that of its row, for the whole of it."""
+    """A cycle that is paid and not over: neither trial nor grace. `worth` is that of its row, for the whole of it.
+
+    `money` is the `paid` of its row. It is less than `worth` after an upgrade, which costs only what is left.
+    """
 
     starts_at: datetime
     ends_at: datetime
     worth: int
+    money: int
 
     def left(self, now: datetime) -> Fraction:
         """The part that is still to come, 1 at its beginning and 0 from its end on."""
@@ -63,7 +67,7 @@ def prorate(current: Price, paid: Sequence[Paid], target: Price, now: datetime) 
         raise Conflict("The two tiers are priced in different currencies. Ask the seller to change it.")
     new, left = target.money.minor, sum((cycle.left(now) for cycle in paid), Fraction(0))
     if target.period is None:
-        whole = sum(cycle.worth for cycle in paid if cycle.left(now))  # contract 7.2: a cycle that runs counts in full
+        whole = sum(cycle.money for cycle in paid if cycle.left(now))  # contract 7.2: a cycle that runs counts in full
         credit = current.money.minor if current.period is None else whole
         return Proration(_charge(target, new - credit), False, None)
     if not left:
@@ -73,6 +77,19 @@ def prorate(current: Price, paid: Sequence[Paid], target: Price, now: datetime) 
         return Proration(_charge(target, half_up(more * left)), False, more)
     unused = sum((cycle.worth * cycle.left(now) for cycle in paid), Fraction(0))
     return Proration(_charge(target, half_up(new - unused)), True, new)
+
+
+def shares(charge: int, lefts: Sequence[Fraction]) -> list[int]:
+    """Of what an upgrade has cost, for each of the cycles that it was paid for, by what is left of them.
+
+    In all exactly the charge.
+    """
+    whole, given, parts = sum(lefts, Fraction(0)), 0, list[int]()
+    for place in range(1, len(lefts) + 1):
+        upto = half_up(charge * sum(lefts[:place], Fraction(0)) / whole) if whole else 0
+        parts.append(upto - given)
+        given = upto
+    return parts
 
 
 def _charge(target: Price, minor: int) -> Money:

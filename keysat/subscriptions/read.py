@@ -72,7 +72,11 @@ async def running(read: Read, subscription_id: UUID, now: datetime) -> Sequence[
 async def paid_now(read: Read, subscription_id: UUID, now: datetime) -> list[Paid]:
     """What is `running` for money, for `prorate`: no trial."""
     rows = await running(read, subscription_id, now)
-    return [Paid(row.starts_at, row.ends_at, row.worth) for row in rows if row.number]
+    return [money_of(row) for row in rows if row.number]
+
+
+def money_of(row: Cycle) -> Paid:
+    return Paid(row.starts_at, row.ends_at, row.worth, row.paid)
 
 
 async def unpaid(read: Read, now: datetime, limit: int = BATCH) -> Sequence[SubscriptionId]:

@@ -140,7 +140,8 @@ class Cycle(Base):
     first checkout page was there, and the buyer was told; `charged_at` a saved card was asked, which happens once.
     The bounds of an unpaid cycle after a lapse are a promise for a payment at once: it begins when it is paid.
     `worth` is what an upgrade credits for the whole of it, in minor units of `listed_currency`: what was paid for it,
-    and the difference in list price of each upgrade since.
+    and the difference in list price of each upgrade since. `paid` is what a change to a tier for good credits: what was
+    paid for it, and what each of those upgrades has cost.
     """
 
     __tablename__ = "subscription_cycles"
@@ -155,6 +156,7 @@ class Cycle(Base):
     listed_currency: Mapped[str] = mapped_column(String(3))
     listed_value: Mapped[int]
     worth: Mapped[int] = mapped_column(default=0)
+    paid: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     opened_at: Mapped[datetime | None]
     charged_at: Mapped[datetime | None]

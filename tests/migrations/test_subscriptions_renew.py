@@ -60,4 +60,4 @@ async def test_a_subscription_of_the_release_before_renews(empty_database_url: s
         await store.close()
     assert (row.next_attempt_at, row.lead_days, row.customer_id) == (row.paid_through, 5, cycle.order_id)
     assert (cycle.number, cycle.starts_at, cycle.ends_at) == (1, row.anchor_at, row.paid_through)
-    assert (cycle.listed_value, cycle.worth, cycle.paid_at) == (1200, 900, row.started_at)
+    assert (cycle.listed_value, cycle.worth, cycle.paid, cycle.paid_at) == (1200, 900, 900, row.started_at)

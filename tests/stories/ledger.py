@@ -82,7 +82,8 @@ class Account:
     waives: bool = False
     """The order that is told of was accepted by a person, perhaps at the price of another day."""
 
-    worths: dict[int, int] = field(default_factory=dict[int, int])
+    spent: dict[int, int] = field(default_factory=dict[int, int])
+    """Money for each cycle: what an upgrade takes of it is that of the cycles of which something was left."""
     past: list[tuple[datetime, tuple[object, ...]]] = field(default_factory=list[tuple[datetime, tuple[object, ...]]])
 
     @property
@@ -157,7 +158,7 @@ class Account:
         self.pay(order)
         is_stale = self.waives and self.as_at(quoted) != self.as_is()
         if tier.months is None:
-            exact = Fraction(tier.value - self.running_worth(quoted))
+            exact = Fraction(tier.value - self.running_money(quoted))
             self.bought.append(Bought(order.paid_at, order.paid_at, Fraction(charge)))
         elif moved is not None and moved["is_anew"]:
             cut = order.paid_at if is_stale else quoted
@@ -169,9 +170,11 @@ class Account:
                     self.bounds[number] = (min(start, order.paid_at), order.paid_at)
             self._retune(tier)
             self.begin(order.paid_at, tier.value)
+            self.spent[self.number] = charge if is_stale else tier.value
             self.status, self.resting = "active", False
         elif is_stale:
             exact = Fraction(0)
+            self._spend(charge, order.paid_at)
             self._retune(tier)
         else:
             more = tier.value - self.price
@@ -180,8 +183,7 @@ class Account:
                 layer = Bought(start, end, Fraction(more))
                 exact += layer.after(quoted)
                 self.bought.append(Bought(max(start, quoted), end, layer.after(quoted)))
-            for number, (_, end) in self.bounds.items():
-                self.worths[number] += more if end > quoted else 0
+            self._spend(charge, order.paid_at)
             self._retune(tier)
         if is_stale:
             self.waived += charge - exact
@@ -195,9 +197,9 @@ class Account:
             )
             self.status, self.for_good = "cancelled", True
 
-    def running_worth(self, at: datetime) -> int:
-        """By list price what runs, as the contract credits it in full (7.2)."""
-        return sum(self.worths[number] for number, (_, end) in self.bounds.items() if end > at)
+    def running_money(self, at: datetime) -> int:
+        """What was paid for what runs, which is credited in full (contract 7.2)."""
+        return sum(self.spent[number] for number, (_, end) in self.bounds.items() if end > at)
 
     def balanced(self) -> bool:
         """Money in is what was given for it, to the fraction."""
@@ -222,10 +224,22 @@ class Account:
             lines.append(f"{self.paid} was paid for {given} + {self.rounded} + {self.waived}")
         return lines
 
+    def _spend(self, charge: int, at: datetime) -> None:
+        """In parts of the time that each cycle has left; the last has the rest of the money."""
+        lasts = {
+            number: Fraction((end - max(start, at)) // MICROSECOND, (end - start) // MICROSECOND)
+            for number, (start, end) in self.bounds.items()
+            if end > at
+        }
+        rest = charge
+        for number, left in sorted(lasts.items()):
+            part = floor(charge * left / sum(lasts.values()) + Fraction(1, 2)) if number != max(lasts) else rest
+            self.spent[number], rest = self.spent[number] + part, rest - part
+
     def _grow(self, start: datetime, value: int) -> None:
         self.end = months_later(self.anchor, self.months * self.periods)
         self.bought.append(Bought(start, self.end, Fraction(value)))
-        self.bounds[self.number], self.worths[self.number] = (start, self.end), value
+        self.bounds[self.number], self.spent[self.number] = (start, self.end), value
 
     def _retune(self, tier: Tier) -> None:
         if tier.months is not None and tier.months != self.months:

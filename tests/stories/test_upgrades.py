@@ -163,6 +163,16 @@ async def test_a_license_for_good_becomes_a_subscription_and_one_again(ladder: S
     assert ((await ladder.validate(key))["ok"], await ladder.orders(Purpose.RENEWAL)) == (True, [])
 
 
+async def test_an_upgrade_in_the_last_hour_makes_what_is_for_good_no_cheaper(ladder: Story) -> None:
+    key = await ladder.buy("plus")
+    ladder.counter.clock.move((await ladder.subscription()).paid_through - timedelta(hours=1))
+    cheap = (await upgraded(ladder, key, "team"))["proration_charge_value"]
+    assert cheap == 7
+    await by_operator(ladder, "max", when="by_invoice")
+    [order] = [one for one in await ladder.orders(Purpose.TIER_CHANGE) if one.status == OrderStatus.AWAITING]
+    assert order.listed_value == 12_500 - 2500 - cheap
+
+
 async def test_another_offer_begins_a_new_period_and_drops_the_open_renewal(ladder: Story) -> None:
     team = await policy_path(ladder, "team")
     await ladder.admin("PATCH", team, renewal_lead_days=5)

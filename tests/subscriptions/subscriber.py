@@ -73,10 +73,10 @@ class Subscriber:
                 assert await openings.opened(work, self.id, order, 1200)
         return order
 
-    async def pay(self, order: UUID | None = None, worth: int = 1200) -> Subscription:
+    async def pay(self, order: UUID | None = None, value: int = 1200) -> Subscription:
         order = order or await self.open()
         async with self.work() as work:
-            return await renew(work, order, worth)
+            return await renew(work, order, value)
 
     async def move(
         self,
@@ -86,13 +86,14 @@ class Subscriber:
         *,
         is_anew: bool = False,
         worth: int | None = None,
+        paid: int = 0,
         **tier: Any,
     ) -> Moved:
         policy_id = (await a_tier(self.store, slug, price_sats_override=value, **tier)).id
         async with self.work() as work:
             target = Target(await work.get(Policy, policy_id), None, Price(Money("SAT", value), period))
             order = await an_order(work, self.seller.product_id)
-            return await move(work, self.license_id, target, is_anew=is_anew, worth=worth, order_id=order)
+            return await move(work, self.license_id, target, is_anew=is_anew, worth=worth, paid=paid, order_id=order)
 
     async def row(self) -> Subscription:
         async with self.store.read() as read:

@@ -67,6 +67,21 @@ async def test_at_the_boundary_another_period_goes_on_from_what_is_paid(subscrib
     assert [cycle.worth for cycle in await subscriber.cycles()] == [1200, 1200]
 
 
+async def test_what_an_upgrade_has_cost_is_paid_for_the_cycles_that_run_by_what_is_left_of_them(
+    subscriber: Subscriber,
+) -> None:
+    row = await subscriber.subscribe()
+    await subscriber.pay()  # ahead
+    subscriber.now = NOON + (row.paid_through - NOON) / 2
+    await subscriber.move("pro", 2400, MONTH, worth=1200, paid=1801, **PRO)
+    assert [(cycle.worth, cycle.paid) for cycle in await subscriber.cycles()] == [(2400, 1800), (2400, 2401)]
+    subscriber.now += DAY
+    await subscriber.move("gift", 7000, MONTH, **PRO)
+    assert [cycle.paid for cycle in await subscriber.cycles()] == [1800, 2401]
+    await subscriber.move("year", 10_000, YEAR, is_anew=True, worth=10_000, paid=10_000, **YEARLY)
+    assert [(cycle.number, cycle.paid) for cycle in await subscriber.cycles()][2:] == [(3, 10_000)]
+
+
 async def test_to_a_tier_for_good_and_back_to_a_subscription(subscriber: Subscriber) -> None:
     await subscriber.subscribe()
     moved = await subscriber.move("ever", 9000, None, worth=None)
@@ -110,7 +125,7 @@ async def test_what_has_lapsed_does_not_come_back_by_a_tier_with_a_longer_grace(
         assert (await lifecycle.lapse(work, row.id))[0]
     await subscriber.move("pro", 2400, MONTH, grace_period_days=30, **PRO)
     assert await subscriber.state() == "expired"
-    paid = await subscriber.pay(worth=2400)
+    paid = await subscriber.pay(value=2400)
     assert paid.anchor_at == subscriber.now
     assert (await subscriber.license()).grace_seconds == 30 * 86_400
 

@@ -114,6 +114,7 @@ def upgrade() -> None:
         sa.Column("listed_currency", sa.String(length=3), nullable=False),
         sa.Column("listed_value", sa.BigInteger(), nullable=False),
         sa.Column("worth", sa.BigInteger(), nullable=False),
+        sa.Column("paid", sa.BigInteger(), nullable=False),
         sa.Column("created_at", keysat.infra.tables.UtcDateTime(timezone=True), nullable=False),
         sa.Column("opened_at", keysat.infra.tables.UtcDateTime(timezone=True), nullable=True),
         sa.Column("charged_at", keysat.infra.tables.UtcDateTime(timezone=True), nullable=True),
@@ -144,8 +145,8 @@ def upgrade() -> None:
     )
     op.execute(
         "INSERT INTO subscription_cycles (subscription_id, number, starts_at, ends_at, order_id, listed_currency, "
-        "listed_value, worth, created_at, paid_at) SELECT s.id, s.cycle_number, s.started_at, s.paid_through, "
+        "listed_value, worth, paid, created_at, paid_at) SELECT s.id, s.cycle_number, s.started_at, s.paid_through, "
         "l.order_id, s.listed_currency, CASE WHEN s.cycle_number = 0 THEN 0 ELSE s.listed_value END, "
-        "COALESCE(o.listed_value, 0), s.started_at, s.started_at "
+        "COALESCE(o.listed_value, 0), COALESCE(o.listed_value, 0), s.started_at, s.started_at "
         "FROM subscriptions s JOIN licenses l ON l.id = s.license_id LEFT JOIN orders o ON o.id = l.order_id"
     )
