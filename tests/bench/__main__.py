@@ -26,7 +26,6 @@ from tests.running import ROOT, Program, free_port, running, surroundings
 
 SIZES = {"10k": 10_000, "100k": 100_000, "1M": 1_000_000}
 SMALL = "10k"
-DUE = 10_000  # subscriptions at once
 KEYS = 10_000  # distinct ones, drawn at random from all
 CONNECTIONS = 64
 SECONDS = 5.0
@@ -135,7 +134,7 @@ def wheel_kilobytes(folder: Path) -> float:
     return wheel.stat().st_size / 1024
 
 
-def bench(folder: Path, size: str) -> list[Result]:
+def bench(folder: Path, size: str, due: int) -> list[Result]:
     data = data_of(folder, size)
     whole = validates(data, shop_of, "/healthz")
     naive = validates(data, naive_of, "/healthz")
@@ -148,8 +147,8 @@ def bench(folder: Path, size: str) -> list[Result]:
     market = folder / "sales"
     asyncio.run(seed.found(market))
     preview, purchase = sales(market)
-    renewed = renewals.per_second(folder / "renewals", DUE, 1)
-    by_two = renewals.two_daemons(folder / "by-two", DUE)
+    renewed = renewals.per_second(folder / "renewals", due, 1)
+    by_two = renewals.two_daemons(folder / "by-two", due)
     for run in (whole, naive, small, preview, purchase):
         if run.load.refused:
             print(f"{run.load.refused} of {run.load.answers} answers were refusals", file=sys.stderr)
@@ -160,7 +159,7 @@ def bench(folder: Path, size: str) -> list[Result]:
         Result(f"lost from {SMALL} to {size}", "< 25 % (1M)", f"{lost:.0f} % ({small.load.per_second:,.0f}/s)"),
         Result("settles/s, webhook to license", "40", f"{end_to_end:.0f}"),
         Result("settles/s, the transaction alone", "150", f"{alone:.0f}"),
-        Result(f"renewals opened/s, of {DUE:,} due", "", f"{renewed:.0f}"),
+        Result(f"renewals opened/s, of {due:,} due", "", f"{renewed:.0f}"),
         Result("  two daemons on PostgreSQL", "", f"{by_two:.0f}" if by_two else "is not installed"),
         Result("previews of a code/s", "", _told(preview)),
         Result("purchases/s, with that code", "", _told(purchase)),
@@ -184,10 +183,11 @@ def table(results: Sequence[Result]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--size", choices=SIZES, default="100k", help="licenses in the shop")
+    parser.add_argument("--due", type=int, default=1_000, help="subscriptions that are due at once")
     given = parser.parse_args()
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="keysat-bench-") as temporary:
-        results = bench(Path(temporary), given.size)
+        results = bench(Path(temporary), given.size, given.due)
     print(table(results))
     print(f"{os.cpu_count()} cores, load {busy:.1f} before; {CONNECTIONS} connections, {KEYS:,} distinct keys")
 
