@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
@@ -210,14 +211,16 @@ async def subscribes(witness: Witness) -> None:
     key = witness.secrets["subscriber's key"] = await witness.buy("monthly", buyer_email=EMAIL)
     row = await witness.subscription()
     token = witness.secrets["pay token"] = pay_token(witness.shop.vault, row.id)
-    price = {"value": 2600, "reason": COSTS}
-    await witness.ask("POST", f"/v1/admin/subscriptions/{row.id}/price", 200, json=price, headers=ADMIN)
     witness.front.counter.clock.move(row.paid_through)
     witness.front.counter.fake.fail_next(Accident.BROKEN, method="POST")
+    await witness.all_jobs()
+    witness.front.counter.clock.move(row.paid_through + timedelta(minutes=5))
     await witness.all_jobs()
     await witness.ask("GET", f"/pay/{token}", 200, headers=BROWSER)
     await witness.ask("POST", f"/pay/{token}", 303, headers=BROWSER)
     await witness.pay(await witness.renewal())
+    price = {"value": 2600, "reason": COSTS}
+    await witness.ask("POST", f"/v1/admin/subscriptions/{row.id}/price", 200, json=price, headers=ADMIN)
     await witness.all_jobs()
     await witness.ask("GET", f"/pay/{token[:-1]}", 404, headers=BROWSER)
     for act in ("", "download", "keep_on", "dance"):
