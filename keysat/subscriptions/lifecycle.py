@@ -283,7 +283,8 @@ async def drop_open_cycle(work: Work, subscription_id: UUID) -> UUID | None:
 async def plan_opening(work: Work, subscription: Subscription, at: datetime | None) -> None:
     """When its next order is opened; None: not by itself. What has kept it from being opened is forgotten."""
     subscription.next_attempt_at = at
-    subscription.parked_at, subscription.consecutive_failures = None, 0
+    subscription.parked_at = subscription.parked_reason = None
+    subscription.consecutive_failures = 0
     await clear(work, subscription.id, PARKED)
 
 

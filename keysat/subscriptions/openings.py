@@ -116,7 +116,7 @@ async def failed(work: Work, subscription_id: UUID, reason: str) -> Subscription
     again = next_attempt(failures, work.now)
     subscription.consecutive_failures, subscription.next_attempt_at = failures, again
     if again is None:
-        subscription.parked_at = work.now
+        subscription.parked_at, subscription.parked_reason = work.now, reason[:64]
         words = f"No order for the next period could be opened, {FAILURES_MAX} times: {reason}. Mend it, and try again."
         await work.attend(PARKED, subscription.id, words, again=True)
     work.record(

@@ -93,11 +93,6 @@ async def lapsing(read: Read, now: datetime, limit: int = BATCH) -> Sequence[Sub
     )
 
 
-async def parked(read: Read, limit: int) -> Sequence[SubscriptionId]:
-    """Those to `unpark` when what kept them is mended, the oldest first."""
-    return await _ids(read, Subscription.parked_at, (Subscription.parked_at.is_not(None),), limit)
-
-
 async def _ids(
     read: Read,
     oldest_first: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None],

@@ -64,8 +64,8 @@ class Subscription(Leased, Base):
     null for ever.
 
     Times: `next_attempt_at` when the job opens the next order, null: never by itself; `lapses_at` end of grace, while
-    past due; `parked_at` opening failed too often, and waits for a person. `paused_grace_seconds` is the license's
-    grace, put aside since a pause.
+    past due; `parked_at` opening failed too often, at last for the `parked_reason`, and waits for a person.
+    `paused_grace_seconds` is the license's grace, put aside since a pause.
     """
 
     __tablename__ = "subscriptions"
@@ -99,6 +99,7 @@ class Subscription(Leased, Base):
     next_attempt_at: Mapped[datetime | None]
     consecutive_failures: Mapped[int] = mapped_column(default=0)
     parked_at: Mapped[datetime | None]
+    parked_reason: Mapped[str | None] = mapped_column(String(64))  # a code, of the last failure
     skipped_cycle: Mapped[int | None]  # of which it was told that no order is opened
     lapses_at: Mapped[datetime | None]
     cancel_at_period_end: Mapped[bool] = mapped_column(default=False)

@@ -12,6 +12,7 @@ from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose
 from keysat.payments.tables import Attempt
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from tests.fakes.btcpay import Accident
+from tests.payments.test_connections import connected, disconnected
 from tests.providers.worlds import PlayCard
 from tests.stories.conftest import Story, WalletStory
 
@@ -388,3 +389,37 @@ async def quoted_anew(story: Story) -> Order:
     async with story.shop.read() as read:
         query = select(Order).join(Attempt, Attempt.order_id == Order.id)
         return (await read.session.scalars(query.where(Attempt.checkout_url == first.headers["location"]))).one()
+
+
+# What keeps an order from being opened, and is mended
+
+
+async def test_without_a_rate_it_is_parked_and_opened_when_one_is_known_again(story: Story) -> None:
+    await story.tier("monthly", 2500)
+    await story.buy("monthly")
+    await until_due(story)
+    await story.admin("DELETE", "/rates/USD/pin")
+    await story.travel(hours=9)
+    row = await story.subscription()
+    assert (row.parked_reason, row.next_attempt_at, await story.orders(Purpose.RENEWAL)) == ("no_rate", None, [])
+    await story.run("health", "renew")  # a provider that is well mends no rate
+    assert (await story.subscription()).parked_at == row.parked_at
+    await story.admin("PUT", "/rates/USD/pin", price="50000")
+    await story.run("renew")
+    row = await story.subscription()
+    assert (row.parked_at, row.parked_reason, (await story.renewal()).status) == (None, None, OrderStatus.AWAITING)
+
+
+async def test_without_a_connection_it_is_parked_and_opened_when_there_is_one(story: Story) -> None:
+    await story.tier("monthly", 2500)
+    await story.buy("monthly")
+    await until_due(story)
+    await disconnected(story.counter)
+    await story.travel(hours=9)
+    row = await story.subscription()
+    assert (row.parked_reason, await story.orders(Purpose.RENEWAL)) == ("no_provider", [])
+    await connected(story.counter)
+    await story.counter.tills.refresh()
+    await story.run("health", "renew")
+    row = await story.subscription()
+    assert (row.parked_at, row.parked_reason, (await story.renewal()).status) == (None, None, OrderStatus.AWAITING)

@@ -14,7 +14,7 @@ from keysat.licenses.issue import revoke
 from keysat.subscriptions import openings
 from keysat.subscriptions.happenings import SkipReason
 from keysat.subscriptions.lifecycle import cancel, end_for_license, fall_due
-from keysat.subscriptions.read import cycle_of_order, parked, unpaid
+from keysat.subscriptions.read import cycle_of_order, unpaid
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from tests.subscriptions.subscriber import DAY, Subscriber
 
@@ -75,7 +75,7 @@ async def test_failures_back_off_and_the_fifth_parks(subscriber: Subscriber) -> 
     assert waits == [5 * minute, 30 * minute, 120 * minute, 360 * minute, None]
     async with subscriber.work() as work:
         assert (await openings.claim(work))[1] == []
-        assert await parked(work, 10) == [row.id]
+        assert (await work.get(Subscription, row.id)).parked_reason == "provider_unreachable"
         assert list(await unpaid(work, subscriber.now)) == []
         assert (await openings.failed(work, row.id, "late")).consecutive_failures == 5
         assert [call.kind for call in await work.session.scalars(select(AttentionRow))] == ["subscription_parked"]
