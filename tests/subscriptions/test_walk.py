@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -50,10 +51,11 @@ async def pass_of_the_job(subscriber: Subscriber, chance: Random) -> None:
 async def change_tier(subscriber: Subscriber, chance: Random, moves: list[int]) -> None:
     slug, value, period = chance.choice(TIERS)
     moves.append(value)
-    recurring = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}} if period else {}
+    monthly: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
+    recurring = monthly if period else {}
     worth = chance.choice([None, value])
     await subscriber.move(
-        f"{slug}-{len(moves)}", value, period, is_anew=chance.random() < 0.5, worth=worth, **recurring
+        f"{slug}-{len(moves)}", value, period, is_anew=chance.random() < 0.5, worth=worth, paid=worth or 0, **recurring
     )
 
 
