@@ -16,11 +16,12 @@ from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.happenings import LicenseTierChangeCancelled, LicenseTierChangeScheduled
 from keysat.checkout.invoice import open_invoice, rate_for, try_at
-from keysat.checkout.next_order import HAS_MONEY, drop, hold_all
+from keysat.checkout.next_order import drop, hold_all
 from keysat.checkout.quote import Quote, given, quote
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import (
     CHANGE,
+    HAS_MONEY,
     ChangedBy,
     ChangeDirection,
     ChangeStatus,

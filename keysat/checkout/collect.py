@@ -26,7 +26,7 @@ from keysat.checkout.invoice import PROVIDER_WORDS_MAX, close, locked, opened
 from keysat.checkout.next_order import pays_no_period
 from keysat.checkout.schedule import DRAFT_FOR, PAGE_EVERY, Times, after_failure, next_look
 from keysat.checkout.settle import fulfil_now, settle
-from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Step
+from keysat.checkout.tables import ENDED, ORDER, Order, OrderId, OrderStatus, Step
 from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.work import Work
@@ -44,7 +44,6 @@ from keysat.payments.tables import Attempt, AttemptId
 
 PAGE_WAITS_SECONDS = 4  # SDK clients give up after 10
 OPEN = frozenset({OrderStatus.AWAITING, OrderStatus.PROCESSING})
-ENDED = frozenset({OrderStatus.EXPIRED, OrderStatus.UNDERPAID, OrderStatus.INVALID})
 
 
 @dataclass(frozen=True, slots=True)

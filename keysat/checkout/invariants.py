@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, exists, func, or_, select
 from keysat.catalog.tables import DiscountCode
 from keysat.checkout.gate import LATE_WINDOW
 from keysat.checkout.tables import (
+    ENDED,
     ChangeStatus,
     Order,
     OrderStatus,
@@ -27,7 +28,6 @@ from keysat.subscriptions.tables import Subscription
 MOST = 100
 MAKES_A_LICENSE = (Purpose.PURCHASE, Purpose.MANUAL)
 ON_THE_WAY = (OrderStatus.DRAFT, OrderStatus.AWAITING, OrderStatus.PROCESSING, OrderStatus.PAID)
-ENDED = (OrderStatus.EXPIRED, OrderStatus.UNDERPAID, OrderStatus.INVALID)
 LAST_LOOK = timedelta(days=1)  # the daily look may fall this far before the end of the watch
 BY_INVOICE = (PaidHow.IN_TIME, PaidHow.LATE, PaidHow.MARKED)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from keysat.checkout.invoice import close, locked
-from keysat.checkout.tables import Order, OrderId, OrderStatus, Purpose, Step
+from keysat.checkout.tables import HAS_MONEY, Order, OrderId, OrderStatus, Purpose, Step
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
 from keysat.licenses.tables import License
@@ -17,9 +17,6 @@ from keysat.subscriptions.lifecycle import held, open_cycle_of
 from keysat.subscriptions.openings import open_cycle
 from keysat.subscriptions.read import cycle_of_order, subscription_of
 from keysat.subscriptions.tables import Cycle, Subscription
-
-HAS_MONEY = frozenset({OrderStatus.PROCESSING, OrderStatus.PAID})
-"""Money is there or on its way: such an order still pays its period, however late."""
 
 SUPERSEDED = "superseded"
 

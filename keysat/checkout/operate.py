@@ -9,14 +9,14 @@ from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tiers import Choice, list_price
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.codes import release
-from keysat.checkout.collect import ENDED, collect
+from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import close, locked
 from keysat.checkout.next_order import adopt, pays_no_period
 from keysat.checkout.quote import given
 from keysat.checkout.settle import settle
-from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose, Step
+from keysat.checkout.tables import ENDED, Order, OrderId, OrderStatus, PaidHow, Purpose, Step
 from keysat.customers.accounts import remember
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor

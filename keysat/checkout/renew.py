@@ -21,12 +21,12 @@ from keysat.checkout.collect import mark_due
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, try_at
-from keysat.checkout.next_order import HAS_MONEY, Overtaken, drop, hold_all
+from keysat.checkout.next_order import Overtaken, drop, hold_all
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import quote
 from keysat.checkout.settle import settle
 from keysat.checkout.subscribed import lapse
-from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose
+from keysat.checkout.tables import SEEN_PAID, Order, OrderId, OrderStatus, PaidHow, Purpose
 from keysat.infra.events import Actor
 from keysat.infra.log import get
 from keysat.infra.work import Read, Work
@@ -53,8 +53,6 @@ OPENING_TAKES = timedelta(minutes=1)
 
 NO_RATE, NO_PROVIDER, UNREACHABLE, REFUSED = "no_rate", "no_provider", "provider_unreachable", "provider_refused"
 """Why no order could be opened: the `reason` of `subscription.renewal_failed`."""
-
-DONE = frozenset({*HAS_MONEY, OrderStatus.FULFILLED, OrderStatus.REVIEW})
 
 log = get(__name__)
 
@@ -197,7 +195,9 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
         return None
     if is_asked_for:
         _check_asked(subscription, license, current, work.now)
-    elif act_at(subscription, grace_end(license), work.now) is not Act.OPEN or (current and current.status in DONE):
+    elif act_at(subscription, grace_end(license), work.now) is not Act.OPEN or (
+        current and current.status in SEEN_PAID
+    ):
         return None
     choice = await _choice(work, subscription, license)
     reason = _rests(license, choice)
@@ -254,7 +254,7 @@ def _rests(license: License, choice: Choice) -> SkipReason | None:
 
 def _stands(order: Order, now: datetime) -> bool:
     """The buyer is to see this one: it can be paid, or has been."""
-    return order.status in DONE or (order.status == OrderStatus.AWAITING and now < order.expires_at)
+    return order.status in SEEN_PAID or (order.status == OrderStatus.AWAITING and now < order.expires_at)
 
 
 async def _current(read: Read, subscription_id: UUID) -> Order | None:

@@ -6,7 +6,8 @@ that nobody needs. All that hang on the order hold it first (`next_order.hold_al
 
 from uuid import UUID
 
-from keysat.checkout.next_order import HAS_MONEY, drop, hold_all
+from keysat.checkout.next_order import drop, hold_all
+from keysat.checkout.tables import HAS_MONEY
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
 from keysat.licenses import issue

@@ -73,6 +73,14 @@ ORDER: dict[tuple[OrderStatus, Step], OrderStatus] = {  # architecture.md 5
     **_leads(S.REVIEW, Step.QUESTION, S.AWAITING, S.PROCESSING, S.UNDERPAID, S.EXPIRED, S.INVALID),
 }
 
+HAS_MONEY = frozenset({S.PROCESSING, S.PAID})
+"""Money is there or on its way: such an order still pays its period, however late."""
+
+SEEN_PAID = frozenset({*HAS_MONEY, S.FULFILLED, S.REVIEW})
+"""Nobody is asked to pay it any more."""
+
+ENDED = frozenset({S.EXPIRED, S.UNDERPAID, S.INVALID})
+
 
 class PaidHow(StrEnum):
     IN_TIME = "in_time"

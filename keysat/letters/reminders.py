@@ -5,16 +5,12 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from keysat.checkout.next_order import HAS_MONEY
-from keysat.checkout.tables import Order, OrderStatus
+from keysat.checkout.tables import SEEN_PAID, Order
 from keysat.infra.work import Read
 from keysat.kit.money import Money
 from keysat.letters.tables import LetterKind, LetterRow
 from keysat.subscriptions.rules import calendar_of
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
-
-PAID = frozenset({*HAS_MONEY, OrderStatus.FULFILLED, OrderStatus.REVIEW})
-"""Nobody is asked for money that is here or on its way."""
 
 HOLDS_IN = {
     LetterKind.PAST_DUE: SubscriptionStatus.PAST_DUE,
@@ -43,7 +39,7 @@ async def told_of(read: Read, subscription: Subscription, row: LetterRow, now: d
 async def _to_pay(read: Read, subscription: Subscription, row: LetterRow) -> Told | None:
     """A card that was asked pays without a reminder; one that was declined does not."""
     found = await _cycle(read, subscription, row.occasion)
-    if found is None or found[0].paid_at is not None or found[1].status in PAID:
+    if found is None or found[0].paid_at is not None or found[1].status in SEEN_PAID:
         return None
     cycle, order = found
     if row.kind is LetterKind.RENEWAL_PENDING and cycle.charged_at is not None:
@@ -76,7 +72,7 @@ def _new_price(subscription: Subscription, now: datetime) -> Told | None:
 
 async def _is_being_paid(read: Read, subscription: Subscription) -> bool:
     found = await _cycle(read, subscription, subscription.cycle_number + 1)
-    return found is not None and found[1].status in PAID
+    return found is not None and found[1].status in SEEN_PAID
 
 
 async def _cycle(read: Read, subscription: Subscription, number: int) -> tuple[Cycle, Order] | None:
