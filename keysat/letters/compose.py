@@ -1,8 +1,8 @@
 """What a letter says: facts of order, license and subscription, put into the seller's words.
 
-A letter is two templates, `<kind>.txt` and `<kind>.html`. The first line of the text is the subject. What all have around
-them is in `frame`, what several say in `parts`. A seller who wants other words puts files of these names, whole or in
-the same frame, into `letters/` in the data directory.
+A letter is two templates, `<kind>.txt` and `<kind>.html`. The first line of the text is the subject. What all have
+around them is in `frame`, what several say in `parts`. A seller who wants other words puts files of these names, whole
+or in the same frame, into `letters/` in the data directory.
 """
 
 from collections.abc import Mapping
