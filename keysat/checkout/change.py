@@ -10,13 +10,13 @@ from enum import StrEnum
 from uuid import UUID
 
 from keysat.catalog.tiers import Choice
-from keysat.checkout.change_apply import hold_license, open_change, supersede
+from keysat.checkout.change_apply import check_may_change, hold_license, open_change, supersede
 from keysat.checkout.change_quote import ADMIN_ONLY, Before, ChangeQuote, Wanted, quote_change
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.happenings import LicenseTierChangeCancelled, LicenseTierChangeScheduled
 from keysat.checkout.invoice import open_invoice, rate_for, try_at
-from keysat.checkout.next_order import drop, hold_all
+from keysat.checkout.next_order import drop
 from keysat.checkout.quote import Quote, given, quote
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import (
@@ -39,7 +39,7 @@ from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.kit.money import Money
-from keysat.licenses.tables import License, LicenseStatus
+from keysat.licenses.tables import License
 from keysat.payments.rates.pins import pin_of
 from keysat.payments.tables import Attempt
 from keysat.payments.tills import OpenTill
@@ -125,10 +125,10 @@ async def give(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
     """By the operator, at once and for nothing: an order of price 0. What is paid goes on as the target's.
 
     Where nothing is paid any more, or the license was for good, a first cycle of the target is given too. Raises
-    NotFound, BadRequest; Conflict when the license is revoked.
+    NotFound, BadRequest; Conflict as `check_may_change`.
     """
     license = await hold_license(work, license_id)
-    _check_standing(license)
+    await check_may_change(work, license)
     asked = await quote_change(work, license, wanted, work.now, by_operator=True)
     paid_through = asked.before.paid_through if license.is_subscribed else None
     is_anew = asked.choice.period is not None and (paid_through is None or paid_through <= work.now)
@@ -152,15 +152,12 @@ async def plan(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
     Raises NotFound, BadRequest; Conflict when the next renewal is being paid, or the operator's plan stands.
     """
     license = await hold_license(work, license_id)
-    _check_standing(license)
+    await check_may_change(work, license)
     asked = await quote_change(work, license, wanted, work.now, by_operator=asker.is_operator)
     subscription = await subscription_of(work, license_id) if license.is_subscribed else None
     is_running = subscription is not None and subscription.status is SubscriptionStatus.ACTIVE
     if subscription is None or not is_running or not asked.renews or subscription.paid_through <= work.now:
         raise BadRequest("This license has no renewal to come at which its tier could change.")
-    renewal, _, _ = await hold_all(work, subscription.id)
-    if renewal is not None and renewal.status in HAS_MONEY:
-        raise Conflict("The next renewal is being paid right now. Try again when it is through.")
     before = await open_change(work, license_id, ChangeStatus.SCHEDULED)
     if before is not None:
         _check_own(before, asker.by)
@@ -205,11 +202,6 @@ def _check_own(planned: TierChange, by: ChangedBy) -> None:
         raise Conflict("The seller has planned this change. Ask the seller to take it back.")
 
 
-def _check_standing(license: License) -> None:
-    if license.status is LicenseStatus.REVOKED:
-        raise Conflict("A revoked license does not change any more.")
-
-
 async def _clear_the_way(work: Work, asked: ChangeQuote) -> TierChangeId | None:
     """The change that is open for the same target, to be shown again. One for another is superseded.
 
@@ -218,7 +210,7 @@ async def _clear_the_way(work: Work, asked: ChangeQuote) -> TierChangeId | None:
     license = await hold_license(work, asked.license_id)
     if Before.of(license, await subscription_of(work, license.id)) != asked.before:
         raise Conflict("This license was changed a moment ago. Ask for the price again.")
-    _check_standing(license)
+    await check_may_change(work, license)
     change = await open_change(work, license.id, ChangeStatus.AWAITING_PAYMENT)
     if change is None or change.order_id is None:
         return None

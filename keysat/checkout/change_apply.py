@@ -14,10 +14,10 @@ from keysat.catalog.views import period_of
 from keysat.checkout.change_quote import Before
 from keysat.checkout.gate import Doubt
 from keysat.checkout.happenings import LicenseTierChanged
-from keysat.checkout.next_order import drop, hold_all
+from keysat.checkout.next_order import drop, hold_all, is_being_paid
 from keysat.checkout.tables import CHANGE, ChangeStatus, ChangeStep, Order, Purpose, TierChange
 from keysat.infra.work import Work
-from keysat.kit.errors import NotFound
+from keysat.kit.errors import Conflict, NotFound
 from keysat.kit.money import Money
 from keysat.licenses.tables import License, LicenseStatus
 from keysat.subscriptions.lifecycle import id_of
@@ -25,7 +25,7 @@ from keysat.subscriptions.moves import Target, move
 from keysat.subscriptions.openings import put_off
 from keysat.subscriptions.proration import Price
 from keysat.subscriptions.read import subscription_of
-from keysat.subscriptions.tables import Subscription
+from keysat.subscriptions.tables import Cycle, Subscription
 
 OPEN = (ChangeStatus.AWAITING_PAYMENT, ChangeStatus.SCHEDULED)
 
@@ -39,17 +39,20 @@ async def change_doubt(work: Work, order: Order) -> Doubt | None:
     await work.session.refresh(change)
     if change.status is not ChangeStatus.AWAITING_PAYMENT:
         return Doubt.CHANGE_SUPERSEDED
+    if await is_renewing(work, license.id):
+        return Doubt.RENEWAL_ON_ITS_WAY
     is_fresh = license.status is LicenseStatus.ACTIVE and await _is_as_quoted(work, change, license)
     return None if is_fresh else Doubt.CHANGE_STALE
 
 
 async def apply_paid(work: Work, order: Order) -> License:
-    """Its money is here, or it is given. Raises IllegalStep when it was applied before, Conflict when revoked.
+    """Its money is here, or it is given. Raises as `check_may_change`; IllegalStep when it was applied before.
 
     A stale one comes here only when the operator accepts it: what is paid meanwhile keeps its own worth.
     """
     change = await change_of(work, order)
     license = await hold_license(work, change.license_id)
+    await check_may_change(work, license)
     is_fresh = await _is_as_quoted(work, change, license)
     worth = change.worth if is_fresh or change.is_anew else None
     paid = change.charge_value
@@ -128,6 +131,28 @@ async def hold_license(work: Work, license_id: UUID) -> License:
         return await work.hold(License, license_id)
     _, _, license = await hold_all(work, subscription_id)
     return license
+
+
+async def is_renewing(work: Work, license_id: UUID) -> bool:
+    """A payment for its next period is on its way, which a change of tier would leave without a period to pay.
+
+    The caller holds the license, and with it (`hold_license`) all that is asked for here.
+    """
+    order = await work.session.scalar(
+        select(Order)
+        .join(Cycle, Cycle.order_id == Order.id)
+        .join(Subscription, Subscription.id == Cycle.subscription_id)
+        .where(Subscription.license_id == license_id, Cycle.paid_at.is_(None))
+    )
+    return order is not None and await is_being_paid(work, order)
+
+
+async def check_may_change(work: Work, license: License) -> None:
+    """Raises Conflict when it is revoked, or a payment for its next period is on its way. The caller holds it."""
+    if license.status is LicenseStatus.REVOKED:
+        raise Conflict("A revoked license does not change any more.")
+    if await is_renewing(work, license.id):
+        raise Conflict("A renewal payment is on its way; try again when it is confirmed.")
 
 
 async def open_change(work: Work, license_id: UUID, status: ChangeStatus) -> TierChange | None:

@@ -54,6 +54,7 @@ class Seen:
     asked: Asked | None = None
     shown: InvoiceSnapshot | None = None
     error: ProviderError | None = None
+    keeps_cards: bool = False
 
 
 async def collect(desk: Desk, order_id: OrderId, now: datetime, actor: Actor, holder: str | None = None) -> None:
@@ -97,7 +98,7 @@ async def _look(desk: Desk, attempt: Attempt) -> Seen:
         network=till.connection.network,
         takes_mainnet=desk.mode == Mode.LIVE,
     )
-    return Seen(attempt, asked, shown)
+    return Seen(attempt, asked, shown, keeps_cards=till.capabilities.saved_profiles)
 
 
 async def _note(work: Work, order: Order, seen: Seen) -> None:
@@ -108,7 +109,8 @@ async def _note(work: Work, order: Order, seen: Seen) -> None:
             await work.attend("provider_refuses", seen.attempt.connection_id, words, again=True)
         return
     if seen.attempt.provider_invoice_id is None:
-        await opened(work, OrderId(seen.attempt.order_id), seen.attempt.id, seen.shown)
+        order_id = OrderId(seen.attempt.order_id)
+        await opened(work, order_id, seen.attempt.id, seen.shown, charge_follows=seen.keeps_cards)
     status = seen.shown.raw_status[:64]
     await work.session.execute(
         update(Attempt)

@@ -23,7 +23,7 @@ from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read
 from keysat.licenses.tables import License
 from keysat.payments.tables import Attempt
-from keysat.subscriptions.tables import Subscription
+from keysat.subscriptions.tables import Cycle, Subscription
 
 MOST = 100
 MAKES_A_LICENSE = (Purpose.PURCHASE, Purpose.MANUAL)
@@ -41,6 +41,7 @@ _in_trial = (
 _is_paid = Order.status.in_((OrderStatus.PAID, OrderStatus.FULFILLED))
 _named = exists().where(TierChange.order_id == Order.id, TierChange.license_id == Order.license_id)
 _applied = exists().where(TierChange.order_id == Order.id, TierChange.status == ChangeStatus.APPLIED)
+_renewed = exists().where(Cycle.order_id == Order.id, Cycle.paid_at.is_not(None))
 _claimed = exists().where(Trial.order_id == Order.id)
 _has_invoice = exists().where(Attempt.order_id == Order.id, Attempt.provider_invoice_id.is_not(None))
 
@@ -63,6 +64,7 @@ def _rules(now: datetime) -> tuple[tuple[str, ColumnElement[bool]], ...]:
         ("is to change a tier, and nothing says which", (Order.purpose == Purpose.TIER_CHANGE) & ~_named),
         ("is fulfilled, but changed no tier", (Order.purpose == Purpose.TIER_CHANGE) & fulfilled & ~_applied),
         ("changed a tier, but is not fulfilled", ~fulfilled & _applied),
+        ("is a fulfilled renewal, but paid no cycle", (Order.purpose == Purpose.RENEWAL) & fulfilled & ~_renewed),
         ("was given for nothing, though it has a price", (Order.paid_how == PaidHow.FREE) & (Order.listed_value > 0)),
         ("is a trial, but was not for nothing", Order.trial_days.is_not(None) & (Order.paid_how != PaidHow.FREE)),
         ("is a trial, and its license does not say so", _in_trial.where(~License.is_trial).exists()),

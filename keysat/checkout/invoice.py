@@ -75,12 +75,13 @@ async def open_invoice(
     *,
     customer_ref: str | None = None,
     back_to: str | None = None,
+    charge_follows: bool = False,
 ) -> InvoiceSnapshot:
     """Ask the provider for its invoice. A time-out is searched for before anything is given up.
 
     What is bought by the period may be paid with a card that is kept, where the till keeps them; `customer_ref` names
     whose, as an earlier attempt has it. `back_to` is our page that the checkout leads back to, unless the app asked for
-    another; None: that of the order.
+    another; None: that of the order. `charge_follows` as of `opened`.
 
     Raises UpstreamError when there is none now, which the order says too, or none that tells its sats.
     """
@@ -107,7 +108,7 @@ async def open_invoice(
             retry_after_seconds=60,
         ) from error
     async with desk.store.work(now, actor) as work:
-        kept = await opened(work, order.id, attempt.id, shown)
+        kept = await opened(work, order.id, attempt.id, shown, charge_follows=charge_follows)
     if kept.amount_sats is None:  # it can be paid all the same, but nobody could be told how much
         raise RateUnavailable(kept.listed_currency)
     return shown
@@ -127,10 +128,12 @@ async def _created(till: OpenTill, request: InvoiceRequest) -> InvoiceSnapshot:
         return found[0]
 
 
-async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: InvoiceSnapshot) -> Order:
+async def opened(
+    work: Work, order_id: OrderId, attempt_id: AttemptId, shown: InvoiceSnapshot, *, charge_follows: bool
+) -> Order:
     """The provider's invoice is there: the order can be paid, and the subscription that it renews knows.
 
-    Also the road of a draft that a crash left behind.
+    Also the road of a draft that a crash left behind. `charge_follows`: a saved card, if there is one, is asked next.
     """
     order = await locked(work, order_id)
     attempt = await work.get(Attempt, attempt_id)
@@ -151,7 +154,8 @@ async def opened(work: Work, order_id: OrderId, attempt_id: AttemptId, shown: In
         await work.advance(ORDER, order, Step.OPEN, status_at=work.now, next_look_at=work.now + FIRST_LOOK)
         cycle = await cycle_of_order(work, order.id) if order.purpose is Purpose.RENEWAL else None
         if cycle is not None:
-            await openings.opened(work, cycle.subscription_id, order.id, order.amount_sats)
+            sats = order.amount_sats
+            await openings.opened(work, cycle.subscription_id, order.id, sats, charge_follows=charge_follows)
     return order
 
 

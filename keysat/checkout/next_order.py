@@ -10,11 +10,12 @@ from sqlalchemy import select
 
 from keysat.checkout.invoice import close, locked
 from keysat.checkout.tables import HAS_MONEY, Order, OrderId, OrderStatus, Purpose, Step
-from keysat.infra.work import Work
+from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict
+from keysat.kit.money import Money
 from keysat.licenses.tables import License
 from keysat.subscriptions.lifecycle import held, open_cycle_of
-from keysat.subscriptions.openings import open_cycle
+from keysat.subscriptions.openings import is_card_asked, open_cycle
 from keysat.subscriptions.read import cycle_of_order, subscription_of
 from keysat.subscriptions.tables import Cycle, Subscription
 
@@ -40,6 +41,17 @@ async def hold_all(work: Work, subscription_id: UUID) -> tuple[Order | None, Sub
     return order, subscription, license
 
 
+async def is_being_paid(read: Read, order: Order) -> bool:
+    """Of the order for the next cycle: its money is on its way, or a saved card was asked for it.
+
+    Until that is decided nothing may take its place: the buyer would pay for the same time twice.
+    """
+    if order.status in HAS_MONEY:
+        return True
+    cycle = await cycle_of_order(read, order.id) if order.status is OrderStatus.AWAITING else None
+    return cycle is not None and await is_card_asked(read, cycle, order.created_at)
+
+
 async def drop(work: Work, order_id: UUID | None) -> None:
     """Nobody needs this order any more. Its money, if it comes, is seen and goes to a person."""
     if order_id is None:
@@ -57,11 +69,21 @@ async def pays_no_period(work: Work, order: Order) -> bool:
 
 
 async def adopt(work: Work, order: Order) -> None:
-    """It pays the next period after all, in the place of whichever order would. Raises Conflict when there is none."""
+    """It pays the next period after all, in the place of whichever order would.
+
+    Raises Conflict when there is none, and when the period is another tier's by now.
+    """
     renewed = await subscription_of(work, order.license_id) if order.license_id is not None else None
     if renewed is None:
         raise Conflict("This order renews nothing.")
     current, subscription, _ = await hold_all(work, renewed.id)
     if current is not None and current.status in HAS_MONEY:
         raise Conflict(f"Order {current.support_reference} pays the next period, and its money is on its way.")
+    if order.policy_id != subscription.policy_id:
+        paid = Money(order.listed_currency, order.base_value)
+        costs = Money(subscription.listed_currency, subscription.listed_value)
+        raise Conflict(
+            f"Order {order.support_reference} was opened at {paid.decimal_text()} {paid.currency} for another tier; "
+            f"the next period costs {costs.decimal_text()} {costs.currency}. Refuse the order, and refund it."
+        )
     await drop(work, (await open_cycle(work, subscription.id, order.id)).superseded)

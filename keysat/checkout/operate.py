@@ -8,6 +8,7 @@ from sqlalchemy import select
 from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tiers import Choice, list_price
 from keysat.catalog.views import PolicyView, ProductView
+from keysat.checkout.change_apply import change_of, check_may_change, hold_license
 from keysat.checkout.codes import release
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
@@ -30,12 +31,15 @@ async def accept(work: Work, order_id: OrderId) -> Order:
     """Take the order for paid: cash, a late payment, a review that ended well.
 
     Raises Conflict for a draft, and for what is paid already: a paid order that has no license yet wants `retry`. Of a
-    renewal whose place another order took, it pays the next period; Conflict when there is none.
+    renewal whose place another order took, it pays the next period; Conflict when there is none, and for another
+    tier. Of a change of tier: as `change_apply.check_may_change`.
     """
     order = await locked(work, order_id)
     if order.status in (OrderStatus.DRAFT, OrderStatus.PAID, OrderStatus.FULFILLED):
         raise Conflict(f"Order {order.support_reference} is {order.status}: there is nothing to accept.")
-    if await pays_no_period(work, order):
+    if order.purpose is Purpose.TIER_CHANGE:  # else the money would be taken, and could not be refused any more
+        await check_may_change(work, await hold_license(work, (await change_of(work, order)).license_id))
+    elif await pays_no_period(work, order):
         await adopt(work, order)
     await settle_about(work, order.id)  # before the sale, which may call attention anew
     await settle(work, order, how=PaidHow.BY_OPERATOR, attempt_id=await _attempt_with_money(work, order))

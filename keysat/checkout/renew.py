@@ -24,8 +24,9 @@ from keysat.checkout.invoice import open_invoice, try_at
 from keysat.checkout.next_order import Overtaken, drop, hold_all
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import quote
+from keysat.checkout.read import payable_attempt
 from keysat.checkout.settle import settle
-from keysat.checkout.subscribed import lapse
+from keysat.checkout.subscribed import end_period, lapse
 from keysat.checkout.tables import SEEN_PAID, Order, OrderId, OrderStatus, PaidHow, Purpose
 from keysat.infra.events import Actor
 from keysat.infra.log import get
@@ -41,7 +42,7 @@ from keysat.payments.tables import Attempt
 from keysat.payments.tills import NoTill, OpenTill
 from keysat.subscriptions import openings
 from keysat.subscriptions.happenings import SkipReason
-from keysat.subscriptions.lifecycle import end_period, fall_due
+from keysat.subscriptions.lifecycle import fall_due
 from keysat.subscriptions.rules import Act, act_at, calendar_of, can_renew, next_cycle, payable
 from keysat.subscriptions.tables import Cycle, Subscription
 
@@ -53,6 +54,8 @@ OPENING_TAKES = timedelta(minutes=1)
 
 NO_RATE, NO_PROVIDER, UNREACHABLE, REFUSED = "no_rate", "no_provider", "provider_unreachable", "provider_refused"
 """Why no order could be opened: the `reason` of `subscription.renewal_failed`."""
+
+NOT_BILLED = "This subscription is not billed at the moment. Ask the seller."
 
 log = get(__name__)
 
@@ -74,7 +77,10 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An order for the next cycle. `attempt` is None when nothing is to be asked of the provider."""
+    """The order for the next cycle. `attempt` is None when nothing is to be asked of the provider.
+
+    Where the attempt has its invoice already, only the saved card is still to be asked.
+    """
 
     order: Order
     choice: Choice
@@ -119,7 +125,10 @@ async def pay(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) ->
     """
     async with desk.store.read() as read:
         subscription = await read.get(Subscription, subscription_id)
+        license = await read.get(License, subscription.license_id)
         order = await _current(read, subscription.id)
+    if license.status is LicenseStatus.SUSPENDED and (order is None or order.status not in SEEN_PAID):
+        raise Conflict(NOT_BILLED)
     if order is not None and _stands(order, now):
         return order.id
     begun = await _open(desk, subscription_id, now, actor, is_asked_for=True)
@@ -150,6 +159,10 @@ async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, 
         begun = await _begin(work, subscription_id, ground, is_asked_for=is_asked_for)
     if begun is None or begun.attempt is None or ground.till is None:
         return begun
+    if begun.attempt.provider_invoice_id is not None:  # a crash left it between its opening and the card
+        await _charge(desk, ground, subscription_id, begun.attempt, begun.attempt.provider_invoice_id, now, actor)
+        return begun
+    charges = ground.till.capabilities.saved_profiles and not is_asked_for
     shown = await open_invoice(
         desk,
         ground.till,
@@ -159,10 +172,11 @@ async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, 
         now,
         actor,
         customer_ref=ground.customer_ref,
+        charge_follows=charges,
         back_to=f"{desk.public_url}/pay/{pay_token(desk.vault, subscription_id)}",  # the order's own page shows the key
     )
-    if not is_asked_for:
-        await _charge(desk, ground, subscription_id, begun.order.id, shown.invoice_id, now, actor)
+    if charges:
+        await _charge(desk, ground, subscription_id, begun.attempt, shown.invoice_id, now, actor)
     return begun
 
 
@@ -203,9 +217,11 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
     reason = _rests(license, choice)
     if reason is not None:
         if is_asked_for:
-            raise Conflict("This subscription is not billed at the moment. Ask the seller.")
+            raise Conflict(NOT_BILLED)
         await openings.skip(work, subscription_id, reason)
         return None
+    if current is not None and _stands(current, work.now):
+        return Begun(current, choice, await payable_attempt(work, OrderId(current.id)))
     terms = next_cycle(subscription, grace_end(license), work.now)
     if terms.price.currency != SAT and terms.price.minor and ground.rate is None:
         raise RateUnavailable(terms.price.currency)
@@ -275,15 +291,16 @@ async def _paid_last(read: Read, subscription_id: UUID) -> Attempt | None:
 
 
 async def _charge(
-    desk: Desk, ground: Ground, subscription_id: UUID, order_id: OrderId, invoice_id: str, now: datetime, actor: Actor
+    desk: Desk, ground: Ground, subscription_id: UUID, attempt: Attempt, invoice_id: str, now: datetime, actor: Actor
 ) -> None:
     """Ask the saved card, if there is one, once. Whether it has paid is seen as of any payment: by looking."""
-    till, profile_id = ground.till, await _card(desk, ground, subscription_id, now, actor)
-    if till is None or profile_id is None:
-        return
+    till, order_id = ground.till, OrderId(attempt.order_id)
+    is_there = till is not None and till.id == attempt.connection_id
+    profile_id = await _card(desk, ground, subscription_id, now, actor) if is_there else None
     async with desk.store.work(now, actor) as work:
-        if not await openings.begin_charge(work, subscription_id, order_id):
-            return
+        begins = await openings.begin_charge(work, subscription_id, order_id, has_card=profile_id is not None)
+    if not begins or till is None or profile_id is None:
+        return
     failure: ProviderError | None = None
     try:
         await till.till.charge_saved(invoice_id, profile_id)

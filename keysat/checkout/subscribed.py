@@ -6,7 +6,7 @@ that nobody needs. All that hang on the order hold it first (`next_order.hold_al
 
 from uuid import UUID
 
-from keysat.checkout.next_order import drop, hold_all
+from keysat.checkout.next_order import drop, hold_all, is_being_paid
 from keysat.checkout.tables import HAS_MONEY
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
@@ -20,17 +20,21 @@ from keysat.subscriptions.tables import SubscriptionStatus
 async def cancel(
     work: Work, subscription_id: UUID, *, reason: str | None, at_period_end: bool = False
 ) -> SubscriptionStatus | None:
-    """As `lifecycle.cancel`, and its open order ends. None: done, or to be done when its period ends.
+    """As `lifecycle.cancel`, and its open order ends, unless it is being paid: then the period it pays is the last.
 
-    Else it was over before, and had this status (contract 3.14). A lapsed one is over unless an order for it is open
-    or to be opened. Raises NotFound.
+    None: done, or to be done when its period ends. Else it was over before, and had this status (contract 3.14). A
+    lapsed one is over unless an order for it is open or to be opened. Raises NotFound.
     """
     order, subscription, _ = await hold_all(work, subscription_id)
     status = subscription.status
     has_lapsed_for_good = status is SubscriptionStatus.LAPSED and order is None and not subscription.next_attempt_at
     if status is SubscriptionStatus.CANCELLED or has_lapsed_for_good:
         return status
-    await drop(work, await lifecycle.cancel(work, subscription_id, reason=reason, at_period_end=at_period_end))
+    is_paying = order is not None and await is_being_paid(work, order)
+    dropped = await lifecycle.cancel(
+        work, subscription_id, reason=reason, at_period_end=at_period_end, is_being_paid=is_paying
+    )
+    await drop(work, dropped)
     return None
 
 
@@ -40,8 +44,10 @@ async def keep_on(work: Work, subscription_id: UUID) -> None:
 
 
 async def pause(work: Work, subscription_id: UUID) -> None:
-    """As `lifecycle.pause`, and its open order ends."""
-    await hold_all(work, subscription_id)
+    """As `lifecycle.pause`, and its open order ends. Raises Conflict also while that order's money is on its way."""
+    order, _, _ = await hold_all(work, subscription_id)
+    if order is not None and await is_being_paid(work, order):
+        raise Conflict("A payment for the next period is on its way. Pause this subscription when it is confirmed.")
     await drop(work, await lifecycle.pause(work, subscription_id))
 
 
@@ -57,6 +63,17 @@ async def retry(work: Work, subscription_id: UUID) -> None:
     if not await unpark(work, subscription_id):
         raise Conflict("This subscription is not parked: there is nothing to try again.")
     work.wake("renew")
+
+
+async def end_period(work: Work, subscription_id: UUID) -> bool:
+    """As `lifecycle.end_period`; False also while money for another period is on its way."""
+    order, _, _ = await hold_all(work, subscription_id)
+    if order is not None and await is_being_paid(work, order):
+        return False
+    has_ended = await lifecycle.end_period(work, subscription_id)
+    if has_ended and order is not None:
+        await drop(work, order.id)
+    return has_ended
 
 
 async def lapse(work: Work, subscription_id: UUID) -> bool:

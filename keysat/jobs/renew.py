@@ -9,11 +9,11 @@ from sqlalchemy import func, select
 
 from keysat.checkout.mended import mended
 from keysat.checkout.renew import work_off
-from keysat.checkout.subscribed import lapse
+from keysat.checkout.subscribed import end_period, lapse
 from keysat.infra.events import Actor
 from keysat.infra.log import get
 from keysat.infra.work import Work
-from keysat.subscriptions.lifecycle import end_period, fall_due
+from keysat.subscriptions.lifecycle import fall_due
 from keysat.subscriptions.openings import claim, let_go, unpark
 from keysat.subscriptions.read import lapsing, unpaid
 from keysat.subscriptions.tables import Subscription

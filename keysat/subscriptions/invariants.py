@@ -35,7 +35,7 @@ _overlaps = (
     .exists()
 )
 _renews = Subscription.status.in_((S.ACTIVE, S.PAST_DUE)) & ~Subscription.cancel_at_period_end
-_is_over = Subscription.status.in_((S.PAUSED, S.CANCELLED)) | Subscription.cancel_at_period_end
+_has_ended = Subscription.status.in_((S.PAUSED, S.CANCELLED))
 
 _rules: tuple[tuple[str, ColumnElement[bool]], ...] = (
     (
@@ -52,7 +52,10 @@ _rules: tuple[tuple[str, ColumnElement[bool]], ...] = (
     ),
     (
         "an order is to be opened, and it is over",
-        _is_over & (Subscription.next_attempt_at.is_not(None) | _has_open_cycle),
+        or_(  # one that is to end may have been cancelled while its next period was being paid
+            (_has_ended | Subscription.cancel_at_period_end) & Subscription.next_attempt_at.is_not(None),
+            _has_ended & _has_open_cycle,
+        ),
     ),
     ("a paid cycle is missing", _paid_cycles != _first_and_last[1] - _first_and_last[0] + 1),
     (

@@ -179,22 +179,27 @@ async def end_period(work: Work, subscription_id: UUID) -> bool:
     return True
 
 
-async def cancel(work: Work, subscription_id: UUID, *, reason: str | None, at_period_end: bool = False) -> UUID | None:
+async def cancel(
+    work: Work, subscription_id: UUID, *, reason: str | None, at_period_end: bool = False, is_being_paid: bool = False
+) -> UUID | None:
     """No further renewal. The license keeps its end, grace included (contract 3.14).
 
-    At the period's end it stays as it is until then, and `keep_on` takes it back; unpaid, it ends at once. `reason`:
+    At the period's end it stays as it is until then, and `keep_on` takes it back; unpaid, it ends at once. While the
+    next period `is_being_paid` it ends with that one, or as soon as the payment has failed. `reason`:
     somebody's own words, which stay in the row. Raises NotFound; IllegalStep when it is cancelled already.
     """
     subscription, license = await held(work, subscription_id)
     is_running = subscription.status is SubscriptionStatus.ACTIVE and work.now < subscription.paid_through
-    if not at_period_end or not is_running:
+    if not is_being_paid and not (at_period_end and is_running):
         return await _cancel(work, subscription, reason)
     if subscription.cancel_at_period_end:
         return None
     subscription.cancel_at_period_end, subscription.cancellation_reason = True, reason
     await plan_opening(work, subscription, None)
-    work.record(happenings.SubscriptionCancelScheduled(subscription.id, license.id, subscription.paid_through))
-    return await drop_open_cycle(work, subscription.id)
+    cycle = await open_cycle_of(work, subscription.id) if is_being_paid else None
+    ends_at = cycle.ends_at if cycle is not None else subscription.paid_through
+    work.record(happenings.SubscriptionCancelScheduled(subscription.id, license.id, ends_at))
+    return await drop_open_cycle(work, subscription.id) if cycle is None else None
 
 
 async def keep_on(work: Work, subscription_id: UUID) -> None:

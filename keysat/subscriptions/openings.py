@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import select
+
 from keysat.infra.leases import give_back, take
-from keysat.infra.work import Work
+from keysat.infra.tables import EventRow
+from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict
 from keysat.licenses.standing import grace_end
 from keysat.subscriptions import happenings
@@ -27,6 +30,8 @@ from keysat.subscriptions.rules import (
     next_cycle,
 )
 from keysat.subscriptions.tables import Cycle, Subscription
+
+DECLINED = happenings.SubscriptionAutoChargeFailed.__struct_config__.tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +81,18 @@ async def open_cycle(work: Work, subscription_id: UUID, order_id: UUID) -> Openi
     return Opening(terms, superseded)
 
 
-async def opened(work: Work, subscription_id: UUID, order_id: UUID, amount_sats: int | None) -> bool:
-    """The buyer can pay it. False: another order has taken its place meanwhile."""
+async def opened(
+    work: Work, subscription_id: UUID, order_id: UUID, amount_sats: int | None, *, charge_follows: bool = False
+) -> bool:
+    """The buyer can pay it. False: another order has taken its place meanwhile.
+
+    Where `charge_follows` it stays due until `begin_charge`: whoever comes by after a crash asks the saved card.
+    """
     subscription, license = await held(work, subscription_id)
     cycle = await open_cycle_of(work, subscription.id)
     if cycle is None or cycle.order_id != order_id:
         return False
-    await plan_opening(work, subscription, None)
+    await plan_opening(work, subscription, work.now if charge_follows and cycle.charged_at is None else None)
     if cycle.opened_at is None:
         cycle.opened_at = work.now
         work.record(
@@ -173,11 +183,17 @@ async def keep_profile(work: Work, subscription_id: UUID, connection_id: UUID | 
     subscription.profile_connection_id, subscription.profile_id = connection_id, profile_id
 
 
-async def begin_charge(work: Work, subscription_id: UUID, order_id: UUID) -> bool:
-    """Written before the card is asked, so that it is asked once for a cycle, whatever happens. False: it was asked."""
+async def begin_charge(work: Work, subscription_id: UUID, order_id: UUID, *, has_card: bool = True) -> bool:
+    """Written before the card is asked, so that it is asked once for a cycle, whatever happens.
+
+    False: it was asked before, or there is none; either way the opening is through.
+    """
     subscription, license = await held(work, subscription_id)
     cycle = await open_cycle_of(work, subscription.id)
-    if cycle is None or cycle.order_id != order_id or cycle.charged_at is not None:
+    if cycle is None or cycle.order_id != order_id:
+        return False
+    await plan_opening(work, subscription, None)
+    if cycle.charged_at is not None or not has_card:
         return False
     cycle.charged_at = work.now
     work.record(
@@ -186,6 +202,16 @@ async def begin_charge(work: Work, subscription_id: UUID, order_id: UUID) -> boo
         )
     )
     return True
+
+
+async def is_card_asked(read: Read, cycle: Cycle, since: datetime) -> bool:
+    """A saved card was asked for the order that was opened then, and has not declined: it may be charged any moment."""
+    if cycle.charged_at is None or cycle.charged_at < since:
+        return False
+    declined = select(EventRow.id).where(
+        EventRow.subject == str(cycle.subscription_id), EventRow.name == DECLINED, EventRow.at >= cycle.charged_at
+    )
+    return await read.session.scalar(declined.limit(1)) is None
 
 
 async def charge_failed(work: Work, subscription_id: UUID, order_id: UUID, reason: str) -> None:

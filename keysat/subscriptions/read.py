@@ -81,9 +81,10 @@ def money_of(row: Cycle) -> Paid:
 
 async def unpaid(read: Read, now: datetime, limit: int = BATCH) -> Sequence[SubscriptionId]:
     """Those to `fall_due` or, cancelled for then, to `end_period`; the oldest first."""
-    active = Subscription.status == SubscriptionStatus.ACTIVE, Subscription.paid_through <= now
-    acts = or_(Subscription.parked_at.is_(None), Subscription.cancel_at_period_end)
-    return await _ids(read, Subscription.paid_through, (*active, acts), limit)
+    due = and_(Subscription.status == SubscriptionStatus.ACTIVE, Subscription.parked_at.is_(None))
+    running = Subscription.status.in_((SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE))
+    acts = or_(due, and_(running, Subscription.cancel_at_period_end))
+    return await _ids(read, Subscription.paid_through, (Subscription.paid_through <= now, acts), limit)
 
 
 async def lapsing(read: Read, now: datetime, limit: int = BATCH) -> Sequence[SubscriptionId]:

@@ -104,7 +104,8 @@ def act_at(subscription: Subscription, over: datetime | None, now: datetime) -> 
     is_unpaid = subscription.paid_through <= now
     is_over = over is not None and over <= now
     is_due = subscription.next_attempt_at is not None and subscription.next_attempt_at <= now
-    if subscription.status is SubscriptionStatus.ACTIVE and subscription.cancel_at_period_end:
+    is_running = subscription.status in (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
+    if is_running and subscription.cancel_at_period_end:
         return Act.END if is_unpaid else Act.NOTHING
     if subscription.parked_at is not None:
         return Act.NOTHING

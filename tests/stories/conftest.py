@@ -99,12 +99,17 @@ class Story:
 
     async def pay(self, order: Order, *, percent: int = 100, confirmed: bool = True) -> None:
         """Through its newest invoice. The provider's webhook comes in over HTTP, and the jobs do what it asks for."""
+        invoice_id = await self.provider_invoice(order)
+        await self.counter.fake.pay(invoice_id, percent=percent, rail=Rail.ONCHAIN, confirmed=confirmed)
+        await self.run()
+
+    async def provider_invoice(self, order: Order) -> str:
+        """Its newest one."""
         async with self.shop.read() as read:
             query = select(Attempt.provider_invoice_id).where(Attempt.order_id == order.id)
             invoice_id = await read.session.scalar(query.order_by(Attempt.created_at.desc()).limit(1))
         assert invoice_id is not None
-        await self.counter.fake.pay(invoice_id, percent=percent, rail=Rail.ONCHAIN, confirmed=confirmed)
-        await self.run()
+        return invoice_id
 
     async def validate(self, key: str, product: str = "app") -> dict[str, Any]:
         return (await self.post("/v1/validate", key=key, product_slug=product)).json()

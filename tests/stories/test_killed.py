@@ -28,9 +28,10 @@ from keysat.payments.tables import Attempt
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
 from tests.checkout.counter import LOOKER
 from tests.conftest import TESTER
-from tests.stories.conftest import Story
+from tests.providers.worlds import PlayCard
+from tests.stories.conftest import Story, WalletStory
 
-MANY = 45
+MANY = 50
 """More subscriptions than any of the errands has statements."""
 
 SAMPLED = 9
@@ -50,7 +51,7 @@ class Doomed:
 
     def __init__(self, story: Story) -> None:
         self._url = story.shop.store.url.render_as_string(hide_password=False)
-        self._desk = story.counter.desk
+        self._desk = story.shop.desk
         self.statements = 0
 
     async def runs(self, errand: Errand, subject: UUID, last: int) -> bool:
@@ -198,3 +199,25 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
     sold = await shop.all(Order.id, Order.status == OrderStatus.FULFILLED, Order.listed_value > 0)
     assert len(sold) == 2 * many
     assert await shop.all(Order.id, Order.status.in_((OrderStatus.PAID, OrderStatus.PROCESSING))) == []
+
+
+async def test_killed_at_any_statement_a_saved_card_is_charged_once(cards: WalletStory, database_kind: str) -> None:
+    shop = Shop(cards.story, 5 if database_kind == "sqlite" else 20)
+    await cards.story.tier("monthly", 2500)
+    for _ in range(80 // shop.step):
+        await cards.subscribe(PlayCard.WORKS)
+    ids, since = await shop.all(Subscription.id), await cards.story.last_event()
+
+    async def renew(desk: Desk, subscription_id: UUID) -> None:
+        await work_off(desk, subscription_id, cards.story.now, RENEWER)
+
+    end = (await shop.all(Subscription.paid_through))[-1]
+    cards.wallet.clock.at = end
+    cards.story.counter.clock.move(end)
+    await shop.kill_at_each(renew, ids)
+    for _ in range(4):
+        await cards.pass_by(minutes=3)
+    assert await shop.values(Subscription.cycle_number) == {2}
+    await shop.each_once("subscription.auto_charge_initiated", since, ids)
+    for invoice_id in await shop.all(Attempt.provider_invoice_id, Attempt.provider_invoice_id.is_not(None)):
+        assert len(cards.wallet.wallet.invoice(invoice_id).payments) == 1

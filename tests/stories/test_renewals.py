@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from keysat.checkout.next_order import is_being_paid
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose
 from keysat.payments.tables import Attempt
@@ -15,6 +16,7 @@ from tests.fakes.btcpay import Accident
 from tests.payments.test_connections import connected, disconnected
 from tests.providers.worlds import PlayCard
 from tests.stories.conftest import Story, WalletStory
+from tests.web.conftest import ADMIN
 
 S = SubscriptionStatus
 MINUTE = timedelta(minutes=1)
@@ -274,11 +276,41 @@ async def test_money_that_is_on_its_way_keeps_it_from_lapsing(story: Story) -> N
     story.counter.clock.move(story.now + timedelta(days=4))
     await story.run("renew")
     assert (await story.subscription()).status is S.PAST_DUE
-    async with story.shop.read() as read:
-        invoice_id = await read.session.scalar(select(Attempt.provider_invoice_id).where(Attempt.order_id == order.id))
-    await story.counter.fake.confirm(str(invoice_id))
+    await story.counter.fake.confirm(await story.provider_invoice(order))
     await story.run()
     assert (await story.subscription()).status is S.ACTIVE
+
+
+async def test_a_period_whose_money_is_on_its_way_is_kept_by_who_cancels_or_pauses(story: Story) -> None:
+    await story.tier("monthly", 2500)
+    key = await story.buy("monthly")
+    for outcome in ("paid", "never came"):
+        due = (await until_due(story)).paid_through
+        await story.run("renew")
+        order = await story.renewal()
+        await story.pay(order, confirmed=False)
+        row = await story.subscription()
+        paused = await story.front.http.post(f"/v1/admin/subscriptions/{row.id}/pause", headers=ADMIN)
+        assert (paused.status_code, "on its way" in paused.text) == (409, True)
+        cancelled = await story.post("/v1/subscriptions/cancel", license_key=key)
+        assert (cancelled.status_code, cancelled.json()["status"]) == (200, "past_due")
+        await story.run("renew")
+        assert ((await story.order_of(order.invoice_id)).status, row.status) == (OrderStatus.PROCESSING, S.PAST_DUE)
+        invoice_id = await story.provider_invoice(order)
+        if outcome == "paid":
+            await story.counter.fake.confirm(invoice_id)
+            await story.run()
+            row = await story.subscription()
+            assert (row.status, row.paid_through > due, row.cancel_at_period_end) == (S.ACTIVE, True, True)
+            assert row.next_attempt_at is None
+            await story.admin("POST", f"/subscriptions/{row.id}/keep-on")
+        else:
+            await story.counter.fake.mark(invoice_id, "Invalid")
+            await story.run()
+            row = await story.subscription()
+            assert (row.status, row.paid_through) == (S.CANCELLED, due)
+            again = await story.post("/v1/subscriptions/cancel", license_key=key)
+            assert again.json()["already"] == "cancelled"
 
 
 async def test_a_suspended_license_is_not_billed_and_a_revoked_one_never_again(story: Story) -> None:
@@ -296,6 +328,9 @@ async def test_a_suspended_license_is_not_billed_and_a_revoked_one_never_again(s
     await story.travel(days=1)
     order = await story.renewal()
     assert order.status is OrderStatus.AWAITING
+    await story.admin("POST", f"/licenses/{license.id}/suspend")
+    refused = await story.front.http.post(f"/pay/{pay_token(story.shop.vault, (await story.subscription()).id)}")
+    assert (refused.status_code, "not billed" in refused.text) == (409, True)
     await story.admin("POST", f"/licenses/{license.id}/revoke")
     assert (await story.subscription()).status is S.CANCELLED
     assert (await story.order_of(order.invoice_id)).status is OrderStatus.EXPIRED
@@ -370,6 +405,8 @@ async def test_a_card_that_does_not_pay_leaves_the_link(cards: WalletStory, card
     told = await story.events()
     assert told.count("auto_charge_initiated") == 1
     assert told.count("auto_charge_failed") == (card is PlayCard.DECLINES)
+    async with story.shop.read() as read:
+        assert await is_being_paid(read, await story.renewal()) is (card is PlayCard.WORKS)
     if card is PlayCard.DECLINES:
         assert (await story.subscription()).status is S.PAST_DUE
         await cards.wallet.pay(await cards.invoice_id())

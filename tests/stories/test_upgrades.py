@@ -25,6 +25,7 @@ from tests.stories.ladder import (
     upgraded,
     with_ladder,
 )
+from tests.web.conftest import ADMIN
 
 
 @pytest.fixture
@@ -278,6 +279,46 @@ async def test_an_upgrade_that_is_accepted_in_grace_is_renewed_at_its_price(ladd
     assert ((await ladder.order_of(before.invoice_id)).status, renewal.listed_value) == (OrderStatus.EXPIRED, 7500)
     await ladder.pay(renewal)
     assert ((await ladder.subscription()).cycle_number, await tier_of(ladder, key)) == (2, ["sync"])
+
+
+async def test_while_a_renewal_is_being_paid_no_change_takes_its_period_away(ladder: Story) -> None:
+    await ladder.admin("PATCH", await policy_path(ladder, "plus"), renewal_lead_days=5)
+    key = await ladder.buy("plus")
+    paid_through = (await ladder.subscription()).paid_through
+    ladder.counter.clock.move(paid_through - timedelta(days=5))
+    await ladder.run("renew")
+    started = await ask(ladder, UPGRADE, key, "team")
+    renewal = await ladder.renewal()
+    await ladder.pay(renewal, confirmed=False)
+    invoice_id = await ladder.provider_invoice(renewal)
+    words = "A renewal payment is on its way; try again when it is confirmed."
+    assert await refused(ladder, UPGRADE, key, "team") == (409, words)
+    path = f"/v1/admin/licenses/{(await ladder.license()).id}/change-tier"
+    for when in ("at_once", "by_invoice", "at_renewal"):
+        answer = await ladder.front.http.post(path, json={"to_policy_slug": "team", "when": when}, headers=ADMIN)
+        assert (answer.status_code, answer.json()["message"]) == (409, words)
+    order = await ladder.order_of(started["invoice_id"])
+    await ladder.pay(order)
+    assert "order_renewal_on_its_way" in await ladder.counter.attention()
+    accept = f"/v1/admin/orders/{order.id}/settle"
+    assert (await ladder.front.http.post(accept, headers=ADMIN)).status_code == 409
+    await ladder.counter.fake.confirm(invoice_id)
+    await ladder.run()
+    assert ((await ladder.subscription()).cycle_number, await tier_of(ladder, key)) == (2, [])
+    await ladder.admin("POST", f"/orders/{order.id}/settle")
+    assert (await tier_of(ladder, key), len(await ladder.orders(Purpose.RENEWAL))) == (["sync"], 1)
+
+
+async def test_money_for_the_change_of_a_revoked_license_can_be_refused(ladder: Story) -> None:
+    key = await ladder.buy("standard")
+    order = await ladder.order_of((await ask(ladder, UPGRADE, key, "pro"))["invoice_id"])
+    await ladder.admin("POST", f"/licenses/{(await ladder.license()).id}/revoke")
+    await ladder.pay(order)
+    path = f"/v1/admin/orders/{order.id}"
+    assert (await ladder.front.http.post(f"{path}/settle", headers=ADMIN)).status_code == 409
+    assert (await ladder.order_of(order.invoice_id)).status is OrderStatus.REVIEW
+    await ladder.admin("POST", f"/orders/{order.id}/refuse")
+    assert (await ladder.order_of(order.invoice_id)).status is OrderStatus.INVALID
 
 
 async def test_a_quote_that_was_overtaken_goes_to_a_person(ladder: Story) -> None:
