@@ -1,7 +1,7 @@
 """What a change of tier is and what it costs: contract 7.1 and 7.2, as `decisions.md` has them. Writes nothing."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
 from keysat.kit.periods import Period, length_days, one_after
 from keysat.licenses.tables import License
-from keysat.subscriptions.proration import Price, Proration, prorate
+from keysat.subscriptions.proration import Paid, Price, Proration, prorate
 from keysat.subscriptions.read import paid_now, subscription_of
 from keysat.subscriptions.rules import renews
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
@@ -131,7 +131,7 @@ async def quote_change(
     subscription = row if license.is_subscribed else None
     _check_other(wanted, current, tiers, subscription)
     choice = _choice(shop_product, tiers[wanted.policy_slug], wanted, by_operator=by_operator)
-    was = _price_now(shop_product, current, subscription)
+    was = _price_now(shop_product, current, license, subscription)
     direction = _direction(current, choice, was, by_operator=by_operator)
     is_lower = direction is ChangeDirection.DOWNGRADE
     if not by_operator:
@@ -139,8 +139,8 @@ async def quote_change(
             raise BadRequest(f"A license that is for good has no renewal to go down at. {ADMIN_ONLY}")
         if license.expires_at is not None and license.expires_at <= now:
             raise BadRequest("What was paid for this license is over. Renew it first, then change its tier.")
-    paid = await paid_now(read, subscription.id, now) if subscription is not None else []
-    proration = prorate(was, paid, Price(choice.price, choice.period), now)
+    paid = await paid_now(read, subscription.id, now) if subscription else _time_bought(license, current, was)
+    proration = prorate(was, paid, _price(choice), now)
     if is_lower and choice.period is not None:  # nothing is charged, nothing is given back
         proration = Proration(Money(choice.price.currency, 0), False, None)
     is_renewing = choice.period is not None and (proration.is_anew or subscription is None or renews(subscription))
@@ -184,12 +184,25 @@ def _choice(sold: ProductView, target: PolicyView, wanted: Wanted, *, by_operato
     return pick(sold, [target], wanted.policy_slug, wanted.offer)
 
 
-def _price_now(sold: ProductView, current: PolicyView, subscription: Subscription | None) -> Price:
+def _price(choice: Choice) -> Price:
+    ends = choice.policy is not None and choice.policy.duration_seconds > 0
+    return Price(choice.price, choice.period, is_timed=choice.period is None and ends)
+
+
+def _price_now(sold: ProductView, current: PolicyView, license: License, subscription: Subscription | None) -> Price:
     """What a subscription renews at, which may be an old price; else the tier's list price."""
     if subscription is None:
-        return Price(list_price(sold, current), None)
+        return Price(list_price(sold, current), None, is_timed=license.expires_at is not None)
     money = Money(subscription.listed_currency, subscription.listed_value)
     return Price(money, Period(subscription.period_count, subscription.period_unit))
+
+
+def _time_bought(license: License, current: PolicyView, was: Price) -> list[Paid]:
+    """Of a license that was bought once and ends. A trial is not paid."""
+    if license.expires_at is None or license.is_trial or not current.duration_seconds:
+        return []
+    starts_at = license.expires_at - timedelta(seconds=current.duration_seconds)
+    return [Paid(starts_at, license.expires_at, was.money.minor, was.money.minor)]
 
 
 def _direction(current: PolicyView, choice: Choice, was: Price, *, by_operator: bool) -> ChangeDirection:

@@ -19,15 +19,19 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The whole price tuple of a tier: so much for each period, or once for good."""
+    """The whole price tuple of a tier: so much for each period, or once: for good, or for a time."""
 
     money: Money
     period: Period | None
+    is_timed: bool = False
+    """Bought once, and it ends. Without a period only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paid:
     """A cycle that is paid and not over: neither trial nor grace. `worth` is that of its row, for the whole of it.
+
+    The time of a license that was bought once, and ends, is one too.
 
     `money` is the `paid` of its row. It is less than `worth` after an upgrade, which costs only what is left.
     """
@@ -66,17 +70,19 @@ def prorate(current: Price, paid: Sequence[Paid], target: Price, now: datetime) 
     if current.money.currency != target.money.currency:
         raise Conflict("The two tiers are priced in different currencies. Ask the seller to change it.")
     new, left = target.money.minor, sum((cycle.left(now) for cycle in paid), Fraction(0))
+    unused = half_up(sum((cycle.worth * cycle.left(now) for cycle in paid), Fraction(0)))
+    is_once = current.period is None
     if target.period is None:
         whole = sum(cycle.money for cycle in paid if cycle.left(now))  # contract 7.2: a cycle that runs counts in full
-        credit = current.money.minor if current.period is None else whole
+        ending = unused if target.is_timed else whole  # time for time, or each rank would be another year for cents
+        credit = current.money.minor if is_once and not current.is_timed else ending
         return Proration(_charge(target, new - credit), False, None)
-    if not left:
+    if not left or is_once:
         return Proration(target.money, True, new)
     if current.period == target.period:
         more = new - current.money.minor
         return Proration(_charge(target, half_up(more * left)), False, more)
-    unused = sum((cycle.worth * cycle.left(now) for cycle in paid), Fraction(0))
-    return Proration(_charge(target, half_up(new - unused)), True, new)
+    return Proration(_charge(target, new - unused), True, new)
 
 
 def shares(charge: int, lefts: Sequence[Fraction]) -> list[int]:

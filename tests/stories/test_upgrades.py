@@ -174,6 +174,24 @@ async def test_an_upgrade_in_the_last_hour_makes_what_is_for_good_no_cheaper(lad
     assert order.listed_value == 12_500 - 2500 - cheap
 
 
+async def test_a_time_that_is_nearly_over_pays_for_no_other(ladder: Story) -> None:
+    year: dict[str, Any] = {"duration_seconds": 365 * 86_400, **ONCE}
+    await ladder.tier("year", 5000, tier_rank=6, **year)
+    await ladder.tier("better-year", 5500, tier_rank=7, **year)
+    key = await ladder.buy("year")
+    await ladder.travel(days=292)
+    assert (await ask(ladder, QUOTE, key, "better-year"))["proration_charge_value"] == 5500 - 1000
+    await upgraded(ladder, key, "better-year")
+    assert (await ladder.license()).expires_at == ladder.now + timedelta(days=365)
+
+
+async def test_a_trial_pays_for_nothing(ladder: Story) -> None:
+    await ladder.admin("PATCH", await policy_path(ladder, "pro"), trial_days=14, trial_needs="nothing")
+    key = await ladder.buy("pro")
+    assert (await ladder.license()).is_trial
+    assert (await ask(ladder, QUOTE, key, "max"))["proration_charge_value"] == 12_500
+
+
 async def test_another_offer_begins_a_new_period_and_drops_the_open_renewal(ladder: Story) -> None:
     team = await policy_path(ladder, "team")
     await ladder.admin("PATCH", team, renewal_lead_days=5)

@@ -69,6 +69,18 @@ def test_an_upgrade_in_the_last_hour_gives_no_cycle_away_for_a_few_cents() -> No
     assert prorate(price(7000), [cycle(7000, money=1208)], price(9000, None), late).charge.minor == 9000 - 1208
 
 
+def test_time_that_was_bought_once_is_credited_by_what_is_left_of_it() -> None:
+    one, two = (Price(Money("USD", minor), None, is_timed=True) for minor in (5000, 6000))
+    assert prorate(one, [cycle(5000)], two, HALF).charge.minor == 6000 - 2500
+    assert prorate(one, [cycle(5000)], two, END - timedelta(hours=1)).charge.minor == 6000 - 7
+    assert prorate(price(7000), [cycle(7000)], two, HALF).charge.minor == 6000 - 3500
+    assert prorate(one, [], two, HALF).charge.minor == 6000  # a trial, or what is over
+    assert prorate(one, [cycle(5000)], price(9000, None), HALF).charge.minor == 9000 - 5000  # contract 7.2
+    assert prorate(one, [], price(9000, None), HALF).charge.minor == 9000
+    assert prorate(price(2500, None), [], two, HALF).charge.minor == 6000 - 2500
+    assert prorate(one, [cycle(5000)], price(1200), HALF).charge.minor == 1200  # contract 7.2: a full first cycle
+
+
 def test_currencies_do_not_mix() -> None:
     with pytest.raises(Conflict):
         prorate(price(1), [], Price(Money("EUR", 2), MONTH), HALF)
