@@ -10,6 +10,7 @@ from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.infra.tables import Base
+from keysat.kit.money import Money
 from keysat.payments.provider import Network, PayState
 
 ConnectionId = NewType("ConnectionId", UUID)
@@ -89,6 +90,21 @@ class Attempt(Base):
     seen_at: Mapped[datetime | None]
 
     __table_args__ = (Index("ux_payment_attempts_invoice", "connection_id", "provider_invoice_id", unique=True),)
+
+    @property
+    def asked(self) -> Money:
+        return Money(self.price_currency, self.price_minor)
+
+    @property
+    def seen(self) -> Money | None:
+        """What has arrived, as far as the provider showed. None: nothing, or it did not say."""
+        return Money(self.price_currency, self.seen_paid_minor) if self.seen_paid_minor else None
+
+    @property
+    def missing(self) -> Money | None:
+        """None: nothing is."""
+        left = self.price_minor - (self.seen_paid_minor or 0)
+        return Money(self.price_currency, left) if left > 0 else None
 
 
 class NudgeRow(Base):

@@ -90,6 +90,7 @@ async def _shown(visit: Visit, subscription: Subscription, trouble: KeysatError 
     async with visit.shop.read() as read:
         holding = await _holding(read, visit, subscription)
         is_paid = not holding.is_payable and await _paid_lately(read, visit, subscription)
+        attempt = await payable_attempt(read, holding.order.id) if holding.order else None
     left = holding.order.expires_at - holding.now if holding.is_open and holding.order else None
     return page(
         visit,
@@ -98,6 +99,7 @@ async def _shown(visit: Visit, subscription: Subscription, trouble: KeysatError 
         headers=SECRET_PAGE,
         holding=holding,
         is_paid=is_paid,
+        part=attempt if attempt is not None and attempt.seen and attempt.missing else None,
         left=about(left) if left else "",
         left_seconds=int(left.total_seconds()) if left else 0,
         can_pay=bool(visit.shop.tills.rails()),

@@ -79,22 +79,15 @@ class Sale:
     @property
     def asked(self) -> Money | None:
         """What the provider asks for: the price, or sats where it does not price fiat."""
-        attempt = self.attempt
-        return Money(attempt.price_currency, attempt.price_minor) if attempt else None
+        return self.attempt.asked if self.attempt else None
 
     @property
     def seen(self) -> Money | None:
-        """What has arrived, as far as the provider showed. None: nothing, or it did not say."""
-        attempt = self.attempt
-        return Money(attempt.price_currency, attempt.seen_paid_minor) if attempt and attempt.seen_paid_minor else None
+        return self.attempt.seen if self.attempt else None
 
     @property
     def missing(self) -> Money | None:
-        """None: nothing is."""
-        asked, seen = self.asked, self.seen
-        if asked is None or (seen is not None and seen >= asked):
-            return None
-        return asked - seen if seen else asked
+        return self.attempt.missing if self.attempt else None
 
     @property
     def surplus(self) -> Money | None:

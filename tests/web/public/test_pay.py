@@ -78,6 +78,21 @@ async def test_the_checkout_leads_back_to_it_and_it_sees_at_once_what_was_paid(f
     assert "Nothing is to be paid" in plain(await front.http.get(link))
 
 
+async def test_a_part_that_came_is_told_with_what_is_missing(front: Front):
+    order, _ = await subscribed(front)
+    link = await pay_link(front, order)
+    await front.counter.travel(days=32)
+    await pressed(front, link)
+    await front.counter.pay(await front.order(), percent=50)
+    page = plain(await front.http.get(link))
+    assert "$6.00 has arrived, $6.00 is still missing: pay it on the same page" in page
+    assert "Pay the missing $6.00" in page
+    await front.counter.travel(minutes=20)
+    page = plain(await front.http.get(link))
+    assert "$6.00 has arrived for a request that is over" in page
+    assert "Pay $12.00" in page
+
+
 async def test_after_a_lapse_a_new_period_begins_on_the_day_it_is_paid(front: Front):
     order, _ = await subscribed(front)
     link = await pay_link(front, order)
