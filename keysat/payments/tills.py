@@ -23,7 +23,7 @@ class NoTill(BadRequest):
     """No connection sells, so nothing can be paid."""
 
     def __init__(self) -> None:
-        super().__init__("This shop cannot take payments at the moment: no payment provider is connected.")
+        super().__init__("This shop cannot take payments yet: no payment provider is connected.")
 
 
 @dataclass(frozen=True, slots=True)

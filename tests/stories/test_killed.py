@@ -31,7 +31,7 @@ from tests.conftest import TESTER
 from tests.providers.worlds import PlayCard
 from tests.stories.conftest import Story, WalletStory
 
-MANY = 50
+MANY = 63
 """More subscriptions than any of the errands has statements."""
 
 SAMPLED = 9
