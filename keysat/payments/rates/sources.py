@@ -49,8 +49,11 @@ class Source:
         return self.currencies is None or currency in self.currencies
 
     def parse(self, json: object, currency: str, received_at: datetime) -> Quote | None:
-        """`json` with its numbers as int and Decimal. None: no opinion."""
-        found = self.read(json, currency)
+        """`json`: numbers are int or Decimal. None: no opinion. Raises SourceFailed, msgspec.ValidationError."""
+        try:
+            found = self.read(json, currency)
+        except ArithmeticError as error:  # the text "NaN" is a Decimal too, and so is a number beyond any exponent
+            raise SourceFailed("a number that is none") from error
         if found is None or not found.price.is_finite() or found.price <= 0:
             return None
         return Quote(self.name, currency, found.price, found.at or received_at, self.is_exchange)

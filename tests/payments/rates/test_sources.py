@@ -98,6 +98,12 @@ def test_a_time_stamp_beyond_reason_is_a_failure() -> None:
             BY_NAME["mempool.space"].parse({"time": stamp, "USD": 97000}, "USD", RECEIVED)
 
 
+def test_a_number_that_is_none_is_a_failure_of_its_source() -> None:
+    for answer in ({"time": "NaN", "USD": 97000}, {"time": "sNaN", "USD": 97000}):
+        with pytest.raises(SourceFailed):
+            BY_NAME["mempool.space"].parse(answer, "USD", RECEIVED)
+
+
 def test_every_major_currency_is_covered_by_two_exchanges_at_least() -> None:
     for currency in MAJORS:
         assert sum(source.is_exchange and source.covers(currency) for source in SOURCES) >= 2
