@@ -51,7 +51,11 @@ def pick(
     if not product.active:
         raise BadRequest(f"The product {product.slug} is not on sale at the moment.")
     policy = _named(product, policies, policy_slug) if policy_slug else _default(product, policies)
-    offer = _offer(product, policy, offer_slug) if offer_slug else None
+    return choice_of(product, policy, _offer(product, policy, offer_slug) if offer_slug else None)
+
+
+def choice_of(product: ProductView, policy: PolicyView | None, offer: OfferView | None) -> Choice:
+    """The offer's period, else the tier's, at the list price; whether it is on sale is not asked."""
     period = (offer.own_period if offer is not None else None) or (policy.period if policy is not None else None)
     return Choice(product, policy, offer, list_price(product, policy, offer), period)
 

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from keysat.checkout.change_apply import change_doubt
 from keysat.checkout.codes import release
 from keysat.checkout.desk import Desk
-from keysat.checkout.gate import DOUBTS, Asked, Doubt, Ruled, Ruling, late_window, rule, strongest
+from keysat.checkout.gate import DOUBTS, Doubt, Expected, Ruled, Ruling, late_window, rule, strongest
 from keysat.checkout.happenings import (
     OrderNeedsAttention,
     OrderPaidTwice,
@@ -22,7 +22,7 @@ from keysat.checkout.happenings import (
     OrderPaymentReversed,
     OrderPaymentSeen,
 )
-from keysat.checkout.invoice import PROVIDER_WORDS_MAX, close, locked, opened
+from keysat.checkout.invoice import PROVIDER_WORDS_MAX, close, opened
 from keysat.checkout.next_order import pays_no_period
 from keysat.checkout.schedule import DRAFT_FOR, PAGE_EVERY, Times, after_failure, next_look
 from keysat.checkout.settle import fulfil_now, settle
@@ -51,7 +51,7 @@ class Seen:
     """One attempt, and what the provider showed of it; `error` when it showed nothing."""
 
     attempt: Attempt
-    asked: Asked | None = None
+    asked: Expected | None = None
     shown: InvoiceSnapshot | None = None
     error: ProviderError | None = None
     keeps_cards: bool = False
@@ -67,7 +67,7 @@ async def collect(desk: Desk, order_id: OrderId, now: datetime, actor: Actor, ho
         rows = (await read.session.execute(attempts.where(Order.id == order_id))).all()
     seen = [await _look(desk, attempt) for _, attempt in rows if attempt.failed is None]
     async with desk.store.work(now, actor) as work:
-        held = await locked(work, order_id)
+        held = await work.hold(Order, order_id)
         for one in seen:
             await _note(work, held, one)
         await work.session.flush()
@@ -90,7 +90,7 @@ async def _look(desk: Desk, attempt: Attempt) -> Seen:
             shown = await till.till.get_invoice(attempt.provider_invoice_id)
     except ProviderError as error:
         return Seen(attempt, error=error)
-    asked = Asked(
+    asked = Expected(
         invoice_id=attempt.provider_invoice_id or shown.invoice_id,
         account_id=till.connection.account_id,
         echo=attempt.echo,

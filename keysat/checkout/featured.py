@@ -9,10 +9,9 @@ from keysat.catalog.shapes import FeaturedDiscount
 from keysat.catalog.tables import PolicyId
 from keysat.catalog.tiers import list_price
 from keysat.catalog.views import DiscountView, PolicyView, ProductView
-from keysat.checkout.quote import Quote, quote
+from keysat.checkout.quote import Quote, known_quote
 from keysat.infra.work import Read
-from keysat.kit.errors import BadRequest
-from keysat.payments.rates.board import RateEvidence, RateUnavailable
+from keysat.payments.rates.board import RateEvidence
 
 
 async def featured(
@@ -30,11 +29,8 @@ async def featured(
 
 def quoted(product: ProductView, tier: PolicyView, discount: DiscountView, rate: RateEvidence | None) -> Quote | None:
     """None: the code needs a rate that nobody knows right now, or takes nothing off. A purchase leaves it out too."""
-    try:
-        found = quote(list_price(product, tier), rate, discount)
-    except (RateUnavailable, BadRequest):
-        return None
-    return found if found.price < found.base else None
+    found = known_quote(list_price(product, tier), rate, discount)
+    return found if found is not None and found.price < found.base else None
 
 
 async def featured_shapes(

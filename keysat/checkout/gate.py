@@ -82,7 +82,7 @@ DOUBTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Expected:
     """What we asked the provider for, and of whom."""
 
     invoice_id: str
@@ -107,7 +107,7 @@ def late_window(purpose: Purpose) -> timedelta:
     return NO_LATE_WINDOW if purpose is Purpose.TIER_CHANGE else LATE_WINDOW
 
 
-def rule(asked: Asked, shown: InvoiceSnapshot, late_window: timedelta = LATE_WINDOW) -> Ruled:
+def rule(asked: Expected, shown: InvoiceSnapshot, late_window: timedelta = LATE_WINDOW) -> Ruled:
     """What the shown invoice means for the order."""
     match shown.state:
         case PayState.SETTLED:
@@ -132,7 +132,7 @@ def rule(asked: Asked, shown: InvoiceSnapshot, late_window: timedelta = LATE_WIN
             return Ruled(Ruling.HOLD)
 
 
-def _mismatch(asked: Asked, shown: InvoiceSnapshot) -> Ruled | None:
+def _mismatch(asked: Expected, shown: InvoiceSnapshot) -> Ruled | None:
     """An invoice that is not the one we opened never settles, whoever says so."""
     network = shown.network if shown.network != Network.UNKNOWN else asked.network
     checks = {
@@ -151,7 +151,7 @@ def _mismatch(asked: Asked, shown: InvoiceSnapshot) -> Ruled | None:
     return None
 
 
-def _settled(asked: Asked, shown: InvoiceSnapshot) -> Ruled:
+def _settled(asked: Expected, shown: InvoiceSnapshot) -> Ruled:
     if shown.marked_by_hand:
         return Ruled(Ruling.SETTLE, how=PaidHow.MARKED)  # the operator's own decision, for instance cash
     if not _covered(asked, shown):
@@ -159,7 +159,7 @@ def _settled(asked: Asked, shown: InvoiceSnapshot) -> Ruled:
     return Ruled(Ruling.SETTLE, surplus_minor=_surplus(asked, shown))
 
 
-def _late(asked: Asked, shown: InvoiceSnapshot, window: timedelta) -> Ruled:
+def _late(asked: Expected, shown: InvoiceSnapshot, window: timedelta) -> Ruled:
     if not shown.all_confirmed:
         return Ruled(Ruling.EXPIRED)  # seen only; it may still be replaced
     if not _covered(asked, shown):
@@ -173,13 +173,13 @@ def _within(paid_at: datetime | None, expired_at: datetime | None, window: timed
     return paid_at is not None and expired_at is not None and paid_at - expired_at <= window
 
 
-def _covered(asked: Asked, shown: InvoiceSnapshot) -> bool:
+def _covered(asked: Expected, shown: InvoiceSnapshot) -> bool:
     return (
         shown.paid is not None and shown.paid.currency == asked.price.currency and shown.paid.minor >= asked.price.minor
     )
 
 
-def _surplus(asked: Asked, shown: InvoiceSnapshot) -> int:
+def _surplus(asked: Expected, shown: InvoiceSnapshot) -> int:
     return shown.paid.minor - asked.price.minor if shown.paid is not None else 0
 
 

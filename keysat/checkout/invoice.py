@@ -135,7 +135,7 @@ async def opened(
 
     Also the road of a draft that a crash left behind. `charge_follows`: a saved card, if there is one, is asked next.
     """
-    order = await locked(work, order_id)
+    order = await work.hold(Order, order_id)
     attempt = await work.get(Attempt, attempt_id)
     if attempt.provider_invoice_id is not None:
         return order
@@ -174,7 +174,7 @@ async def _not_opened(
             return
         attempt = await work.get(Attempt, attempt_id)
         attempt.failed = type(error).__name__
-        order = await locked(work, order_id)
+        order = await work.hold(Order, order_id)
         await close(work, order, Step.FAIL, next_look_at=None, failure=attempt.failed)
         if not isinstance(error, Transient):
             words = f"{till.connection.provider} opened no invoice: {error}"[:PROVIDER_WORDS_MAX]
@@ -188,11 +188,6 @@ async def close(work: Work, order: Order, step: Step, **values: object) -> None:
     work.record(OrderClosed(order.id, order.status))
     if was_draft:
         await release(work, order)
-
-
-async def locked(work: Work, order_id: OrderId) -> Order:
-    """The order, held against other transactions. Raises NotFound."""
-    return await work.hold(Order, order_id)
 
 
 def _described(choice: Choice) -> tuple[str, str]:

@@ -6,10 +6,10 @@ subscription, as settling does, which comes with the order in its hands. An orde
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
-from keysat.checkout.invoice import close, locked
-from keysat.checkout.tables import HAS_MONEY, Order, OrderId, OrderStatus, Purpose, Step
+from keysat.checkout.invoice import close
+from keysat.checkout.tables import HAS_MONEY, Order, OrderStatus, Purpose, Step
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict
 from keysat.kit.money import Money
@@ -29,16 +29,24 @@ class Overtaken(Conflict):
         super().__init__("This subscription was changed a moment ago. Try again.", retry_after_seconds=1)
 
 
+def _for_next_cycle(subscription_id: UUID) -> Select[UUID | None]:
+    return select(Cycle.order_id).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_(None))
+
+
 async def hold_all(work: Work, subscription_id: UUID) -> tuple[Order | None, Subscription, License]:
     """The one order for the next cycle, if there is one, and what it renews, held. Raises NotFound; Overtaken."""
-    query = select(Cycle.order_id).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_(None))
-    order_id = await work.session.scalar(query)
-    order = await locked(work, OrderId(order_id)) if order_id is not None else None
+    order_id = await work.session.scalar(_for_next_cycle(subscription_id))
+    order = await work.hold(Order, order_id) if order_id is not None else None
     subscription, license = await held(work, subscription_id)
     cycle = await open_cycle_of(work, subscription_id)
     if (cycle.order_id if cycle is not None else None) != order_id:
         raise Overtaken
     return order, subscription, license
+
+
+async def open_order(read: Read, subscription_id: UUID) -> Order | None:
+    """The one order for the next cycle, as `hold_all` holds it."""
+    return await read.session.scalar(select(Order).where(Order.id.in_(_for_next_cycle(subscription_id))))
 
 
 async def is_being_paid(read: Read, order: Order) -> bool:
@@ -56,7 +64,7 @@ async def drop(work: Work, order_id: UUID | None) -> None:
     """Nobody needs this order any more. Its money, if it comes, is seen and goes to a person."""
     if order_id is None:
         return
-    order = await locked(work, OrderId(order_id))
+    order = await work.hold(Order, order_id)
     if order.status == OrderStatus.DRAFT:
         await close(work, order, Step.FAIL, next_look_at=None, failure=SUPERSEDED)
     elif order.status == OrderStatus.AWAITING:

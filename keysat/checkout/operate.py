@@ -13,7 +13,7 @@ from keysat.checkout.codes import release
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
-from keysat.checkout.invoice import close, locked
+from keysat.checkout.invoice import close
 from keysat.checkout.next_order import adopt, pays_no_period
 from keysat.checkout.quote import given
 from keysat.checkout.settle import settle
@@ -34,7 +34,7 @@ async def accept(work: Work, order_id: OrderId) -> Order:
     renewal whose place another order took, it pays the next period; Conflict when there is none, and for another
     tier. Of a change of tier: as `change_apply.check_may_change`.
     """
-    order = await locked(work, order_id)
+    order = await work.hold(Order, order_id)
     if order.status in (OrderStatus.DRAFT, OrderStatus.PAID, OrderStatus.FULFILLED):
         raise Conflict(f"Order {order.support_reference} is {order.status}: there is nothing to accept.")
     if order.purpose is Purpose.TIER_CHANGE:  # else the money would be taken, and could not be refused any more
@@ -65,7 +65,7 @@ async def refuse(work: Work, order_id: OrderId) -> Order:
     What its time to be paid is over for gives its use of a code back at once. Raises Conflict for what is paid, and for
     what has ended and holds no use.
     """
-    order = await locked(work, order_id)
+    order = await work.hold(Order, order_id)
     named = f"Order {order.support_reference} is {order.status}"
     if order.status in (OrderStatus.PAID, OrderStatus.FULFILLED):
         raise Conflict(f"{named}: it is a sale. To take it back, revoke the license and refund the buyer.")

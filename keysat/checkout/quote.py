@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from keysat.catalog.pricing import Cut, reduced, works_in_sats
 from keysat.kit.currencies import SAT, exponent
+from keysat.kit.errors import BadRequest
 from keysat.kit.money import SATS_PER_BTC, BtcRate, Money, to_sats, up
 from keysat.payments.rates.board import RateEvidence, RateUnavailable
 
@@ -61,6 +62,14 @@ def given(base: Money, rate: RateEvidence | None = None) -> Quote:
     """What has a price and is given for nothing: the price stays beside it, for what comes after (D-2)."""
     sats = quote(base, rate)
     return Quote(base, Money(base.currency, 0), sats.base_sats, 0, sats.rate)
+
+
+def known_quote(base: Money, rate: RateEvidence | None, discount: Cut | None = None) -> Quote | None:
+    """As `quote`. None: it cannot be reckoned right now, or is more bitcoin than there is. A purchase will say so."""
+    try:
+        return quote(base, rate, discount)
+    except (BadRequest, RateUnavailable):
+        return None
 
 
 def _less_sats(base: Money, rate: RateEvidence | None, discount: Cut) -> Quote:

@@ -21,7 +21,7 @@ from keysat.checkout.collect import mark_due
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, try_at
-from keysat.checkout.next_order import Overtaken, drop, hold_all
+from keysat.checkout.next_order import Overtaken, drop, hold_all, open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import quote
 from keysat.checkout.read import payable_attempt
@@ -126,7 +126,7 @@ async def pay(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) ->
     async with desk.store.read() as read:
         subscription = await read.get(Subscription, subscription_id)
         license = await read.get(License, subscription.license_id)
-        order = await _current(read, subscription.id)
+        order = await open_order(read, subscription.id)
     if license.status is LicenseStatus.SUSPENDED and (order is None or order.status not in SEEN_PAID):
         raise Conflict(NOT_BILLED)
     if order is not None and _stands(order, now):
@@ -271,11 +271,6 @@ def _rests(license: License, choice: Choice) -> SkipReason | None:
 def _stands(order: Order, now: datetime) -> bool:
     """The buyer is to see this one: it can be paid, or has been."""
     return order.status in SEEN_PAID or (order.status == OrderStatus.AWAITING and now < order.expires_at)
-
-
-async def _current(read: Read, subscription_id: UUID) -> Order | None:
-    cycle = select(Cycle.order_id).where(Cycle.subscription_id == subscription_id, Cycle.paid_at.is_(None))
-    return await read.session.scalar(select(Order).where(Order.id.in_(cycle)))
 
 
 async def _paid_last(read: Read, subscription_id: UUID) -> Attempt | None:

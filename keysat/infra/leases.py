@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, Select, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
+from keysat.infra.store import Store
 from keysat.infra.tables import Base
 from keysat.infra.work import Work
 
@@ -28,6 +29,12 @@ class Leased:
 
 
 Row = TypeVar("Row", bound=Base)
+
+
+async def is_any_due(store: Store, first_due: Select[datetime | None], now: datetime) -> bool:
+    """One point read, so that no write lock is taken at each look for nothing. `first_due` selects the earliest."""
+    first = await store.point(first_due)
+    return first is not None and first[0] is not None and first[0] <= now
 
 
 async def take(

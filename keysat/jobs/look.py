@@ -10,7 +10,7 @@ from keysat.checkout.schedule import after_failure
 from keysat.checkout.tables import Order, OrderId
 from keysat.infra.attention import clear
 from keysat.infra.events import Actor
-from keysat.infra.leases import give_back, take
+from keysat.infra.leases import give_back, is_any_due, take
 from keysat.infra.log import get
 from keysat.kit.errors import Unavailable
 from keysat.kit.ids import fraction
@@ -33,7 +33,7 @@ async def look(shop: Shop, now: datetime) -> int:
     Each batch has its own moment: a lease that counts from the start of a long pass is over as it is taken.
     """
     looks = 0
-    while await _is_any_due(shop, now):
+    while await is_any_due(shop.store, _first_due, now):
         at = max(now, shop.now())
         async with shop.store.work(at, LOOKER) as work:
             holder, orders = await take(
@@ -47,12 +47,6 @@ async def look(shop: Shop, now: datetime) -> int:
                 group.create_task(_look_at(shop, order, holder, at, free))
         looks += len(orders)
     return looks
-
-
-async def _is_any_due(shop: Shop, now: datetime) -> bool:
-    """One point read, so that no write lock is taken each second for nothing."""
-    first = await shop.store.point(_first_due)
-    return first is not None and first[0] is not None and first[0] <= now
 
 
 async def _look_at(shop: Shop, order: Order, holder: str, now: datetime, free: asyncio.Semaphore) -> None:

@@ -11,6 +11,7 @@ from keysat.checkout.mended import mended
 from keysat.checkout.renew import work_off
 from keysat.checkout.subscribed import end_period, lapse
 from keysat.infra.events import Actor
+from keysat.infra.leases import is_any_due
 from keysat.infra.log import get
 from keysat.infra.work import Work
 from keysat.subscriptions.lifecycle import fall_due
@@ -44,7 +45,7 @@ async def renew(shop: Shop, now: datetime) -> int:
 async def _open_due(shop: Shop) -> int:
     """Each batch has its own moment: a lease that counts from the start of a long pass is over as it is taken."""
     errands = 0
-    while await _is_any_due(shop, now := shop.now()):
+    while await is_any_due(shop.store, _first_due, now := shop.now()):
         async with shop.store.work(now, RENEWER) as work:
             holder, claimed = await claim(work)
         if not claimed:  # others have them
@@ -55,12 +56,6 @@ async def _open_due(shop: Shop) -> int:
             await let_go(work, holder, claimed)
         errands += len(claimed)
     return errands
-
-
-async def _is_any_due(shop: Shop, now: datetime) -> bool:
-    """One point read, so that no write lock is taken each minute for nothing."""
-    first = await shop.store.point(_first_due)
-    return first is not None and first[0] is not None and first[0] <= now
 
 
 async def _in_work(

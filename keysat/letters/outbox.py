@@ -13,7 +13,7 @@ from jinja2 import TemplateError
 from sqlalchemy import func, select
 
 from keysat.infra.attention import settle_about
-from keysat.infra.leases import give_back, take
+from keysat.infra.leases import give_back, is_any_due, take
 from keysat.infra.log import get
 from keysat.infra.mail import MailRefused
 from keysat.infra.work import Read, Work
@@ -37,8 +37,7 @@ log = get(__name__)
 
 async def send_due(room: PostRoom, now: datetime) -> int:
     """Send what is due now; returns how many letters were tried."""
-    first = await room.store.point(_first_due)
-    if first is None or first[0] is None or first[0] > now:
+    if not await is_any_due(room.store, _first_due, now):
         return 0
     tried = 0
     while True:

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 from sqlalchemy import func, select
 
-from keysat.checkout.invoice import locked
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderStatus, PaidHow
 from keysat.infra.store import Store
@@ -111,7 +110,7 @@ async def _alone(folder: Path) -> float:
 
         async def one(order_id: Any) -> None:
             async with free, shop.work(SEEDER) as work:
-                await settle(work, await locked(work, order_id), how=PaidHow.BY_OPERATOR)
+                await settle(work, await work.hold(Order, order_id), how=PaidHow.BY_OPERATOR)
 
         began = time.perf_counter()
         await asyncio.gather(*(one(order_id) for order_id in waiting))

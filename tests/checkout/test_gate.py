@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keysat.checkout.gate import DOUBTS, LATE_WINDOW, Asked, Doubt, Ruled, Ruling, rule, strongest
+from keysat.checkout.gate import DOUBTS, LATE_WINDOW, Doubt, Expected, Ruled, Ruling, rule, strongest
 from keysat.checkout.tables import PaidHow
 from keysat.kit.money import Money
 from keysat.payments.provider import InvoiceSnapshot, Network, PayState
 
 END = datetime(2026, 1, 15, 12, 15, tzinfo=UTC)
 PRICE = Money("EUR", 4900)
-ASKED = Asked("inv-1", "store-1", "echo-1", PRICE, Network.MAINNET, takes_mainnet=True)
+ASKED = Expected("inv-1", "store-1", "echo-1", PRICE, Network.MAINNET, takes_mainnet=True)
 NEW = InvoiceSnapshot(
     invoice_id="inv-1",
     account_id="store-1",
@@ -189,7 +189,7 @@ snapshots = st.builds(
 )
 
 
-def is_ours(asked: Asked, told: InvoiceSnapshot) -> bool:
+def is_ours(asked: Expected, told: InvoiceSnapshot) -> bool:
     return (told.invoice_id, told.account_id, told.attempt_id, told.price) == (
         asked.invoice_id,
         asked.account_id,
@@ -216,7 +216,7 @@ def is_paid(told: InvoiceSnapshot) -> bool:
 
 
 @given(asked_for, snapshots)
-def test_it_settles_what_is_ours_and_paid_and_nothing_else(asked: Asked, told: InvoiceSnapshot) -> None:
+def test_it_settles_what_is_ours_and_paid_and_nothing_else(asked: Expected, told: InvoiceSnapshot) -> None:
     assert (rule(asked, told).ruling == Ruling.SETTLE) == (is_ours(asked, told) and is_paid(told))
 
 
@@ -228,12 +228,12 @@ def test_one_wrong_field_is_enough_not_to_settle(
 
 
 @given(asked_for, snapshots)
-def test_an_unknown_state_changes_nothing(asked: Asked, told: InvoiceSnapshot) -> None:
+def test_an_unknown_state_changes_nothing(asked: Expected, told: InvoiceSnapshot) -> None:
     assert rule(asked, replace(told, state=PayState.UNKNOWN)) == Ruled(Ruling.HOLD)
 
 
 @given(asked_for, snapshots)
-def test_a_person_is_told_why_and_a_surplus_is_never_negative(asked: Asked, told: InvoiceSnapshot) -> None:
+def test_a_person_is_told_why_and_a_surplus_is_never_negative(asked: Expected, told: InvoiceSnapshot) -> None:
     ruled = rule(asked, told)
     assert (ruled.doubt is not None) == (ruled.ruling == Ruling.REVIEW or ruled.doubt == Doubt.MONEY_ON_INVALID)
     assert ruled.surplus_minor >= 0

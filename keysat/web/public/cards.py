@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keysat.catalog.tables import PolicyId, TrialNeeds
-from keysat.catalog.tiers import list_price, pick, trial_days
-from keysat.catalog.views import DiscountView, OfferView, PolicyView, ProductView
-from keysat.checkout.quote import Quote, quote
+from keysat.catalog.tiers import Choice, choice_of, pick, trial_days
+from keysat.catalog.views import DiscountView, PolicyView, ProductView
+from keysat.checkout.quote import Quote, known_quote
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
-from keysat.kit.periods import Period, one_after
+from keysat.kit.periods import one_after
 from keysat.payments.provider import Rail
-from keysat.payments.rates.board import RateEvidence, RateUnavailable
+from keysat.payments.rates.board import RateEvidence
 from keysat.web.public import words
 
 BETWEEN = "/"
@@ -109,7 +109,7 @@ def cards(
     """`tiers` as they are shown; none for a product that sells itself. `has_trials`: no code was typed."""
     if tiers:
         return [_card(product, tier, rate, rails, codes(tier.id), now, has_trials=has_trials) for tier in tiers]
-    option = _option(product, None, None, rate, rails, codes(None))
+    option = _option(choice_of(product, None, None), rate, rails, codes(None))
     return [Card(product.name, "", False, False, "", words.seats(1), (), (option,))]
 
 
@@ -120,7 +120,7 @@ def preselected(product: ProductView, tiers: Sequence[PolicyView], policy: str |
             choice = pick(product, tiers, policy_slug, offer_slug)
         except (NotFound, BadRequest):
             continue
-        return _option(product, choice.policy, choice.offer, None, (), None)
+        return _option(choice, None, (), None)
     raise NotFound(f"Nothing of {product.slug} is on sale.")
 
 
@@ -136,13 +136,13 @@ def _card(
 ) -> Card:
     offers = [None, *(offer for offer in tier.offers if offer.active)]
     options: list[Option] = []
-    for offer in offers:
-        option = _option(product, tier, offer, rate, rails, discount)
-        then = _next(product, tier, offer, rate, discount, now)
+    for choice in (choice_of(product, tier, offer) for offer in offers):
+        option = _option(choice, rate, rails, discount)
+        then = _next(choice, rate, discount, now)
         if then is not None:
             has_cards = Rail.CARD in rails
             option = replace(option, follows=words.renewal(then, tier.grace_period_days, has_cards=has_cards))
-        options.append(_tried(product, tier, offer, option, then) if has_trials else option)
+        options.append(_tried(choice, tier, option, then) if has_trials else option)
     is_special = discount is not None and discount.featured and any(option.was for option in options)
     return Card(
         name=tier.name,
@@ -174,22 +174,22 @@ def entitlement_lines(product: ProductView, slugs: Collection[str], hidden: Coll
     ]
 
 
+def value_of(choice: Choice) -> str:
+    """What the form sends for it."""
+    tier, offer = choice.policy, choice.offer
+    return (tier.slug if tier else "") + (BETWEEN + offer.slug if offer else "")
+
+
 def _option(
-    product: ProductView,
-    tier: PolicyView | None,
-    offer: OfferView | None,
-    rate: RateEvidence | None,
-    rails: Collection[Rail],
-    discount: DiscountView | None,
+    choice: Choice, rate: RateEvidence | None, rails: Collection[Rail], discount: DiscountView | None
 ) -> Option:
-    base = list_price(product, tier, offer)
-    period = _period(tier, offer)
+    tier, base, period = choice.policy, choice.price, choice.period
     validity = words.span(period) if period else words.duration(tier.duration_seconds if tier else 0)
-    found = _quoted(base, rate, discount)
+    found = known_quote(base, rate, discount)
     price = found.asked if found else base
     was = base if found and found.price < base else None
     return Option(
-        value=(tier.slug if tier else "") + (BETWEEN + offer.slug if offer else ""),
+        value=value_of(choice),
         price=price,
         was=was,
         deal=words.deal(discount, price, was) if discount is not None and found is not None else "",
@@ -200,11 +200,9 @@ def _option(
     )
 
 
-def _tried(
-    product: ProductView, tier: PolicyView, offer: OfferView | None, option: Option, then: words.Next | None
-) -> Option:
+def _tried(choice: Choice, tier: PolicyView, option: Option, then: words.Next | None) -> Option:
     """What follows a trial is the list price, whatever a code does to a purchase now."""
-    base = list_price(product, tier, offer)
+    base = choice.price
     if not tier.trial_begins_in_browser or not trial_days(tier, base):
         return option
     trial = Trial(
@@ -213,37 +211,18 @@ def _tried(
         buy=option.act,
         then=words.without_trial(then) if then is not None and then.price.minor else "",
     )
-    follows = words.after_trial(tier.trial_days, base, _period(tier, offer), tier.grace_period_days)
+    follows = words.after_trial(tier.trial_days, base, choice.period, tier.grace_period_days)
     return replace(option, act=words.trial_act(tier.trial_days), follows=follows, trial=trial)
 
 
-def _period(tier: PolicyView | None, offer: OfferView | None) -> Period | None:
-    return (offer.own_period if offer else None) or (tier.period if tier else None)
-
-
-def _next(
-    product: ProductView,
-    tier: PolicyView,
-    offer: OfferView | None,
-    rate: RateEvidence | None,
-    discount: DiscountView | None,
-    now: datetime,
-) -> words.Next | None:
+def _next(choice: Choice, rate: RateEvidence | None, discount: DiscountView | None, now: datetime) -> words.Next | None:
     """The second period costs the list price, unless the code holds for it too. None: there is none."""
-    base, period = list_price(product, tier, offer), _period(tier, offer)
+    base, period = choice.price, choice.period
     if period is None or not base.minor:
         return None
-    found = _quoted(base, rate, discount if discount is not None and discount.cycles != 1 else None)
+    found = known_quote(base, rate, discount if discount is not None and discount.cycles != 1 else None)
     at = one_after(now, period)
     return words.Next(found.price, at, found.is_in_sats) if found else words.Next(base, at)
-
-
-def _quoted(base: Money, rate: RateEvidence | None, discount: DiscountView | None) -> Quote | None:
-    """None: it cannot be reckoned right now, or is more bitcoin than there is. The purchase will say so."""
-    try:
-        return quote(base, rate, discount)
-    except (BadRequest, RateUnavailable):
-        return None
 
 
 def _sats(price: Money, found: Quote | None) -> Money | None:

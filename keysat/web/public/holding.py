@@ -6,27 +6,25 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote as quoted
 
-from sqlalchemy import select
-
 from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
+from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import pay_token
-from keysat.checkout.quote import quote
+from keysat.checkout.quote import known_quote
 from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
-from keysat.kit.errors import BadRequest
 from keysat.kit.money import Money
 from keysat.kit.periods import Period
 from keysat.licenses.issue import key_text
 from keysat.licenses.read import machines_of
 from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License, LicenseStatus, Machine
-from keysat.payments.rates.board import RateEvidence, RateUnavailable
+from keysat.payments.rates.board import RateEvidence
 from keysat.payments.rates.pins import pin_of
 from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.rules import can_renew, next_cycle, payable
-from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
+from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from keysat.upkeep.shop import Shop
 from keysat.web.public import words
 from keysat.web.public.cards import Line, entitlement_lines
@@ -90,11 +88,8 @@ class Bill:
 def next_bill(subscription: Subscription, over: datetime | None, rate: RateEvidence | None, now: datetime) -> Bill:
     """Pure. `over`: end of the license's grace."""
     terms = next_cycle(subscription, over, now)
-    try:
-        found = quote(terms.price, rate, terms.discount)
-    except (BadRequest, RateUnavailable):  # it cannot be reckoned right now: the list price is the most it can be
-        found = None
-    price = found.price if found else terms.price
+    found = known_quote(terms.price, rate, terms.discount)
+    price = found.price if found else terms.price  # the most it can be
     sats = found.amount_sats if found and price.currency != SAT else None
     is_about = terms.discount is not None and (found is None or found.is_in_sats)
     return Bill(price, Money(SAT, sats) if sats else None, is_about, terms.is_anew, terms.starts_at, terms.ends_at)
@@ -214,7 +209,7 @@ async def holding_of(read: Read, shop: Shop, license: License, now: datetime) ->
         product=await product(read, license.product_id),
         tier=await policy(read, license.policy_id) if license.policy_id else None,
         subscription=subscription,
-        order=await _open_order(read, subscription) if subscription else None,
+        order=await open_order(read, subscription.id) if subscription else None,
         bill=bill,
         pay_path=f"/pay/{pay_token(shop.vault, subscription.id)}" if subscription else "",
         machines=await machines_of(read, license.id) if is_active else (),
@@ -236,8 +231,3 @@ async def rate_known(read: Read, shop: Shop, currency: str) -> RateEvidence | No
     pin = await pin_of(read, currency)
     shop.board.warm(currency, pin)
     return shop.board.peek(currency, pin)
-
-
-async def _open_order(read: Read, subscription: Subscription) -> Order | None:
-    unpaid = select(Cycle.order_id).where(Cycle.subscription_id == subscription.id, Cycle.paid_at.is_(None))
-    return await read.session.scalar(select(Order).where(Order.id.in_(unpaid)))

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from keysat.catalog.read import policy
 from keysat.catalog.views import PolicyView
 from keysat.checkout.change_quote import ChangeQuote, Wanted, quote_change
-from keysat.checkout.quote import quote
+from keysat.checkout.quote import known_quote
 from keysat.checkout.tables import ChangedBy, ChangeDirection, ChangeStatus, TierChange
 from keysat.infra.work import Read
 from keysat.infra.written import date, money
@@ -20,9 +20,9 @@ from keysat.kit.money import Money
 from keysat.kit.periods import one_after
 from keysat.licenses.tables import License
 from keysat.payments.provider import Rail
-from keysat.payments.rates.board import RateEvidence, RateUnavailable
+from keysat.payments.rates.board import RateEvidence
 from keysat.web.public import words
-from keysat.web.public.cards import BETWEEN, Line, entitlement_lines
+from keysat.web.public.cards import Line, entitlement_lines, value_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class Way:
     def of(cls, asked: ChangeQuote, rate: RateEvidence | None = None) -> "Way":
         offer = asked.choice.offer
         sats = _sats(asked.charge, rate)
-        value = asked.target.slug + (BETWEEN + offer.slug if offer else "")
         name, period = asked.target.name, asked.choice.period
         is_other = asked.target.id != asked.current.id and offer is None
-        return cls(value, name if is_other or period is None else f"{name}, {words.each(period)}", asked, sats)
+        name = name if is_other or period is None else f"{name}, {words.each(period)}"
+        return cls(value_of(asked.choice), name, asked, sats)
 
     @property
     def charge(self) -> Money:
@@ -135,8 +135,5 @@ async def planned(read: Read, license_id: UUID) -> Plan | None:
 def _sats(charge: Money, rate: RateEvidence | None) -> Money | None:
     if charge.currency == SAT or not charge.minor:
         return None
-    try:
-        sats = quote(charge, rate).amount_sats
-    except (BadRequest, RateUnavailable):
-        return None
-    return Money(SAT, sats) if sats else None
+    found = known_quote(charge, rate)
+    return Money(SAT, found.amount_sats) if found is not None and found.amount_sats else None
