@@ -27,7 +27,7 @@ check: .venv/ready  ## what a machine can check without running the program
 bench: .venv/ready  ## measured, never asserted; SIZE=1M DUE=10000 for the large one
 	$(BIN)/python -m tests.bench --size $(or $(SIZE),100k) --due $(or $(DUE),1000)
 
-openapi: .venv/ready  ## docs/openapi.json and the answers in keysat/web/examples.json, from the code
+openapi: .venv/ready  ## docs/openapi.json and the answers in keysat/web/examples, from the code
 	$(BIN)/python -m tests.web.story
 
 lock: .venv/ready  ## after a change of the dependencies in pyproject.toml

@@ -24,6 +24,7 @@ from keysat.web.api import (
     subscriptions,
     upgrade,
 )
+from keysat.web.auth import about
 from keysat.web.hot import HotRoad
 from keysat.web.public import buy, pay, reference, thanks
 from keysat.web.public import license as license_page
@@ -37,9 +38,12 @@ class Chapter:
     name: str
     words: str
     routes: Sequence[ControllerRouterHandler]
+    subject: str = ""
+    """Of the scopes its operations need; of chapters under /v1/admin."""
 
     def router(self) -> Router:
-        return Router(path="/", route_handlers=self.routes, tags=[self.name])
+        opt = about(self.subject) if self.subject else None
+        return Router(path="/", route_handlers=self.routes, tags=[self.name], opt=opt)
 
 
 API = (
@@ -62,14 +66,20 @@ API = (
 """For SDKs and integrators: JSON at addresses that the contract fixes."""
 
 ADMIN_API = (
-    Chapter("Admin: catalog", "Products, tiers and offers.", admin_catalog.ROUTES),
-    Chapter("Admin: codes", "Discount codes and free licenses.", admin_codes.ROUTES),
-    Chapter("Admin: licenses", "Licenses that were sold or given.", (*admin_licenses.ROUTES, *admin_changes.ROUTES)),
-    Chapter("Admin: subscriptions", "What renews.", admin_subscriptions.ROUTES),
-    Chapter("Admin: orders", "Orders, and what only a person can decide.", admin_orders.ROUTES),
-    Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES),
+    Chapter("Admin: products", "What is sold.", admin_catalog.PRODUCTS, "products"),
+    Chapter("Admin: tiers", "At which prices: tiers and their offers.", admin_catalog.TIERS, "policies"),
+    Chapter("Admin: codes", "Discount codes and free licenses.", admin_codes.ROUTES, "discount_codes"),
+    Chapter(
+        "Admin: licenses",
+        "Licenses that were sold or given.",
+        (*admin_licenses.ROUTES, *admin_changes.ROUTES),
+        "licenses",
+    ),
+    Chapter("Admin: subscriptions", "What renews.", admin_subscriptions.ROUTES, "subscriptions"),
+    Chapter("Admin: orders", "Orders, and what only a person can decide.", admin_orders.ROUTES, "orders"),
+    Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES, "rates"),
 )
-"""Under /v1/admin: behind the admin key, with larger bodies."""
+"""Under /v1/admin: for who may (`auth.py`), with larger bodies."""
 
 PAGES: Sequence[ControllerRouterHandler] = (
     *buy.ROUTES,

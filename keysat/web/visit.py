@@ -7,11 +7,12 @@ from typing import Any, cast
 
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
-from litestar.types import Scope
+from litestar.types import Scope as AsgiScope
 
 from keysat.infra.events import Actor
 from keysat.kit.gcra import Decision
 from keysat.kit.ids import token
+from keysat.operators.scopes import Scope
 from keysat.upkeep.shop import Shop
 from keysat.web.address import limit_key
 from keysat.web.throttle import Rate, Throttle, refuse_unless
@@ -34,6 +35,8 @@ class Visit:
     address: str
     actor: Actor
     """A buyer, until a guard finds out more."""
+    scopes: frozenset[Scope] = frozenset()
+    """What this operator's credential may do."""
     nonce: str | None = None
     rate: tuple[Rate, Decision] | None = None
     """The limit that was asked last: it stands in the answer's headers."""
@@ -56,12 +59,12 @@ class Visit:
         refuse_unless(self.allows(rate, key))
 
 
-def enter(scope: Scope, visit: Visit) -> None:
+def enter(scope: AsgiScope, visit: Visit) -> None:
     state: dict[str, Any] = cast("dict[str, Any]", scope).setdefault("state", {})
     state[_KEY] = visit
 
 
-def visit_of(connection: Connection | Scope) -> Visit:
+def visit_of(connection: Connection | AsgiScope) -> Visit:
     scope = connection.scope if isinstance(connection, ASGIConnection) else connection
     return cast("Visit", scope["state"][_KEY])
 

@@ -1,4 +1,4 @@
-"""The story of `keysat/web/examples.json`, played in a shop: every operation is called with its own example.
+"""The story of `keysat/web/examples`, played in a shop: every operation is called with its own example.
 
 Ids, keys and the like are other ones in each shop. The first answer that tells one tells how it is called here, and the
 later steps ask with that. Run as a program (`make openapi`) it writes the answers, and docs/openapi.json, anew.
@@ -33,7 +33,7 @@ from keysat.subscriptions.openings import failed
 from keysat.subscriptions.rules import FAILURES_MAX
 from keysat.subscriptions.tables import Subscription
 from keysat.web.app import litestar
-from keysat.web.examples import Example, examples
+from keysat.web.examples import Example, chapters, examples
 from keysat.web.openapi import document, operations
 from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.conftest import TESTER
@@ -42,7 +42,7 @@ from tests.web.selling import Front, open_front
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = ROOT / "docs" / "openapi.json"
-EXAMPLES = ROOT / "keysat" / "web" / "examples.json"
+EXAMPLES = ROOT / "keysat" / "web" / "examples"
 MONTHLY: Mapping[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
 
 
@@ -192,7 +192,7 @@ class Player:
 
 
 async def record() -> None:
-    """Writes both files. A step that has no answer yet gets one; names stay what they were."""
+    """Writes all of them. A step that has no answer yet gets one; names stay what they were."""
     told: dict[str, Example] = {}
     with tempfile.TemporaryDirectory() as folder:
         async with new_store(Path(folder)) as store, prepared(store, Path(folder)) as front:
@@ -201,7 +201,9 @@ async def record() -> None:
                 answer = (await player.ask(name, example)).raise_for_status().json()
                 player.names.differences(example.answer, answer, name)
                 told[name] = replace(example, answer=player.names.as_in_the_examples(answer))
-    EXAMPLES.write_text(written(msgspec.to_builtins(told)))
+    for chapter, steps in chapters().items():
+        (EXAMPLES / chapter).write_text(written(msgspec.to_builtins({name: told[name] for name in steps})))
+    chapters.cache_clear()
     examples.cache_clear()
     SNAPSHOT.write_text(written(document(litestar())))
 

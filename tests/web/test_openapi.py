@@ -78,7 +78,7 @@ def test_every_operation_has_an_example_of_all_that_it_takes_and_answers(documen
         contents = [operation["responses"]["200"], *([body] if (body := operation.get("requestBody")) else [])]
         for content in contents:
             [(_, shown)] = content["content"].items()
-            assert "example" in shown, f"{name}: give it a step in keysat/web/examples.json, then make openapi"
+            assert "example" in shown, f"{name}: give it a step in keysat/web/examples, then make openapi"
             assert problems_of(shown, document) == [], name
         for parameter in operation.get("parameters", ()):
             [shown] = parameter["examples"].values() if "examples" in parameter else [{"value": parameter["example"]}]

@@ -222,13 +222,15 @@ async def _policy(read: Read, policy: PolicyView, now: datetime) -> shapes.Polic
     return shapes.admin_policy(await catalog.product(read, policy.product_id), policy, now)
 
 
-ROUTES = (
+PRODUCTS = (
     create_product,
     list_products,
     get_product,
     edit_product,
     set_product_active,
     delete_product,
+)
+TIERS = (
     create_policy,
     list_policies,
     get_policy,

@@ -20,6 +20,8 @@ from keysat.licenses import issue
 from keysat.licenses.read import LicenseFilter, list_licenses
 from keysat.licenses.tables import License as LicenseRow
 from keysat.licenses.tables import LicenseStatus
+from keysat.operators.scopes import Scope
+from keysat.web.auth import needs
 from keysat.web.filters import only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
@@ -158,7 +160,12 @@ async def get_license(read: WithRead, license_id: FromPath[UUID]) -> License:
     return await _joined(read, await read.get(LicenseRow, license_id))
 
 
-@get("/licenses/{license_id:uuid}/key", operation_id="showLicenseKey", responses=ONE)
+@get(
+    "/licenses/{license_id:uuid}/key",
+    operation_id="showLicenseKey",
+    opt=needs(Scope.LICENSES_WRITE),
+    responses=ONE,
+)
 async def show_key(read: WithRead, shop: WithShop, license_id: FromPath[UUID]) -> Key:
     """Its key, signed as it stands: for a buyer who lost it. Of any status; validate tells what it counts."""
     row = await read.get(LicenseRow, license_id)

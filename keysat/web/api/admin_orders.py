@@ -20,8 +20,10 @@ from keysat.infra.attention import AttentionView
 from keysat.infra.work import Read
 from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
 from keysat.kit.periods import Unit
+from keysat.operators.scopes import Scope
 from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt as AttemptRow
+from keysat.web.auth import needs
 from keysat.web.filters import only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
@@ -143,7 +145,13 @@ async def get_order(read: WithRead, reference: FromPath[str]) -> OrderDetail:
     return await _detail(read, await find_order(read, reference))
 
 
-@post("/orders/{reference:str}/settle", operation_id="settleOrder", status_code=200, opt=CREATES, responses=MAKE)
+@post(
+    "/orders/{reference:str}/settle",
+    operation_id="settleOrder",
+    status_code=200,
+    opt={**CREATES, **needs(Scope.OWNER)},
+    responses=MAKE,
+)
 async def settle_order(work: WithWork, reference: FromPath[str]) -> OrderDetail:
     """Take it for paid: cash, a late payment, a review that ended well. Issues what was ordered, once."""
     found = await find_order(work, reference)
