@@ -5,9 +5,10 @@ What an operation needs is data: the `subject` of its chapter (`routes.py`), or 
 
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from litestar.handlers.base import BaseRouteHandler
+from litestar.types import HTTPScope
 
 from keysat.infra.events import Actor
 from keysat.infra.house import fact
@@ -54,7 +55,7 @@ async def admin_only(connection: Connection, handler: BaseRouteHandler) -> None:
         raise Forbidden("This key is not known here.")
     visit.actor = Actor("admin_key", credential="admin_key", address=visit.address)
     visit.scopes = ALL
-    needed = scope_of(handler, str(connection.scope.get("method")))
+    needed = scope_of(handler, cast("HTTPScope", connection.scope)["method"])
     if needed not in visit.scopes:
         raise Forbidden(f"This needs the scope {needed}.")
 
