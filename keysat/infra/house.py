@@ -1,8 +1,10 @@
-"""Facts that are written once for a shop's whole life: its mode, the vault key's check value, the admin key's hash."""
+"""Facts about this shop: those written once for its whole life (mode, the vault key's check value, the admin key's hash),
+and the few that its operator can change.
+"""
 
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from keysat.infra.tables import House
 from keysat.infra.work import Read, Work
@@ -29,6 +31,17 @@ async def write_once(work: Work, name: str, value: str) -> str:
     standing = await fact(work, name)
     assert standing is not None  # noqa: S101  written a moment ago, in this transaction
     return standing
+
+
+async def rewrite(work: Work, name: str, value: str | None) -> None:
+    """Write a fact that may change. None: it is forgotten."""
+    if value is None:
+        await work.session.execute(delete(House).where(House.name == name))
+        return
+    values = {"value": value, "written_at": work.now}
+    await work.session.execute(
+        work.insert(House).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
+    )
 
 
 async def mode_of(read: Read) -> Mode | None:

@@ -71,7 +71,7 @@ class Base(DeclarativeBase):
 
 
 class House(Base):
-    """Facts about this shop that are written once: its mode, the vault key's check value, the admin key's hash."""
+    """Facts about this shop (`house.py`): most are written once, such as its mode and the admin key's hash."""
 
     __tablename__ = "house"
 
