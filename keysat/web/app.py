@@ -13,6 +13,7 @@ from keysat.infra.house import Mode
 from keysat.upkeep.shop import Shop
 from keysat.web.auth import ADMIN_PATH, admin_only
 from keysat.web.entry import entry
+from keysat.web.etag import Tags
 from keysat.web.idempotency import Idempotency
 from keysat.web.openapi import ADMIN_KEY_SCHEME, openapi_config
 from keysat.web.problems import HANDLERS
@@ -44,6 +45,7 @@ def litestar(lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stall
         path=ADMIN_PATH,
         route_handlers=[chapter.router() for chapter in ADMIN_API],
         guards=[admin_only],
+        middleware=[Tags()],
         request_max_body_size=ADMIN_BODY_MAX,
         security=[{ADMIN_KEY_SCHEME: []}],
     )

@@ -99,6 +99,8 @@ def _dress(message: HTTPResponseStartEvent, visit: Visit) -> None:
     if b"content-security-policy" not in said:
         policy = content_policy(visit, said.get(b"content-type", b"").decode("latin-1"))
         added.append((b"content-security-policy", policy.encode()))
+    if visit.etag is not None and message["status"] in (200, 304):
+        added.append((b"etag", visit.etag.encode()))
     if visit.rate is not None:
         added += [header for header in _raw(throttle.headers(*visit.rate)) if header[0] not in said]
     message["headers"] = [*message["headers"], *added]

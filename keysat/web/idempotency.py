@@ -33,6 +33,7 @@ KEPT = timedelta(hours=24)
 GIVEN_UP_AFTER = timedelta(seconds=60)
 SWEPT_AT_ONCE = 100
 SEALED_AS = "idempotent-answer"
+REPLAYED = (b"idempotent-replayed", b"true")
 # The answer to these depends on who asks or when, not on what was asked: a repetition shall be tried again.
 NOT_KEPT = frozenset({401, 403, 429})
 
@@ -75,7 +76,7 @@ class Idempotency(ASGIMiddleware):
         body = await request.body()  # kept by the request: the handler reads the same bytes again
         found = await _begin(visit, _row_id(request, visit, key), hashlib.sha256(body).hexdigest())
         if isinstance(found, Answer):
-            await _replay(found, send)
+            await say(msgspec.structs.replace(found, headers=[*found.headers, REPLAYED]), send)
         else:
             await _ask(visit, found, next_app, scope, receive, send)
 
@@ -113,24 +114,32 @@ async def _claim(work: Work, asked: Asked) -> bool:
 
 async def _ask(visit: Visit, asked: Asked, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """The answer is kept before it is sent, so that whoever has seen it will see it again."""
+    answer = await answer_of(app, scope, receive, send)
+    await _finish(visit, asked, answer)
+    await say(answer, send)
+
+
+async def answer_of(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Answer:
+    """What `app` says, held back. Messages that are no part of an answer go on to `send`."""
     started: list[HTTPResponseStartEvent] = []
     body = bytearray()
 
-    async def keep_and_send(message: Message) -> None:
+    async def keep(message: Message) -> None:
         if message["type"] == "http.response.start":
             started.append(message)
-            return
-        if message["type"] != "http.response.body":
+        elif message["type"] == "http.response.body":
+            body.extend(message.get("body", b""))
+        else:
             await send(message)
-            return
-        body.extend(message.get("body", b""))
-        if not message.get("more_body", False):
-            [start] = started
-            await _finish(visit, asked, Answer(start["status"], list(start["headers"]), bytes(body)))
-            await send(start)
-            await send({"type": "http.response.body", "body": bytes(body), "more_body": False})
 
-    await app(scope, receive, keep_and_send)
+    await app(scope, receive, keep)
+    [start] = started
+    return Answer(start["status"], list(start["headers"]), bytes(body))
+
+
+async def say(answer: Answer, send: Send) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 
 async def _finish(visit: Visit, asked: Asked, answer: Answer) -> None:
@@ -142,12 +151,6 @@ async def _finish(visit: Visit, asked: Asked, answer: Answer) -> None:
         else:
             sealed = visit.shop.vault.seal(msgspec.msgpack.encode(answer), SEALED_AS)
             await work.session.execute(update(row).where(ours).values(answer_sealed=sealed))
-
-
-async def _replay(answer: Answer, send: Send) -> None:
-    headers = [*answer.headers, (b"idempotent-replayed", b"true")]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 
 async def _sweep(work: Work) -> None:

@@ -23,6 +23,7 @@ from msgspec import inspect
 
 from keysat.kit.errors import CODES, ErrorCode
 from keysat.web.auth import ADMIN_PATH
+from keysat.web.etag import is_edit, is_tagged
 from keysat.web.examples import Example, examples
 from keysat.web.problems import MEDIA_TYPE, Problem
 
@@ -88,6 +89,22 @@ _IDEMPOTENCY_KEY = {
     "example": "2f1c8d3e-order-1",
 }
 
+_ETAG = {"description": "Changes with every change of what is shown.", "schema": {"type": "string"}}
+_CONDITIONS: Mapping[str, Mapping[str, Any]] = {
+    name: {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": words,
+        "schema": {"type": "string"},
+        "example": '"3b1f0d6a9c5e47d28e0b6f4a1c9d7e35"',
+    }
+    for name, words in (
+        ("If-Match", "The `ETag` of what was read: if it is another thing by now, nothing is changed."),
+        ("If-None-Match", "The `ETag` of what was read: if it is the same still, the answer is 304, without a body."),
+    )
+}
+
 Operation = dict[str, Any]
 
 
@@ -139,12 +156,19 @@ def _served(app: Litestar) -> bytes:
 @lru_cache(maxsize=1)  # a process has one app, and all of its handlers before it answers
 def document(app: Litestar) -> dict[str, Any]:
     """As it is served, but for what JSON has no word for."""
-    schema, creating, known = app.openapi_schema.to_schema(), _creating_operations(app), examples()
+    schema, known = app.openapi_schema.to_schema(), examples()
+    opts = {str(handler.operation_id): handler.opt for handler in _handlers(app)}
     calls = operations(schema)
-    for name, (_, path, operation) in calls.items():
+    for name, (method, path, operation) in calls.items():
         operation["summary"] = _words(name)
-        if name in creating:
-            _add_idempotency(operation)
+        if opts[name].get("creates"):
+            _add(operation, _IDEMPOTENCY_KEY, "409", "422")
+        if is_tagged(opts[name]):
+            _add(operation, _CONDITIONS["If-None-Match"], "304")
+        if is_edit(opts[name]):
+            _add(operation, _CONDITIONS["If-Match"], "412")
+        if is_tagged(opts[name]) or (is_edit(opts[name]) and method != "DELETE"):
+            operation["responses"]["200"]["headers"] = {"ETag": _ETAG}
         _tell_errors(operation, path)
         _add_example(operation, known.get(name, Example()))
         if links := LINKS.get(name):
@@ -159,10 +183,6 @@ def document(app: Litestar) -> dict[str, Any]:
 
 def _handlers(app: Litestar) -> list[HTTPRouteHandler]:
     return [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
-
-
-def _creating_operations(app: Litestar) -> set[str]:
-    return {str(handler.operation_id) for handler in _handlers(app) if handler.opt.get("creates")}
 
 
 def _shapes(app: Litestar) -> dict[str, type]:
@@ -201,12 +221,13 @@ def _words(operation_id: str) -> str:
     return re.sub(r"[A-Z]", lambda capital: f" {capital[0].lower()}", operation_id).capitalize()
 
 
-def _add_idempotency(operation: Operation) -> None:
+def _add(operation: Operation, header: Mapping[str, Any], *statuses: str) -> None:
+    """A header that it takes, and the answers that come with it."""
     parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
-    if _IDEMPOTENCY_KEY not in parameters:
-        parameters.append(_IDEMPOTENCY_KEY)
-    for status in ("409", "422"):
-        operation["responses"].setdefault(status, {})
+    if header["name"] not in {parameter["name"] for parameter in parameters}:
+        parameters.append({**header})
+    for status in statuses:
+        operation["responses"].setdefault(status, {"description": "What you have is what there is."})
 
 
 def _tell_errors(operation: Operation, path: str) -> None:

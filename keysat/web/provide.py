@@ -15,6 +15,7 @@ from litestar.params import SkipValidation
 from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
 from keysat.upkeep.shop import Shop
+from keysat.web import etag
 from keysat.web.visit import Visit, visit_of
 
 WithVisit = NamedDependency[SkipValidation[Visit]]
@@ -46,7 +47,9 @@ async def work(request: Request[Any, Any, Any]) -> AsyncGenerator[Work, None]:
     """One transaction: committed after the answer is written and before it is sent, undone when anything raises."""
     met = visit_of(request)
     async with met.shop.store.work(met.now, met.actor) as work:
+        await etag.expect(request, work)
         yield work
+        met.etag = await etag.afterwards(request, work)
 
 
 async def read(request: Request[Any, Any, Any]) -> AsyncGenerator[Read, None]:

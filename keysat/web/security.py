@@ -18,7 +18,9 @@ ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
     "Access-Control-Allow-Origin": "*",  # never with credentials (contract 2.3)
-    "Access-Control-Expose-Headers": "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
+    "Access-Control-Expose-Headers": (
+        "ETag, Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+    ),
 }
 # What a handler may say differently.
 UNLESS_SAID = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}

@@ -37,6 +37,8 @@ class Visit:
     """A buyer, until a guard finds out more."""
     scopes: frozenset[Scope] = frozenset()
     """What this operator's credential may do."""
+    etag: str | None = None
+    """Of what this request shows, or has edited (`etag.py`)."""
     nonce: str | None = None
     rate: tuple[Rate, Decision] | None = None
     """The limit that was asked last: it stands in the answer's headers."""

@@ -15,6 +15,7 @@ from keysat.catalog.views import PolicyView
 from keysat.checkout import retire
 from keysat.infra.work import Read, Work
 from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
+from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
@@ -82,13 +83,13 @@ async def list_products(
     return shapes.ProductsPage([shapes.admin_product(view) for view in page.items], page.next_cursor)
 
 
-@get("/products/{product_id:uuid}", operation_id="getAnyProduct", responses=ONE)
+@get("/products/{product_id:uuid}", operation_id="getAnyProduct", opt=TAGGED, responses=ONE)
 async def get_product(read: NamedDependency[Read], product_id: FromPath[UUID]) -> shapes.Product:
     """One product, with all its metadata."""
     return shapes.admin_product(await catalog.product(read, product_id))
 
 
-@patch("/products/{product_id:uuid}", operation_id="editProduct", responses=NEW)
+@patch("/products/{product_id:uuid}", operation_id="editProduct", opt=edits(get_product), responses=NEW)
 async def edit_product(
     work: NamedDependency[Work], product_id: FromPath[UUID], data: JSONBody[products.ProductEdit]
 ) -> shapes.Product:
@@ -96,14 +97,14 @@ async def edit_product(
     return shapes.admin_product(await products.edit(work, product_id, data))
 
 
-@patch("/products/{product_id:uuid}/active", operation_id="setProductActive", responses=ONE)
+@patch("/products/{product_id:uuid}/active", operation_id="setProductActive", opt=edits(get_product), responses=ONE)
 async def set_product_active(work: NamedDependency[Work], product_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
     """An inactive product is neither shown nor sold; what was sold goes on."""
     await products.set_active(work, product_id, data.active)
     return Done()
 
 
-@delete("/products/{product_id:uuid}", operation_id="deleteProduct", **DELETES)
+@delete("/products/{product_id:uuid}", operation_id="deleteProduct", opt=edits(get_product), **DELETES)
 async def delete_product(
     work: NamedDependency[Work], product_id: FromPath[UUID], force: Force = False, name: TypedName = None
 ) -> Deleted:
@@ -139,7 +140,7 @@ async def list_policies(
     return shapes.Policies([shapes.admin_policy(product, policy, now) for policy in found])
 
 
-@get("/policies/{policy_id:uuid}", operation_id="getPolicy", responses=ONE)
+@get("/policies/{policy_id:uuid}", operation_id="getPolicy", opt=TAGGED, responses=ONE)
 async def get_policy(
     read: NamedDependency[Read], now: NamedDependency[datetime], policy_id: FromPath[UUID]
 ) -> shapes.Policy:
@@ -147,7 +148,7 @@ async def get_policy(
     return await _policy(read, await catalog.policy(read, policy_id), now)
 
 
-@patch("/policies/{policy_id:uuid}", operation_id="editPolicy", responses=ONE)
+@patch("/policies/{policy_id:uuid}", operation_id="editPolicy", opt=edits(get_policy), responses=ONE)
 async def edit_policy(
     work: NamedDependency[Work],
     now: NamedDependency[datetime],
@@ -158,21 +159,21 @@ async def edit_policy(
     return await _policy(work, await policies.edit(work, policy_id, data), now)
 
 
-@patch("/policies/{policy_id:uuid}/active", operation_id="setPolicyActive", responses=ONE)
+@patch("/policies/{policy_id:uuid}/active", operation_id="setPolicyActive", opt=edits(get_policy), responses=ONE)
 async def set_policy_active(work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
     """An inactive tier is neither shown nor sold."""
     await policies.set_active(work, policy_id, data.active)
     return Done()
 
 
-@patch("/policies/{policy_id:uuid}/public", operation_id="setPolicyPublic", responses=ONE)
+@patch("/policies/{policy_id:uuid}/public", operation_id="setPolicyPublic", opt=edits(get_policy), responses=ONE)
 async def set_policy_public(work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[Public]) -> Done:
     """A private tier is given by the operator only."""
     await policies.set_public(work, policy_id, data.public)
     return Done()
 
 
-@patch("/policies/{policy_id:uuid}/archived", operation_id="setPolicyArchived", responses=ONE)
+@patch("/policies/{policy_id:uuid}/archived", operation_id="setPolicyArchived", opt=edits(get_policy), responses=ONE)
 async def set_policy_archived(
     work: NamedDependency[Work], policy_id: FromPath[UUID], data: JSONBody[Archived]
 ) -> ArchivedDone:
@@ -181,7 +182,7 @@ async def set_policy_archived(
     return ArchivedDone(archived=data.archived)
 
 
-@delete("/policies/{policy_id:uuid}", operation_id="deletePolicy", **DELETES)
+@delete("/policies/{policy_id:uuid}", operation_id="deletePolicy", opt=edits(get_policy), **DELETES)
 async def delete_policy(
     work: NamedDependency[Work], policy_id: FromPath[UUID], force: Force = False, name: TypedName = None
 ) -> Deleted:
