@@ -82,7 +82,7 @@ def listening(settings: Settings) -> socket.socket:
 
 async def answer(shop: Shop, door: socket.socket, ready: Ready = nothing_more) -> None:
     """Doors and jobs of an open shop, until the process is told to stop. `ready` runs once it really answers."""
-    for warning in warnings(shop.settings, shop.mode):
+    for warning in warnings(shop.settings, shop.mode, has_vendor=shop.vendor is not None):
         _log.warning("settings.warning", text=warning)
     runner = Runner(shop, jobs(KEPT))
 
@@ -117,11 +117,14 @@ async def answer(shop: Shop, door: socket.socket, ready: Ready = nothing_more) -
     _log.info("daemon.stopped")
 
 
-def warnings(settings: Settings, mode: Mode) -> tuple[str, ...]:
+def warnings(settings: Settings, mode: Mode, *, has_vendor: bool = False) -> tuple[str, ...]:
     """What the operator should read at the start; a line each."""
-    if mode != Mode.LIVE or settings.operator_contact is not None:
-        return settings.warnings
-    return *settings.warnings, "KEYSAT_OPERATOR_CONTACT is not set: the pages cannot say where buyers write to you."
+    found = [*settings.warnings]
+    if mode == Mode.LIVE and settings.operator_contact is None:
+        found.append("KEYSAT_OPERATOR_CONTACT is not set: the pages cannot say where buyers write to you.")
+    if settings.license is not None and not has_vendor:
+        found.append("KEYSAT_LICENSE has no effect: this Keysat needs no license, every shop has all that there is.")
+    return tuple(found)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from keysat.catalog import checks, codes
 from keysat.catalog.discount_read import DISCOUNT, discount
@@ -27,6 +27,7 @@ from keysat.catalog.tables import (
     ProductId,
 )
 from keysat.catalog.views import DiscountView
+from keysat.infra.edition import Cap
 from keysat.infra.work import Work, flushed
 from keysat.kit.currencies import SAT, is_known
 from keysat.kit.errors import BadRequest, NotFound
@@ -78,8 +79,12 @@ class DiscountEdit(DiscountFields, frozen=True, kw_only=True):
     amount: int | UnsetType = UNSET
 
 
+_ACTIVE = select(func.count()).where(DiscountCode.active)
+
+
 async def create(work: Work, request: NewDiscount) -> DiscountView:
-    """Raises BadRequest; NotFound for product and tiers; Conflict when the code is taken, by whatever kind."""
+    """Raises BadRequest; NotFound for product and tiers; Conflict when the code is taken, by whatever kind; TierCap."""
+    await work.within(Cap.CODES, _ACTIVE)
     kind = _kind(request.kind)
     row = DiscountCode(id=DiscountId(work.new_id()), kind=kind, used_count=0, active=True, featured=False)
     row.duration, row.description = DiscountDuration.ONCE, ""
@@ -121,8 +126,10 @@ async def edit(work: Work, discount_id: UUID, request: DiscountEdit) -> Discount
 
 
 async def set_active(work: Work, discount_id: UUID, active: bool) -> DiscountView:
-    """A code that is not active cannot be used any more; orders that use it go on. Raises NotFound."""
+    """A code that is not active cannot be used any more; orders that use it go on. Raises NotFound, TierCap."""
     row = await work.hold(DiscountCode, discount_id)
+    if active and not row.active:
+        await work.within(Cap.CODES, _ACTIVE)
     changed = ["active"] if row.active != active else []
     row.active = active
     return await _told(work, row, changed)

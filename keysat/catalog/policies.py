@@ -16,6 +16,7 @@ from keysat.catalog.policy_values import PolicyValues, lifted
 from keysat.catalog.rows import locked_policy, locked_product
 from keysat.catalog.tables import Offer, Policy, PolicyId, Product, TrialNeeds
 from keysat.catalog.views import PolicyView
+from keysat.infra.edition import Cap
 from keysat.infra.work import Work, flushed
 from keysat.kit.errors import BadRequest
 
@@ -68,13 +69,17 @@ class PolicyEdit(PolicyFields, frozen=True, kw_only=True):
 
 
 async def create(work: Work, request: NewPolicy) -> PolicyView:
-    """Raises NotFound for the product; BadRequest; Conflict when the slug is taken or there are POLICIES_MAX."""
+    """Raises NotFound for the product; BadRequest; Conflict when the slug is taken; TierCap."""
     checks.slug(request.product_slug)
     product = await locked_product(work, request.product_slug)
     checks.slug(request.slug)
     values = PolicyValues(name=request.name, **_given(request))
     values.check(_catalog(product), product.price_currency)
-    count = await work.session.scalar(select(func.count()).where(Policy.product_id == product.id)) or 0
+    counted = select(func.count()).where(Policy.product_id == product.id)
+    await work.within(Cap.POLICIES, counted)
+    if values.is_recurring:
+        await work.within(Cap.RECURRING)
+    count = await work.session.scalar(counted) or 0
     if count >= POLICIES_MAX:
         raise BadRequest(f"The product {product.slug} has {count} tiers, and there may be {POLICIES_MAX}. Delete some.")
     row = Policy(id=PolicyId(work.new_id()), product_id=product.id, slug=request.slug, **msgspec.structs.asdict(values))
@@ -87,7 +92,7 @@ async def create(work: Work, request: NewPolicy) -> PolicyView:
 
 
 async def edit(work: Work, policy_id: UUID, request: PolicyEdit) -> PolicyView:
-    """Raises NotFound, BadRequest."""
+    """Raises NotFound, BadRequest, TierCap."""
     product, row = await locked_policy(work, policy_id)
     before = msgspec.convert(row, PolicyValues, from_attributes=True)
     named = {} if request.name is UNSET else {"name": request.name}
@@ -98,6 +103,8 @@ async def edit(work: Work, policy_id: UUID, request: PolicyEdit) -> PolicyView:
     values.check(_catalog(product), product.price_currency)
     if not values.is_recurring and any(offer.period_unit is not None for offer in row.offers):
         raise BadRequest("The tier has offers with a period of their own. Delete them before it stops recurring.")
+    if values.is_recurring and not before.is_recurring:
+        await work.within(Cap.RECURRING)
     for field in changed:
         setattr(row, field, getattr(values, field))
     _tell(work, row, changed)

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import selectinload
 
 from keysat.catalog import checks, read
@@ -13,6 +13,7 @@ from keysat.catalog.happenings import OfferUpdated, PolicyUpdated, ProductCreate
 from keysat.catalog.rows import locked_product
 from keysat.catalog.tables import Feature, Offer, Policy, Product, ProductId
 from keysat.catalog.views import ProductView
+from keysat.infra.edition import Cap
 from keysat.infra.work import Work, flushed
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, Conflict, NotFound
@@ -48,8 +49,9 @@ class ProductEdit(ProductFields, frozen=True, kw_only=True):
 
 
 async def create(work: Work, request: NewProduct) -> ProductView:
-    """Raises BadRequest; Conflict when the slug is taken."""
+    """Raises BadRequest; Conflict when the slug is taken; TierCap."""
     checks.slug(request.slug)
+    await work.within(Cap.PRODUCTS, select(func.count()).select_from(Product))
     price = _price(request)
     if price is None:
         raise BadRequest("The price is missing. Give price_sats, or price_currency and price_value; 0 is free.")

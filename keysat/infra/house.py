@@ -1,5 +1,5 @@
-"""Facts about this shop: those written once for its whole life (mode, the vault key's check value, the admin key's hash),
-and the few that its operator can change.
+"""Facts about this shop: those written once for its whole life (its mode, the vault key's check value, the admin key's
+hash), and the few that its operator can change.
 """
 
 from enum import StrEnum

@@ -3,7 +3,7 @@
 BUSY_SECONDS = 5
 POINT_BUSY_SECONDS = 1  # a point read waits on the event loop itself
 
-MIGRATE, SEAL, TELEMETRY = 0x1C42, 0x6B657973, 0x746C6D
+MIGRATE, SEAL, TELEMETRY, EDITION = 0x1C42, 0x6B657973, 0x746C6D, 0x656474
 
 
 def advisory(lock: int) -> str:

@@ -73,7 +73,6 @@ KEYSAT_NAMES = frozenset(ALIASES) | {
 # Taken, so that an existing installation starts; what to know instead.
 EFFECTLESS = {
     "KEYSAT_SANDBOX_MODE": "Whether a shop is a sandbox is decided once, by `keysat init` or `keysat demo`.",
-    "KEYSAT_LICENSE": "Every shop has all that there is.",
 }
 
 

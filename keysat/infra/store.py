@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from keysat.infra import sqlite_writer
+from keysat.infra.edition import UNCAPPED
 from keysat.infra.events import Actor
 from keysat.infra.locks import BUSY_SECONDS
 from keysat.infra.point import PostgresPoints, SqlitePoints
@@ -41,6 +42,8 @@ class Store:
     def __init__(self, url: str, chance: Chance | None = None) -> None:
         self.url = make_url(url)
         self.chance = chance or SystemChance()
+        self.edition = UNCAPPED
+        """For whoever opened the shop to fill."""
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._lock = asyncio.Lock() if self.is_sqlite else nullcontext()
         self._listeners: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
@@ -61,7 +64,7 @@ class Store:
         """One transaction: committed when the block ends, or nothing of it. Raises Unavailable when it is busy."""
         with _busy_is_unavailable():
             async with self._lock, self._writing.begin() as session:
-                work = Work(session, now, actor, self.chance)
+                work = Work(session, now, actor, self.chance, self.edition)
                 yield work
                 await work.write_events()
         for topic in work.topics:

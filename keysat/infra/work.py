@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import insert, inspect, select, update
+from sqlalchemy import Select, insert, inspect, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,9 +20,11 @@ from sqlalchemy.orm import Mapped
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import ORMOption
 
+from keysat.infra import locks
+from keysat.infra.edition import IN_WORDS, UNCAPPED, Cap, Edition
 from keysat.infra.events import Actor, Happening, origin_hash
 from keysat.infra.tables import AttentionRow, Base, EventOrigin, EventRow
-from keysat.kit.errors import Conflict, NotFound
+from keysat.kit.errors import Conflict, NotFound, TierCap
 from keysat.kit.ids import Chance, random_uuid, token, uuid7
 from keysat.kit.states import next_state
 
@@ -63,11 +65,14 @@ class Read:
 class Work(Read):
     """One transaction. `record` and `attend` say what happened; both are written with it, or not at all."""
 
-    def __init__(self, session: AsyncSession, now: datetime, actor: Actor, chance: Chance) -> None:
+    def __init__(
+        self, session: AsyncSession, now: datetime, actor: Actor, chance: Chance, edition: Edition = UNCAPPED
+    ) -> None:
         super().__init__(session)
         self.now = now
         self.actor = actor
         self.chance = chance
+        self.edition = edition
         self.happenings: list[Happening] = []
         self.topics: set[str] = set()
 
@@ -89,6 +94,24 @@ class Work(Read):
     def wake(self, topic: str) -> None:
         """Tell the job of this name, once the transaction is committed, that there is something to do."""
         self.topics.add(topic)
+
+    async def within(self, cap: Cap, counted: Select[int] | None = None) -> None:
+        """To be asked before one more is made; `counted` tells how many there are. Raises TierCap.
+
+        Under a lock where it is capped, so that of two who see the last free place one gets it.
+        """
+        most = self.edition.caps.get(cap)
+        if most is None:
+            return
+        if self.dialect == "postgresql":
+            await self.session.execute(text(locks.advisory(locks.EDITION)))
+        if counted is not None and (await self.session.scalars(counted)).one() < most:
+            return
+        allowed = f"at most {most} {IN_WORDS[cap]}" if most else f"no {IN_WORDS[cap]}"
+        words = f"The edition {self.edition.name} of Keysat has {allowed}. What is there stays."
+        if self.edition.upgrade_url is None:
+            raise TierCap(words)
+        raise TierCap(words, upgrade_url=self.edition.upgrade_url)
 
     async def attend(self, kind: str, subject: object, reason: str, *, again: bool = False) -> bool:
         """Put something on the "needs attention" list. False: it was there before, and stays as it is.

@@ -14,6 +14,7 @@ from keysat.jobs.look import look
 from keysat.jobs.renew import renew
 from keysat.jobs.sweep import sweep
 from keysat.upkeep.opening import refresh_tills
+from keysat.upkeep.self_license import refresh_edition
 from keysat.upkeep.shop import Shop
 
 MILLISECOND, SECOND, MINUTE, HOUR = (
@@ -51,6 +52,10 @@ async def _refresh(shop: Shop, _now: datetime) -> None:
     await shop.ring.refresh()
 
 
+async def _edition(shop: Shop, now: datetime) -> None:
+    await refresh_edition(shop, now)
+
+
 async def _flush(shop: Shop, _now: datetime) -> None:
     await shop.telemetry.flush()
 
@@ -70,6 +75,7 @@ def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
         Job("health", 5 * MINUTE, check_connections),
         Job("refresh", 30 * SECOND, _refresh),
         Job("letters", SECOND, write_and_send, topic="seals", gather=50 * MILLISECOND, limit=HOUR),
+        Job("edition", HOUR, _edition),
         Job("telemetry", 50 * MILLISECOND, _flush),
         Job("last-seen", SECOND, _flush_coarse),
         Job("forget", 24 * HOUR, partial(forget, kept=(*KEPT, *kept))),

@@ -32,7 +32,9 @@ from keysat.payments.tables import ConnectionId
 from keysat.payments.tills import Tills
 from keysat.upkeep.admin_key import make_admin_key
 from keysat.upkeep.happenings import ShopSetUp
+from keysat.upkeep.self_license import refresh_edition
 from keysat.upkeep.shop import Shop
+from keysat.upkeep.vendor import vendor
 
 VAULT_CHECK = "vault_check"  # facts in `house`
 MODE = "mode"
@@ -131,8 +133,10 @@ async def _open(
         mailer=Mailer(settings.smtp, settings.mail_from),
         board=board,
         tills=Tills(store, vault, http),
+        vendor=vendor(),
     )
     await refresh_tills(shop)
+    await refresh_edition(shop, shop.now())
     return shop
 
 

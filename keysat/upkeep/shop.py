@@ -21,6 +21,7 @@ from keysat.licenses.ring import Ring
 from keysat.payments.connections import Office
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.tills import Tills
+from keysat.upkeep.vendor import Vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Shop:
     mailer: Mailer
     board: RateBoard  # BTC rates
     tills: Tills  # the payment providers' open connections
+    vendor: Vendor | None = None  # who licenses this program to its operator; as shipped, nobody
 
     @property
     def desk(self) -> Desk:

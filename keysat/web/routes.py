@@ -10,6 +10,7 @@ from keysat.web.api import (
     admin_catalog,
     admin_changes,
     admin_codes,
+    admin_edition,
     admin_licenses,
     admin_orders,
     admin_rates,
@@ -78,6 +79,7 @@ ADMIN_API = (
     Chapter("Admin: subscriptions", "What renews.", admin_subscriptions.ROUTES, "subscriptions"),
     Chapter("Admin: orders", "Orders, and what only a person can decide.", admin_orders.ROUTES, "orders"),
     Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES, "rates"),
+    Chapter("Admin: edition", "The license of the shop itself.", admin_edition.ROUTES, "tier"),
 )
 """Under /v1/admin: for who may (`auth.py`), with larger bodies."""
 

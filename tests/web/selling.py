@@ -15,6 +15,7 @@ from keysat.infra.settings import load
 from keysat.infra.store import Store
 from keysat.infra.telemetry import Telemetry
 from keysat.upkeep.shop import Shop
+from keysat.upkeep.vendor import Vendor
 from tests.checkout.counter import PUBLIC_URL, Counter, open_counter
 from tests.web.conftest import ADMIN_KEY, BROWSER, browse, doors_of
 
@@ -58,7 +59,7 @@ def _none() -> Order:
 
 @asynccontextmanager
 async def open_front(
-    store: Store, folder: Path, mode: Mode = Mode.LIVE, contact: str = ""
+    store: Store, folder: Path, mode: Mode = Mode.LIVE, contact: str = "", vendor: Vendor | None = None
 ) -> AsyncGenerator[Front, None]:
     async with open_counter(store) as counter:
         shop = Shop(
@@ -82,6 +83,7 @@ async def open_front(
             mailer=Mailer(None, None),
             board=counter.board,
             tills=counter.tills,
+            vendor=vendor,
         )
         async with browse(doors_of(shop)) as client:
             client.base_url = httpx.URL(PUBLIC_URL)

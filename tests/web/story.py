@@ -37,6 +37,7 @@ from keysat.web.examples import Example, chapters, examples
 from keysat.web.openapi import document, operations
 from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.conftest import TESTER
+from tests.upkeep.test_self_license import VENDOR
 from tests.web.conftest import ADMIN
 from tests.web.selling import Front, open_front
 
@@ -60,7 +61,7 @@ async def new_store(folder: Path) -> AsyncGenerator[Store, None]:
 @asynccontextmanager
 async def prepared(store: Store, folder: Path) -> AsyncGenerator[Front, None]:
     """Aurora is on sale, a code gives it away, one order waits for its money, and something calls the operator."""
-    async with open_front(store, folder, contact="mailto:ada@example.org") as front:
+    async with open_front(store, folder, contact="mailto:ada@example.org", vendor=VENDOR) as front:
         front.http.headers["accept"] = "application/json"
         [spare] = (await front.http.get("/v1/products")).json()["products"]
         await front.http.delete(f"/v1/admin/products/{spare['id']}", headers=ADMIN)

@@ -1,4 +1,4 @@
-"""the shop's own license"""
+"""what was brought from another shop"""
 
 revision = "1_0017"
 down_revision = "1_0016"
