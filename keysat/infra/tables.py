@@ -97,6 +97,9 @@ class EventRow(Base):
     __table_args__ = (
         Index("ix_events_unsealed", "id", sqlite_where=text("NOT sealed"), postgresql_where=text("NOT sealed")),
         Index("ix_events_subject", "subject", "id"),
+        Index("ix_events_at", "at", "id"),
+        Index("ix_events_name", "name", "at", "id"),
+        Index("ix_events_actor", "actor", "at", "id"),
     )
 
 
@@ -110,6 +113,8 @@ class EventOrigin(Base):
     credential: Mapped[str | None] = mapped_column(String(255))
     address: Mapped[str | None] = mapped_column(String(64))
 
+    __table_args__ = (Index("ix_event_origins_credential", "credential", "event_id"),)
+
 
 class EventSeal(Base):
     """The order in which readers follow the events: positions without a gap, each hash covering the one before."""
@@ -119,6 +124,16 @@ class EventSeal(Base):
     position: Mapped[int] = mapped_column(ROW_ID, primary_key=True, autoincrement=False)
     event_id: Mapped[int] = mapped_column(ROW_ID, ForeignKey("events.id"), unique=True)
     hash: Mapped[str] = mapped_column(String(64))
+
+
+class Tally(Base):
+    """A figure that the events add up to, so that nobody counts a million rows. `upkeep/tallies.py` says which."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    amount: Mapped[int]
 
 
 class AttentionRow(Base):
