@@ -63,16 +63,16 @@ class Answer:
     """Looked up without regard to case."""
     body: bytes = field(repr=False)
 
-    def retry_after_seconds(self, now: datetime | None = None) -> int | None:
-        """RFC 9110, 10.2.3: seconds, or a date where `now` is known; at most an hour. None for anything else."""
+    def retry_after_seconds(self, now: datetime | None = None, most: int = RETRY_AFTER_SECONDS_MAX) -> int | None:
+        """RFC 9110, 10.2.3: seconds, or a date where `now` is known; at most `most`. None for anything else."""
         text = self.headers.get("retry-after", "")
         if text.isascii() and text.isdigit():
-            return min(int(text[:9]), RETRY_AFTER_SECONDS_MAX)
+            return min(int(text[:9]), most)
         try:
             wait = parsedate_to_datetime(text) - now if now else None
         except (ValueError, TypeError, OverflowError):  # no date; a date without a zone
             return None
-        return min(max(0, int(wait.total_seconds())), RETRY_AFTER_SECONDS_MAX) if wait is not None else None
+        return min(max(0, int(wait.total_seconds())), most) if wait is not None else None
 
     def json(self) -> object:
         """Fractions are Decimal, never float. Raises NotJson, also for NaN and for numbers no amount can be."""

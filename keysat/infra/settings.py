@@ -59,6 +59,7 @@ KEYSAT_NAMES = frozenset(ALIASES) | {
     "KEYSAT_DATA_DIR",
     "KEYSAT_DATABASE_URL",
     "KEYSAT_TRUSTED_PROXIES",
+    "KEYSAT_WEBHOOK_NETWORKS",
     "KEYSAT_SMTP_URL",
     "KEYSAT_MAIL_FROM",
     "KEYSAT_VAULT_KEY",
@@ -95,6 +96,8 @@ class Settings:
     """Without a trailing slash."""
     public_url_is_default: bool
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...]
+    """Webhooks may go there although it is private, and over plain http."""
     smtp: Smtp | None
     mail_from: Address | None
     """Always there when `smtp` is."""
@@ -164,6 +167,7 @@ def load(
         public_url=public_url or local_url,
         public_url_is_default=public_url is None,
         trusted_proxies=reader.parsed("KEYSAT_TRUSTED_PROXIES", networks, ()),
+        webhook_networks=reader.parsed("KEYSAT_WEBHOOK_NETWORKS", networks, ()),
         smtp=smtp,
         mail_from=mail_from,
         vault_key=reader.parsed("KEYSAT_VAULT_KEY", vault_key, None),
