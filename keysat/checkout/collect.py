@@ -23,10 +23,10 @@ from keysat.checkout.happenings import (
     OrderPaymentSeen,
 )
 from keysat.checkout.invoice import PROVIDER_WORDS_MAX, close, opened
-from keysat.checkout.next_order import pays_no_period
+from keysat.checkout.next_order import renewal_doubt
 from keysat.checkout.schedule import DRAFT_FOR, PAGE_EVERY, Times, after_failure, next_look
 from keysat.checkout.settle import fulfil_now, settle
-from keysat.checkout.tables import ENDED, ORDER, Order, OrderId, OrderStatus, Step
+from keysat.checkout.tables import ENDED, ORDER, Order, OrderId, OrderStatus, PaidHow, Step
 from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.work import Work
@@ -141,7 +141,7 @@ async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:
             pass  # the operator decides
         case _:
             ruled = strongest(list(rulings.values()))
-            doubt = await _doubt_of(work, order) if ruled.ruling == Ruling.SETTLE else None
+            doubt = await _doubt_of(work, order, ruled.how) if ruled.ruling == Ruling.SETTLE else None
             if doubt is not None:
                 ruled = Ruled(Ruling.REVIEW, doubt=doubt)
             if ruled.ruling == Ruling.SETTLE:
@@ -152,11 +152,9 @@ async def _apply(work: Work, order: Order, seen: Sequence[Seen]) -> None:
                 await _move(work, order, ruled)
 
 
-async def _doubt_of(work: Work, order: Order) -> Doubt | None:
+async def _doubt_of(work: Work, order: Order, how: PaidHow) -> Doubt | None:
     """The money is there; whether what it was to bring is still to be had."""
-    if await pays_no_period(work, order):
-        return Doubt.PAYS_NO_PERIOD
-    return await change_doubt(work, order)
+    return await renewal_doubt(work, order, how) or await change_doubt(work, order)
 
 
 def _ruled(seen: Seen, order: Order, now: datetime) -> Ruled:

@@ -46,6 +46,7 @@ class Doubt(StrEnum):
     CONFIRMED_TOO_LATE = "confirmed_too_late"
     INVOICE_GONE = "invoice_gone"
     PAYS_NO_PERIOD = "pays_no_period"
+    PERIOD_PAID = "period_paid"
     RENEWAL_ON_ITS_WAY = "renewal_on_its_way"
     CHANGE_STALE = "change_stale"
     CHANGE_SUPERSEDED = "change_superseded"
@@ -69,6 +70,8 @@ DOUBTS = {
     Doubt.CONFIRMED_TOO_LATE: "The provider called the payment invalid; it was confirmed afterwards.",
     Doubt.INVOICE_GONE: "Money was seen, and now the provider knows nothing of the invoice.",
     Doubt.PAYS_NO_PERIOD: "Another order took its place, or the subscription ended. Refund it, or accept it for the "
+    "next period.",
+    Doubt.PERIOD_PAID: "Another order has paid its period: this is a second payment. Refund it, or accept it for the "
     "next period.",
     Doubt.RENEWAL_ON_ITS_WAY: "A payment for the next period of this license was on its way too. When that is through, "
     "refund this one, or accept it: the license then goes to that tier.",

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
-
 from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tiers import Choice, list_price
 from keysat.catalog.views import PolicyView, ProductView
@@ -16,6 +14,7 @@ from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import close
 from keysat.checkout.next_order import adopt, pays_no_period
 from keysat.checkout.quote import given
+from keysat.checkout.read import attempt_with_money
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import ENDED, Order, OrderId, OrderStatus, PaidHow, Purpose, Step
 from keysat.customers.accounts import remember
@@ -23,8 +22,6 @@ from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict, NotFound
-from keysat.payments.provider import PayState
-from keysat.payments.tables import Attempt, AttemptId
 
 
 async def accept(work: Work, order_id: OrderId) -> Order:
@@ -42,21 +39,8 @@ async def accept(work: Work, order_id: OrderId) -> Order:
     elif await pays_no_period(work, order):
         await adopt(work, order)
     await settle_about(work, order.id)  # before the sale, which may call attention anew
-    await settle(work, order, how=PaidHow.BY_OPERATOR, attempt_id=await _attempt_with_money(work, order))
+    await settle(work, order, how=PaidHow.BY_OPERATOR, attempt_id=await attempt_with_money(work, order.id))
     return order
-
-
-async def _attempt_with_money(work: Work, order: Order) -> AttemptId | None:
-    """The try whose money is accepted; None for cash. What is confirmed of it later is not paid a second time."""
-    return await work.session.scalar(
-        select(Attempt.id)
-        .where(
-            Attempt.order_id == order.id,
-            (Attempt.seen_paid_minor > 0) | (Attempt.seen_state == PayState.PROCESSING),
-        )
-        .order_by(Attempt.created_at)
-        .limit(1)
-    )
 
 
 async def refuse(work: Work, order_id: OrderId) -> Order:

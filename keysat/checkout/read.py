@@ -15,7 +15,8 @@ from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.licenses.issue import key_text
 from keysat.licenses.ring import Ring
 from keysat.licenses.tables import License, LicenseStatus
-from keysat.payments.tables import Attempt
+from keysat.payments.provider import PayState
+from keysat.payments.tables import Attempt, AttemptId
 
 
 # Contract 3.8
@@ -93,6 +94,13 @@ async def payable_attempt(read: Read, order_id: OrderId) -> Attempt | None:
         .order_by(Attempt.created_at.desc())
         .limit(1)
     )
+
+
+async def attempt_with_money(read: Read, order_id: UUID) -> AttemptId | None:
+    """The first try on which money was seen, be it a part or unconfirmed. None: no money, as far as we looked."""
+    was_paid = (Attempt.seen_paid_minor > 0) | (Attempt.seen_state == PayState.PROCESSING)
+    tries = select(Attempt.id).where(Attempt.order_id == order_id, was_paid)
+    return await read.session.scalar(tries.order_by(Attempt.created_at).limit(1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ async def _of_buyer(read: Read, ask: Ask) -> Opened:
     """Raises NotFound."""
     opened = await _active(read, await _order(read, ask))
     customer = await find(read, ask.email)
-    if customer is None or customer.id != opened.order.customer_id:
+    if customer is None or customer.id != opened.license.customer_id:  # whose it is now, whoever bought it
         raise NotFound(MISMATCH)
     return opened
 

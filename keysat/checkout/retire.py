@@ -5,6 +5,8 @@ came to nothing: tiers, and orders that ended unpaid and that nobody watches for
 """
 
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 import msgspec
@@ -13,12 +15,12 @@ from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, s
 from keysat.catalog import discounts, policies, products
 from keysat.catalog.discount_read import count_use
 from keysat.catalog.rows import locked_policy, locked_product
-from keysat.catalog.tables import DiscountCode, DiscountTier, Offer, Policy
+from keysat.catalog.tables import DiscountCode, DiscountTier, Offer, Policy, Product
 from keysat.checkout.tables import Order, OrderId, OrderStatus, Redemption, RedemptionStatus, TierChange
 from keysat.infra.attention import settle_about
 from keysat.infra.house import Mode, mode_of
 from keysat.infra.tables import Base
-from keysat.infra.work import Work, flushed
+from keysat.infra.work import Read, Work, flushed
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.licenses.tables import License
 from keysat.payments.tables import Attempt, NudgeRow
@@ -41,20 +43,80 @@ class Removed(msgspec.Struct, frozen=True):
     cascaded_codes: int = 0
 
 
+class Goes(StrEnum):
+    """Whether it can be deleted."""
+
+    FREELY = "freely"
+    BY_FORCE = "by_force"
+    NOT_YET = "not_yet"  # money may still come in for it
+    NEVER = "never"
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """What hangs on it, before anything is deleted. `refusal`: what deleting it without force answers, where it does
+    not go.
+
+    By force the ended orders and the codes that are made for it alone go with it. Policies and offers go in any case.
+    """
+
+    slug: str
+    goes: Goes
+    refusal: str | None
+    licenses: int
+    subscriptions: int
+    settled_orders: int
+    open_orders: int
+    ended_orders: int
+    codes: int
+    policies: int
+    offers: int
+
+
 @dataclass(frozen=True, slots=True)
 class Hanging:
     """How many rows refer to it."""
 
+    name: str
+    instead: str
     licenses: int
     subscriptions: int
     settled: int
     open: int
     ended: int
     codes: int
+    watched_until: datetime | None
+    """Until then money may still come in for an ended order."""
 
     @property
-    def is_sold(self) -> bool:
-        return bool(self.licenses or self.subscriptions or self.settled)
+    def goes(self) -> Goes:
+        if self.licenses or self.subscriptions or self.settled:
+            return Goes.NEVER
+        if self.open or self.watched_until is not None:
+            return Goes.NOT_YET
+        return Goes.BY_FORCE if self.ended or self.codes else Goes.FREELY
+
+    def refusal(self, *, force: bool) -> str | None:
+        """In words; None: it goes."""
+        match self.goes:
+            case Goes.NEVER:
+                return f"The {self.name} was sold: {self.words()}. {self.instead}"
+            case Goes.NOT_YET if self.open:
+                return f"The {self.name} can still be paid for: {self.words()}. {self.instead}"
+            case Goes.NOT_YET if self.watched_until is not None:
+                until = self.watched_until.replace(second=0, microsecond=0)
+                return (
+                    f"The {self.name} has {self.words()}, and money may still come in for it until "
+                    f"{until:%Y-%m-%d %H:%M} UTC. {self.instead}"
+                )
+            case Goes.BY_FORCE if not force and self.ended:
+                return (
+                    f"The {self.name} was never sold, but there are orders: {self.words()}. "
+                    f"Force it. Or: {self.instead}"
+                )
+            case Goes.BY_FORCE if not force:
+                return f"The {self.name} has {self.words()}, made for it alone. Force it. Or: {self.instead}"
+            case _:
+                return None
 
     def words(self) -> str:
         named = (
@@ -68,6 +130,20 @@ class Hanging:
         return ", ".join(f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in named if count)
 
 
+async def deletion_of_product(read: Read, product_id: UUID, now: datetime) -> Deletion:
+    """Raises NotFound."""
+    row = await read.get(Product, product_id)
+    scope = _Scope.of_product(row.id, row.slug)
+    return _told(row.slug, await _hanging(read, scope, now), *await _parts(read, Policy.product_id == row.id))
+
+
+async def deletion_of_policy(read: Read, policy_id: UUID, now: datetime) -> Deletion:
+    """Raises NotFound."""
+    row = await read.get(Policy, policy_id)
+    offers = (await _parts(read, Policy.id == row.id))[1]
+    return _told(row.slug, await _hanging(read, _Scope.of_policy(row.id, row.slug), now), 0, offers)
+
+
 async def delete_product(work: Work, product_id: UUID, force: bool, typed_name: str | None) -> Removed:
     """Removes a product with its tiers, offers and features; by force with its ended orders too.
 
@@ -75,11 +151,10 @@ async def delete_product(work: Work, product_id: UUID, force: bool, typed_name: 
     what hangs on it, when it was sold, can still be paid for, or has orders at all and is not forced.
     """
     row = await locked_product(work, product_id)
-    instead = "Set it inactive and archive its tiers instead."
-    ended = await _removable(work, _Scope.of_product(row.id), f"product {row.slug}", instead, force=force)
+    ended = await _removable(work, _Scope.of_product(row.id, row.slug), force=force)
     _check_typed(row.slug, force, typed_name)
     tiers = (await work.session.scalars(select(Policy.id).where(Policy.product_id == row.id))).all()
-    offers = await _count(work, Offer, Offer.policy_id.in_(tiers))
+    _, offers = await _parts(work, Policy.product_id == row.id)
     orders, attempts, nudges = await _remove(work, ended)
     codes = await discounts.forget_product(work, row.id)
     for tier in tiers:
@@ -92,8 +167,7 @@ async def delete_policy(work: Work, policy_id: UUID, force: bool, typed_name: st
     """Removes a tier with its offers; by force with its ended orders too. Raises as `delete_product` does."""
     _, row = await locked_policy(work, policy_id)
     offers = len(row.offers)
-    scope = _Scope.of_policy(row.id)
-    ended = await _removable(work, scope, f"tier {row.slug}", "Archive it instead.", force=force)
+    ended = await _removable(work, _Scope.of_policy(row.id, row.slug), force=force)
     _check_typed(row.slug, force, typed_name)
     orders, attempts, nudges = await _remove(work, ended)
     codes = await discounts.forget_policy(work, row.id)
@@ -103,17 +177,21 @@ async def delete_policy(work: Work, policy_id: UUID, force: bool, typed_name: st
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Which rows refer to the thing."""
+    """Which rows refer to the thing, and what is to be done where it has to stay."""
 
+    name: str
+    instead: str
     orders: ColumnElement[bool]
     licenses: ColumnElement[bool]
     subscriptions: ColumnElement[bool]
     codes: ColumnElement[bool]
 
     @classmethod
-    def of_product(cls, product_id: UUID) -> "_Scope":
+    def of_product(cls, product_id: UUID, slug: str) -> "_Scope":
         tiers = select(Policy.id).where(Policy.product_id == product_id)
         return cls(
+            f"product {slug}",
+            "Set it inactive and archive its tiers instead.",
             Order.product_id == product_id,
             License.product_id == product_id,
             Subscription.policy_id.in_(tiers),
@@ -121,8 +199,10 @@ class _Scope:
         )
 
     @classmethod
-    def of_policy(cls, policy_id: UUID) -> "_Scope":
+    def of_policy(cls, policy_id: UUID, slug: str) -> "_Scope":
         return cls(
+            f"tier {slug}",
+            "Archive it instead.",
             Order.policy_id == policy_id,
             License.policy_id == policy_id,
             Subscription.policy_id == policy_id,
@@ -130,42 +210,59 @@ class _Scope:
         )
 
 
-async def _removable(work: Work, scope: _Scope, name: str, instead: str, *, force: bool) -> Select[OrderId]:
+async def _removable(work: Work, scope: _Scope, *, force: bool) -> Select[OrderId]:
     """The ended orders that go with it. Raises Conflict when something must stay."""
+    refusal = (await _hanging(work, scope, work.now)).refusal(force=force)
+    if refusal is not None:
+        raise Conflict(refusal)
+    return select(Order.id).where(scope.orders, Order.status.in_(ENDED))
+
+
+async def _hanging(read: Read, scope: _Scope, now: datetime) -> Hanging:
     ended = and_(scope.orders, Order.status.in_(ENDED))
-    watched = and_(ended, await _may_still_be_paid(work))
-    hanging = Hanging(
-        licenses=await _count(work, License, scope.licenses),
-        subscriptions=await _count(work, Subscription, scope.subscriptions),
-        settled=await _count(work, Order, scope.orders, Order.status.in_(SOLD)),
-        open=await _count(work, Order, scope.orders, Order.status.not_in((*SOLD, *ENDED))),
-        ended=await _count(work, Order, ended),
-        codes=await _count(work, DiscountCode, scope.codes),
+    watched = select(func.max(Order.watch_until)).where(ended, await _may_still_be_paid(read, now))
+    return Hanging(
+        scope.name,
+        scope.instead,
+        licenses=await _count(read, License, scope.licenses),
+        subscriptions=await _count(read, Subscription, scope.subscriptions),
+        settled=await _count(read, Order, scope.orders, Order.status.in_(SOLD)),
+        open=await _count(read, Order, scope.orders, Order.status.not_in((*SOLD, *ENDED))),
+        ended=await _count(read, Order, ended),
+        codes=await _count(read, DiscountCode, scope.codes),
+        watched_until=await read.session.scalar(watched.execution_options(is_long=True)),
     )
-    if hanging.is_sold:
-        raise Conflict(f"The {name} was sold: {hanging.words()}. {instead}")
-    if hanging.open:
-        raise Conflict(f"The {name} can still be paid for: {hanging.words()}. {instead}")
-    if hanging.ended and not force:
-        raise Conflict(f"The {name} was never sold, but there are orders: {hanging.words()}. Force it. Or: {instead}")
-    if hanging.codes and not force:
-        raise Conflict(f"The {name} has {hanging.words()}, made for it alone. Force it. Or: {instead}")
-    last = select(func.max(Order.watch_until)).where(watched).execution_options(is_long=True)
-    if until := await work.session.scalar(last):
-        raise Conflict(
-            f"The {name} has {hanging.words()}, and money may still come in for it until "
-            f"{until.replace(second=0, microsecond=0):%Y-%m-%d %H:%M} UTC. {instead}"
-        )
-    return select(Order.id).where(ended)
 
 
-async def _may_still_be_paid(work: Work) -> ColumnElement[bool]:
+async def _parts(read: Read, which: ColumnElement[bool]) -> tuple[int, int]:
+    """Tiers, and their offers."""
+    tiers = select(Policy.id).where(which)
+    return await _count(read, Policy, which), await _count(read, Offer, Offer.policy_id.in_(tiers))
+
+
+def _told(slug: str, hanging: Hanging, policies: int, offers: int) -> Deletion:
+    return Deletion(
+        slug,
+        hanging.goes,
+        hanging.refusal(force=False),
+        licenses=hanging.licenses,
+        subscriptions=hanging.subscriptions,
+        settled_orders=hanging.settled,
+        open_orders=hanging.open,
+        ended_orders=hanging.ended,
+        codes=hanging.codes,
+        policies=policies,
+        offers=offers,
+    )
+
+
+async def _may_still_be_paid(read: Read, now: datetime) -> ColumnElement[bool]:
     """Of ended orders: the provider has an invoice, or may turn out to have one. Play money is not waited for."""
     is_opening = Order.status == S.DRAFT
-    if await mode_of(work) == Mode.SANDBOX:
+    if await mode_of(read) == Mode.SANDBOX:
         return is_opening
     has_invoice = exists().where(Attempt.order_id == Order.id, Attempt.provider_invoice_id.is_not(None))
-    return or_(is_opening, has_invoice) & (Order.watch_until > work.now)
+    return or_(is_opening, has_invoice) & (Order.watch_until > now)
 
 
 async def _remove(work: Work, ended: Select[OrderId]) -> tuple[int, int, int]:
@@ -201,9 +298,9 @@ async def _give_uses_back(work: Work, ended: Select[OrderId]) -> None:
             await count_use(work, discount_id, -1)
 
 
-async def _count(work: Work, model: type[Base], *which: ColumnElement[bool]) -> int:
+async def _count(read: Read, model: type[Base], *which: ColumnElement[bool]) -> int:
     query = select(func.count()).select_from(model).where(*which)
-    return await work.session.scalar(query.execution_options(is_long=True)) or 0
+    return await read.session.scalar(query.execution_options(is_long=True)) or 0
 
 
 def _check_typed(slug: str, force: bool, typed_name: str | None) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from keysat.checkout.next_order import is_being_paid
 from keysat.checkout.pay_link import pay_token
-from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose
+from keysat.checkout.tables import Order, OrderStatus, Purpose
 from keysat.payments.tables import Attempt
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from tests.fakes.btcpay import Accident
@@ -237,33 +237,6 @@ async def test_a_free_cycle_renews_without_an_invoice(story: Story) -> None:
 
 
 # Money that comes at the wrong time
-
-
-async def test_late_money_counts_until_another_order_has_its_place(story: Story) -> None:
-    await story.tier("monthly", 2500)
-    await story.buy("monthly")
-    await until_due(story)
-    await story.run("renew")
-    await story.travel(hours=2)
-    late = await story.renewal()
-    assert late.status is OrderStatus.EXPIRED
-    await story.pay(late)
-    assert ((await story.subscription()).cycle_number, (await story.renewal()).paid_how) == (2, PaidHow.LATE)
-
-    await until_due(story)
-    await story.run("renew")
-    first = await story.renewal()
-    await story.travel(hours=1)
-    second = await quoted_anew(story)
-    assert second.id != first.id
-    await story.pay(first)
-    assert (await story.order_of(first.invoice_id)).status is OrderStatus.REVIEW
-    assert "order_pays_no_period" in await story.counter.attention()
-    await story.pay(second)
-    assert (await story.subscription()).cycle_number == 3
-    await story.admin("POST", f"/orders/{first.id}/settle")
-    row = await story.subscription()
-    assert (row.cycle_number, row.status) == (4, S.ACTIVE)
 
 
 async def test_money_that_is_on_its_way_keeps_it_from_lapsing(story: Story) -> None:
