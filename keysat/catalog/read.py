@@ -57,9 +57,21 @@ async def policy(read: Read, policy_id: UUID) -> PolicyView:
     return policy_view(row)
 
 
-async def offer(read: Read, offer_id: UUID) -> OfferView:
-    """Raises NotFound."""
-    return offer_view(await read.get(Offer, offer_id))
+async def offer(read: Read, offer_id: UUID, policy_id: UUID | None = None) -> OfferView:
+    """Raises NotFound, also for one of another tier than `policy_id`."""
+    row = await read.get(Offer, offer_id)
+    if policy_id not in (None, row.policy_id):
+        raise NotFound(f"The tier {policy_id} has no offer {offer_id}.")
+    return offer_view(row)
+
+
+async def offers(read: Read, policy_id: UUID, limit: int, cursor: str | None = None) -> Page[OfferView]:
+    """Of one tier, by slug. Raises NotFound; BadRequest for a cursor that is none."""
+    wanted = select(Offer).where(Offer.policy_id == (await read.get(Policy, policy_id)).id)
+    if cursor is not None:
+        wanted = wanted.where(Offer.slug > cursor_parts(cursor, str)[0])
+    rows = await read.session.scalars(wanted.order_by(Offer.slug).limit(limit + 1))
+    return page_of([offer_view(row) for row in rows], limit, lambda view: (view.slug,))
 
 
 async def policies(

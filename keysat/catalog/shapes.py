@@ -207,6 +207,12 @@ class Policy(msgspec.Struct, frozen=True):
 
 class Policies(msgspec.Struct, frozen=True):
     policies: list[Policy]
+    next_cursor: str | None
+
+
+class Offers(msgspec.Struct, frozen=True):
+    offers: list[Offer]
+    next_cursor: str | None
 
 
 def public_product(view: ProductView) -> Product:

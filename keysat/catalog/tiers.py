@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from keysat.catalog.views import OfferView, PolicyView, ProductView
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
+from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.kit.periods import Period
 
 
@@ -38,7 +39,18 @@ def trial_days(policy: PolicyView | None, price: Money) -> int:
 
 def ladder(product: ProductView, policies: Iterable[PolicyView]) -> list[PolicyView]:
     """Sorted as tiers are shown: by the price that is really asked, then by name."""
-    return sorted(policies, key=lambda policy: (list_price(product, policy), policy.name, policy.slug))
+    return sorted(policies, key=lambda policy: _step(product, policy))
+
+
+def page(product: ProductView, tiers: Sequence[PolicyView], limit: int, cursor: str | None) -> Page[PolicyView]:
+    """Of a ladder, which is short (POLICIES_MAX) and sorted by what no row holds. Raises BadRequest for the cursor."""
+    after = cursor_parts(cursor, int, str, str) if cursor is not None else (-1, "", "")
+    rest = [tier for tier in tiers if _step(product, tier) > after]
+    return page_of(rest[: limit + 1], limit, lambda tier: _step(product, tier))
+
+
+def _step(product: ProductView, policy: PolicyView) -> tuple[int, str, str]:
+    return list_price(product, policy).minor, policy.name, policy.slug
 
 
 def pick(

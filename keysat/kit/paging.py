@@ -17,6 +17,7 @@ Part = str | int
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 
 _FOREIGN = "this cursor is not one of ours: send next_cursor of the page before, or none at all"
 _TEXT_MAX = 1024
@@ -51,6 +52,8 @@ def decode_cursor(text: str, length: int) -> tuple[Part, ...]:
 def cursor_parts(text: str, first: type[A], /) -> tuple[A]: ...
 @overload
 def cursor_parts(text: str, first: type[A], second: type[B], /) -> tuple[A, B]: ...
+@overload
+def cursor_parts(text: str, first: type[A], second: type[B], third: type[C], /) -> tuple[A, B, C]: ...
 def cursor_parts(text: str, *kinds: type[object]) -> tuple[object, ...]:
     """Back to values of these kinds: str, int, UUID (written as `str` does) and datetime (as `isoformat` does, in UTC).
 

@@ -10,6 +10,7 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.types import Scope as AsgiScope
 
 from keysat.infra.events import Actor
+from keysat.kit.errors import Forbidden
 from keysat.kit.gcra import Decision
 from keysat.kit.ids import token
 from keysat.operators.scopes import Scope
@@ -46,6 +47,9 @@ class Visit:
     def csp_nonce(self) -> str:
         """The same for the page's scripts and for its header."""
         if self.nonce is None:
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes
+
             self.nonce = token(self.shop.chance, NONCE_BITS)
         return self.nonce
 
@@ -59,6 +63,11 @@ class Visit:
     def limit(self, rate: Rate, key: object = None) -> None:
         """Raises RateLimited."""
         refuse_unless(self.allows(rate, key))
+    def need(self, scope: Scope) -> None:
+        """Where one parameter of an operation asks for more than the operation itself. Raises Forbidden."""
+        if not self.may(scope):
+            raise Forbidden(f"This needs the scope {scope}.")
+
 
 
 def enter(scope: AsgiScope, visit: Visit) -> None:

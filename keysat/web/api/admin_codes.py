@@ -15,6 +15,7 @@ from keysat.catalog.tables import DiscountKind
 from keysat.checkout.redemptions import RedemptionView, ReportLine, redemptions, report
 from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
 from keysat.web.api.admin_catalog import Active, Done
+from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
@@ -105,6 +106,7 @@ def _moment(field: str, given: datetime | None) -> datetime | None:
     "/discount-codes/{code_id:uuid}",
     operation_id="getCode",
     guards=[only("limit", "cursor")],
+    opt=TAGGED,
     responses=ONE,
 )
 async def get_code(
@@ -116,7 +118,7 @@ async def get_code(
     return CodeDetail(code=shapes.discount_code(view), redemptions=page.items, next_cursor=page.next_cursor)
 
 
-@patch("/discount-codes/{code_id:uuid}", operation_id="editCode", responses=ONE)
+@patch("/discount-codes/{code_id:uuid}", operation_id="editCode", opt=edits(get_code), responses=ONE)
 async def edit_code(
     work: WithWork, code_id: FromPath[UUID], data: JSONBody[discounts.DiscountEdit]
 ) -> shapes.DiscountCode:
@@ -124,7 +126,7 @@ async def edit_code(
     return shapes.discount_code(await discounts.edit(work, code_id, data))
 
 
-@patch("/discount-codes/{code_id:uuid}/active", operation_id="setCodeActive", responses=ONE)
+@patch("/discount-codes/{code_id:uuid}/active", operation_id="setCodeActive", opt=edits(get_code), responses=ONE)
 async def set_code_active(work: WithWork, code_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
     """A code that is not active cannot be used any more; orders that use it go on."""
     await discounts.set_active(work, code_id, data.active)
@@ -135,6 +137,7 @@ async def set_code_active(work: WithWork, code_id: FromPath[UUID], data: JSONBod
     "/discount-codes/{code_id:uuid}",
     operation_id="deleteCode",
     status_code=200,
+    opt=edits(get_code),
     responses=refusals(400, 401, 403, 404, 409),
 )
 async def delete_code(work: WithWork, code_id: FromPath[UUID]) -> Done:
