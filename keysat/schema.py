@@ -8,6 +8,7 @@ from keysat.customers import tables as customers
 from keysat.infra.tables import Base
 from keysat.letters import tables as letters
 from keysat.licenses import tables as licenses
+from keysat.operators import tables as operators
 from keysat.payments import tables as payments
 from keysat.payments.rates import tables as rates
 from keysat.subscriptions import tables as subscriptions
@@ -21,6 +22,7 @@ TABLES: tuple[ModuleType, ...] = (
     payments,
     rates,
     checkout,
+    operators,
     letters,
     web,
 )

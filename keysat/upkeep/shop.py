@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from keysat.checkout.desk import Desk
@@ -18,6 +18,7 @@ from keysat.infra.work import Read, Work
 from keysat.kit.clock import Clock
 from keysat.kit.ids import Chance
 from keysat.licenses.ring import Ring
+from keysat.operators.seen import LastSeen
 from keysat.payments.connections import Office
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.tills import Tills
@@ -38,6 +39,7 @@ class Shop:
     mailer: Mailer
     board: RateBoard  # BTC rates
     tills: Tills  # the payment providers' open connections
+    seen: LastSeen = field(default_factory=LastSeen)  # operators' keys and sessions, until a job writes it down
     vendor: Vendor | None = None  # who licenses this program to its operator; as shipped, nobody
 
     @property

@@ -162,5 +162,5 @@ async def _sweep(work: Work) -> None:
 
 def _row_id(request: Request[Any, Any, Any], visit: Visit, key: str) -> str:
     """One key of one caller on one route. The caller is the credential he shows, else his address."""
-    caller = request.headers.get("authorization") or visit.address
+    caller = request.headers.get("authorization") or visit.actor.credential or visit.address
     return digest(visit.shop.vault.derive(SEALED_AS, caller.encode()).hex(), request.method, request.scope["path"], key)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from keysat.web.admin import home, login
+from keysat.web.admin.door import admin_router
 from keysat.web.api import (
     admin_catalog,
     admin_changes,
@@ -83,6 +85,9 @@ ADMIN_API = (
 )
 """Under /v1/admin: for who may (`auth.py`), with larger bodies."""
 
+ADMIN_PAGES: Sequence[ControllerRouterHandler] = (*home.ROUTES, *login.ROUTES)
+"""For the operator's browser, at paths relative to /admin (`admin/door.py`)."""
+
 PAGES: Sequence[ControllerRouterHandler] = (
     *buy.ROUTES,
     *thanks.ROUTES,
@@ -90,6 +95,7 @@ PAGES: Sequence[ControllerRouterHandler] = (
     *license_page.ROUTES,
     *pay.ROUTES,
     *reference.ROUTES,
+    admin_router(ADMIN_PAGES),
 )
 """For people: HTML, left out of the OpenAPI document."""
 

@@ -29,6 +29,9 @@ class Rate(StrEnum):
     BAD_WEBHOOK = "bad_webhook"  # address: webhooks in that are not signed by the connection's secret
     WRONG_SIGNATURE = "wrong_signature"  # connection: no refusal, but a reason to call a person
     RECOVER = "recover"  # address: in the database; who has the claim code is not counted
+    LOGIN_ACCOUNT = "login_account"  # name, as it was typed: in the database
+    LOGIN_CODE = "login_code"  # account, once its password was right: in the database
+    LOGIN_ADDRESS = "login_address"  # address: in the database
     CLAIM = "claim"  # order, as it was typed, or license: in the database; as RECOVER
 
 
@@ -45,6 +48,9 @@ LIMITS = {
     Rate.BAD_WEBHOOK: Limit(burst=20, refill_seconds=6),
     Rate.WRONG_SIGNATURE: Limit(burst=2, refill_seconds=600),
     Rate.RECOVER: Limit(burst=10, refill_seconds=6),
+    Rate.LOGIN_ACCOUNT: Limit(burst=5, refill_seconds=180),
+    Rate.LOGIN_CODE: Limit(burst=5, refill_seconds=180),
+    Rate.LOGIN_ADDRESS: Limit(burst=20, refill_seconds=10),
     Rate.CLAIM: Limit(burst=5, refill_seconds=600),
 }
 

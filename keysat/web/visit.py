@@ -14,6 +14,7 @@ from keysat.kit.errors import Forbidden
 from keysat.kit.gcra import Decision
 from keysat.kit.ids import token
 from keysat.operators.scopes import Scope
+from keysat.operators.sessions import SignedIn
 from keysat.upkeep.shop import Shop
 from keysat.web.address import limit_key
 from keysat.web.throttle import Rate, Throttle, refuse_unless
@@ -38,18 +39,20 @@ class Visit:
     """A buyer, until a guard finds out more."""
     scopes: frozenset[Scope] = frozenset()
     """What this operator's credential may do."""
+    operator: SignedIn | None = None
+    """Whose session the request came with."""
     etag: str | None = None
     """Of what this request shows, or has edited (`etag.py`)."""
     nonce: str | None = None
     rate: tuple[Rate, Decision] | None = None
     """The limit that was asked last: it stands in the answer's headers."""
 
-    def csp_nonce(self) -> str:
-        """The same for the page's scripts and for its header."""
-        if self.nonce is None:
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
 
+    def csp_nonce(self) -> str:
+        """The same for the page's scripts and for its header."""
+        if self.nonce is None:
             self.nonce = token(self.shop.chance, NONCE_BITS)
         return self.nonce
 
@@ -60,14 +63,14 @@ class Visit:
         self.rate = (rate, decision)
         return decision
 
-    def limit(self, rate: Rate, key: object = None) -> None:
-        """Raises RateLimited."""
-        refuse_unless(self.allows(rate, key))
     def need(self, scope: Scope) -> None:
         """Where one parameter of an operation asks for more than the operation itself. Raises Forbidden."""
         if not self.may(scope):
             raise Forbidden(f"This needs the scope {scope}.")
 
+    def limit(self, rate: Rate, key: object = None) -> None:
+        """Raises RateLimited."""
+        refuse_unless(self.allows(rate, key))
 
 
 def enter(scope: AsgiScope, visit: Visit) -> None:

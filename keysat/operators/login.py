@@ -1,0 +1,66 @@
+"""Signing in: name and password, then a code where the account asks for one. Each failure is an event."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from keysat.infra.events import Actor
+from keysat.infra.store import Store
+from keysat.infra.vault import Vault
+from keysat.infra.work import Work
+from keysat.kit.errors import Unauthorized
+from keysat.operators import sessions
+from keysat.operators.accounts import account_named
+from keysat.operators.happenings import LoginFailed, LoginSucceeded, Wrong
+from keysat.operators.passwords import HASHING
+from keysat.operators.second_step import use_code
+from keysat.operators.tables import Account, AccountId
+
+HALF_WAY = timedelta(minutes=5)
+"""How long a right password is good for while the code is looked up."""
+
+
+class Half(msgspec.Struct, frozen=True):
+    """A right password was sent. Between the steps the browser keeps it, sealed."""
+
+    account_id: AccountId
+    password_at: datetime
+    until: datetime
+    needs_code: bool
+
+
+async def first_step(store: Store, now: datetime, address: str, name: str, password: str) -> Half:
+    """Raises Unauthorized, with the same words after the same time whether there is such an account or not."""
+    async with store.read() as read:
+        account = await account_named(read, name)
+    can = account is not None and account.disabled_at is None
+    fits = await HASHING.fits(password, account.password_hash if account is not None and can else None)
+    if account is None or not fits:
+        async with store.work(now, visitor(address)) as work:
+            if account is None:
+                work.record(LoginFailed(None, Wrong.ACCOUNT))
+            else:
+                work.record(LoginFailed(account.id, Wrong.PASSWORD if can else Wrong.ACCOUNT))
+        raise Unauthorized("Name or password is wrong.")
+    return Half(account.id, account.password_at, now + HALF_WAY, account.totp_sealed is not None)
+
+
+async def finish(work: Work, vault: Vault, half: Half, code: str, address: str, browser: str) -> str | None:
+    """The token for the cookie. None: the code is wrong or was used, which is written down.
+
+    Raises Unauthorized when the first step counts no longer.
+    """
+    account = await work.hold(Account, half.account_id)
+    if work.now > half.until or account.disabled_at is not None or account.password_at != half.password_at:
+        raise Unauthorized("That took too long, or the account has changed. Sign in again.")
+    if account.totp_sealed is not None and not await use_code(work, vault, account, code):
+        work.record(LoginFailed(account.id, Wrong.CODE))
+        return None
+    session_id, token = await sessions.begin(work, account.id, address, browser)
+    work.record(LoginSucceeded(account.id, session_id))
+    return token
+
+
+def visitor(address: str) -> Actor:
+    """Who is not known yet."""
+    return Actor("login", address=address)

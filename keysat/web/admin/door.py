@@ -1,0 +1,131 @@
+"""The door of the operator's pages: who is signed in, what he may see, and the frame that every page stands in.
+
+```python
+@get("/providers", guards=[signed_in(Scope.PAYMENT_PROVIDERS_READ)])
+async def show_providers(visit: WithVisit, read: WithRead) -> Response[str]:
+    return admin_page(visit, "admin/providers.html", at="/admin/providers", providers=...)
+
+
+ROUTES = (show_providers,)  # and one line in ADMIN_PAGES of routes.py, paths relative to /admin
+```
+
+A form posts to a handler with the same guard, which refuses other sites too. The template extends `admin/base.html`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import quote
+
+from litestar import Request, Response, Router
+from litestar.handlers.base import BaseRouteHandler
+from litestar.types import ControllerRouterHandler, HTTPScope
+
+from keysat.kit.errors import Forbidden, KeysatError, Unauthorized
+from keysat.operators.scopes import Scope
+from keysat.web.auth import recognise_session
+from keysat.web.html import page
+from keysat.web.problems import answer, wants_page
+from keysat.web.security import SAFE_METHODS, same_origin
+from keysat.web.visit import Connection, Guard, Visit, visit_of
+
+PATH = "/admin"
+LOGIN = f"{PATH}/login"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """In the bar on top. Shown to who has the scope."""
+
+    name: str
+    path: str
+    words: str
+    """What is found there."""
+    scope: Scope | None = None
+
+
+PLACES = (
+    Place("Home", PATH, "Where to go from here."),
+    Place("Account", f"{PATH}/account", "Your password, the second step of signing in, and where you are signed in."),
+)
+"""A page adds its line here once it is there."""
+
+
+class SignInFirst(Unauthorized):
+    """Nobody is signed in: the browser is sent to the login page, and comes back to `back`."""
+
+    def __init__(self, back: str) -> None:
+        super().__init__("Sign in first.")
+        self.back = back
+
+
+def signed_in(scope: Scope | None = None) -> Guard:
+    """Guard of every page under /admin but the login: redirects there, or raises Forbidden.
+
+    None: anybody who is signed in. `visit.operator` is set from here on.
+    """
+
+    async def let_in(connection: Connection, handler: BaseRouteHandler) -> None:
+        if not await recognise_session(connection):
+            raise SignInFirst(_back(connection))
+        await same_origin(connection, handler)
+        if scope is not None and scope not in visit_of(connection).scopes:
+            raise Forbidden(f"Your account may not do this: it needs the scope {scope}.")
+
+    return let_in
+
+
+def admin_page(
+    visit: Visit,
+    template: str,
+    /,
+    *,
+    at: str,
+    trouble: KeysatError | None = None,
+    headers: Mapping[str, str] | None = None,
+    **context: object,
+) -> Response[str]:
+    """As `page`. Templates see `operator` (who is signed in) and `may(scope)` besides. `at`: its path in the bar."""
+    framed = {"at": at, "places": _places(visit), "operator": visit.operator, "may": visit.may}
+    return page(visit, template, trouble=trouble, headers=headers, **framed, **context)
+
+
+def admin_router(handlers: Sequence[ControllerRouterHandler]) -> Router:
+    return Router(
+        path=PATH,
+        route_handlers=handlers,
+        include_in_schema=False,
+        exception_handlers={SignInFirst: _to_login, KeysatError: _refused},
+    )
+
+
+def safe_back(path: str) -> str:
+    """Where to go after the login: a page of ours, whatever was asked for."""
+    ours = path == PATH or path.startswith((f"{PATH}/", f"{PATH}?"))
+    return path if ours and path.isascii() and path.isprintable() and "\\" not in path and "//" not in path else PATH
+
+
+def _places(visit: Visit) -> list[Place]:
+    return [place for place in PLACES if place.scope is None or visit.may(place.scope)]
+
+
+def _back(connection: Connection) -> str:
+    scope = cast("HTTPScope", connection.scope)
+    if scope["method"] not in SAFE_METHODS:
+        return PATH
+    query = scope["query_string"].decode("latin-1")
+    return safe_back(scope["path"] + (f"?{query}" if query else ""))
+
+
+def _to_login(request: Request[Any, Any, Any], error: SignInFirst) -> Response[Any]:
+    if not wants_page(request.scope):
+        return answer(request, error)
+    back = "" if error.back == PATH else f"?next={quote(error.back, safe='/')}"
+    return Response(None, status_code=303, headers={"Location": LOGIN + back})
+
+
+def _refused(request: Request[Any, Any, Any], error: KeysatError) -> Response[Any]:
+    visit = visit_of(request)
+    if visit.operator is None or error.code.status >= 500 or not wants_page(request.scope):
+        return answer(request, error)
+    return admin_page(visit, "admin/refused.html", at="", trouble=error, request_id=visit.request_id, refusal=error)

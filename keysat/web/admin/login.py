@@ -1,0 +1,153 @@
+"""Signing in and out: name and password, then a code where the account asks for one. Plain forms, no JavaScript needed.
+
+Both steps are counted in the database, by account and by address (`decisions.md`, Limits), whether they succeed or not.
+"""
+
+import base64
+import binascii
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.datastructures import Cookie
+from litestar.params import URLEncodedBody
+
+from keysat.infra.vault import VaultError
+from keysat.kit.errors import KeysatError, RateLimited, Unauthorized, Unavailable
+from keysat.operators import sessions
+from keysat.operators.accounts import has_accounts, normal
+from keysat.operators.login import Half, finish, first_step, visitor
+from keysat.web.admin.door import PATH, safe_back
+from keysat.web.auth import SESSION_COOKIE, recognise_session
+from keysat.web.html import page
+from keysat.web.provide import WithVisit
+from keysat.web.security import same_origin
+from keysat.web.shared_limits import limit_shared
+from keysat.web.throttle import Rate
+from keysat.web.visit import Visit
+from keysat.web.wire import Line, Paragraph
+
+HALF_SEALED_AS = "login-half"
+TOLD = (Unauthorized, RateLimited, Unavailable)
+WRONG_CODE = "That code does not fit, or was used already."
+
+
+class LoginForm(msgspec.Struct, frozen=True, kw_only=True):
+    name: Line = ""
+    password: Paragraph = ""
+    next: Paragraph = ""
+
+
+class CodeForm(msgspec.Struct, frozen=True, kw_only=True):
+    half: Paragraph = ""
+    """What the first step gave, sealed."""
+    code: Line = ""
+    next: Paragraph = ""
+
+
+@get("/login")
+async def show_login(request: Request[Any, Any, Any], visit: WithVisit) -> Response[Any]:
+    back = safe_back(request.query_params.get("next", ""))
+    if await recognise_session(request):
+        return _to(back)
+    return await _login_page(visit, LoginForm(next=back))
+
+
+@post("/login", status_code=200, guards=[same_origin])
+async def log_in(data: URLEncodedBody[LoginForm], request: Request[Any, Any, Any], visit: WithVisit) -> Response[Any]:
+    try:
+        await limit_shared(visit, Rate.LOGIN_ADDRESS)
+        await limit_shared(visit, Rate.LOGIN_ACCOUNT, normal(data.name))
+        half = await first_step(visit.shop.store, visit.now, visit.address, data.name, data.password)
+        if half.needs_code:
+            return _code_page(visit, _sealed(visit, half), data.next)
+        return await _let_in(request, visit, half, "", data.next)
+    except TOLD as error:
+        return await _login_page(visit, data, error)
+
+
+@post("/login/code", status_code=200, guards=[same_origin])
+async def send_code(data: URLEncodedBody[CodeForm], request: Request[Any, Any, Any], visit: WithVisit) -> Response[Any]:
+    try:
+        half = _opened(visit, data.half)
+    except Unauthorized as error:
+        return await _login_page(visit, LoginForm(next=data.next), error)
+    try:
+        await limit_shared(visit, Rate.LOGIN_ADDRESS)
+        await limit_shared(visit, Rate.LOGIN_CODE, half.account_id)
+        return await _let_in(request, visit, half, data.code, data.next)
+    except TOLD as error:
+        return _code_page(visit, data.half, data.next, error)
+
+
+@post("/logout", status_code=200, guards=[same_origin])
+async def log_out(request: Request[Any, Any, Any], visit: WithVisit) -> Response[Any]:
+    """Also for who is signed out already: the cookie goes."""
+    if await recognise_session(request):
+        await _end_this(visit)
+    return with_session(request, visit, _to(f"{PATH}/login"), "")
+
+
+def with_session(request: Request[Any, Any, Any], visit: Visit, response: Response[Any], token: str) -> Response[Any]:
+    """The cookie of a session. An empty token takes it away.
+
+    Secure where our own address is https; whoever comes by another name, such as `keysat.local` on plain http, has no
+    https there and would never get in (D-17).
+    """
+    own = urlsplit(visit.shop.settings.public_url)
+    secure = request.url.scheme == "https" or (own.scheme == "https" and request.headers.get("host") == own.netloc)
+    life = int(sessions.LIFE.total_seconds()) if token else 0
+    response.set_cookie(
+        Cookie(key=SESSION_COOKIE, value=token, max_age=life, path="/", httponly=True, samesite="lax", secure=secure)
+    )
+    return response
+
+
+async def _let_in(request: Request[Any, Any, Any], visit: Visit, half: Half, code: str, back: str) -> Response[Any]:
+    """Raises Unauthorized. A session that the browser had before ends: it goes on with a new token alone."""
+    async with visit.shop.store.work(visit.now, visitor(visit.address)) as work:
+        browser = request.headers.get("user-agent", "")
+        token = await finish(work, visit.shop.vault, half, code, visit.address, browser)
+    if token is None:
+        raise Unauthorized(WRONG_CODE)
+    if await recognise_session(request):
+        await _end_this(visit)
+    return with_session(request, visit, _to(safe_back(back)), token)
+
+
+async def _end_this(visit: Visit) -> None:
+    operator = visit.operator
+    if operator is not None:
+        async with visit.shop.work(visit.actor) as work:
+            await sessions.end(work, operator.account_id, only=operator.session_id)
+
+
+async def _login_page(visit: Visit, form: LoginForm, trouble: KeysatError | None = None) -> Response[str]:
+    async with visit.shop.read() as read:
+        can = await has_accounts(read)
+    return page(visit, "admin/login.html", trouble=trouble, form=form, has_accounts=can)
+
+
+def _code_page(visit: Visit, half: str, back: str, trouble: KeysatError | None = None) -> Response[str]:
+    return page(visit, "admin/login_code.html", trouble=trouble, half=half, next=back)
+
+
+def _sealed(visit: Visit, half: Half) -> str:
+    return base64.urlsafe_b64encode(visit.shop.vault.seal(msgspec.json.encode(half), HALF_SEALED_AS)).decode()
+
+
+def _opened(visit: Visit, sealed: str) -> Half:
+    """Raises Unauthorized."""
+    try:
+        plain = visit.shop.vault.open(base64.urlsafe_b64decode(sealed), HALF_SEALED_AS)
+    except (VaultError, binascii.Error, ValueError):
+        raise Unauthorized("Sign in again.") from None
+    return msgspec.json.decode(plain, type=Half)
+
+
+def _to(path: str) -> Response[Any]:
+    return Response(None, status_code=303, headers={"Location": path})
+
+
+ROUTES = (show_login, log_in, send_code, log_out)
