@@ -91,7 +91,7 @@ async def answer(shop: Shop, door: socket.socket, ready: Ready = nothing_more) -
         async with runner.running():
             yield
 
-    app = create_app(shop, lifespan=[working], stalled=runner.stalled)
+    app = create_app(shop, lifespan=[working], jobs=runner)
     server = _Server(
         uvicorn.Config(
             app,

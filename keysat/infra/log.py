@@ -67,6 +67,13 @@ class Log:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
+    def request(self, **fields: str | int | float | None) -> None:
+        """One request that was answered. Its fields hold nothing from outside, so the net is spared: it would cost as
+        much as a third of the answer.
+        """
+        if self._logger.isEnabledFor(logging.INFO):
+            self._logger.info("request", extra={"fields": fields, "is_clean": True})
+
     def debug(self, event: str, **fields: object) -> None:
         self._write(logging.DEBUG, event, None, fields)
 
@@ -136,7 +143,7 @@ class _Json(logging.Formatter):
             "at": _at(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": _plain(record.getMessage()),
+            "event": record.msg if getattr(record, "is_clean", False) else _plain(record.getMessage()),
         }
         if fields := _fields(record):
             line["fields"] = fields
@@ -158,6 +165,8 @@ def _at(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Plain]:
+    if getattr(record, "is_clean", False):
+        return cast("dict[str, Plain]", getattr(record, "fields", {}))
     return _table(cast("Mapping[object, object]", getattr(record, "fields", {})), 0)
 
 

@@ -34,6 +34,7 @@ class Scope(StrEnum):
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
     AUDIT_READ = "audit:read"
+    METRICS_READ = "metrics:read"
     SETTINGS_READ = "settings:read"
     TIER_READ = "tier:read"
     OWNER = "owner"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
@@ -11,10 +10,12 @@ from litestar.types import ASGIApp
 
 from keysat.infra.house import Mode
 from keysat.upkeep.shop import Shop
+from keysat.web.api.watching import NO_JOBS, Jobs
 from keysat.web.auth import ADMIN_PATH, admin_only
 from keysat.web.entry import entry
 from keysat.web.etag import Tags
 from keysat.web.idempotency import Idempotency
+from keysat.web.meter import Meter
 from keysat.web.openapi import ADMIN_KEY_SCHEME, openapi_config
 from keysat.web.problems import HANDLERS
 from keysat.web.provide import DEPENDENCIES
@@ -27,20 +28,15 @@ PUBLIC_BODY_MAX = 64 * 1024
 ADMIN_BODY_MAX = 1024 * 1024
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
-Stalled = Callable[[datetime], Sequence[str]]
 
 
-def nothing_stalled(_now: datetime) -> Sequence[str]:
-    return ()
-
-
-def create_app(shop: Shop, lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stalled) -> ASGIApp:
-    """`lifespan`: what runs as long as the server (jobs). `stalled` names the jobs that have stopped, for /readyz."""
+def create_app(shop: Shop, lifespan: Sequence[Lifespan] = (), jobs: Jobs = NO_JOBS) -> ASGIApp:
+    """`lifespan`: what runs as long as the server. `jobs`: how those do, for /readyz and /metrics."""
     counts = Throttle(off=shop.settings.limits_off and shop.mode == Mode.SANDBOX)
-    return entry(litestar(lifespan, stalled), shop, counts, HOT_ROADS)
+    return entry(litestar(lifespan, jobs), shop, counts, HOT_ROADS)
 
 
-def litestar(lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stalled) -> Litestar:
+def litestar(lifespan: Sequence[Lifespan] = (), jobs: Jobs = NO_JOBS) -> Litestar:
     admin_api = Router(
         path=ADMIN_PATH,
         route_handlers=[chapter.router() for chapter in ADMIN_API],
@@ -57,7 +53,7 @@ def litestar(lifespan: Sequence[Lifespan] = (), stalled: Stalled = nothing_stall
         exception_handlers=HANDLERS,
         request_max_body_size=PUBLIC_BODY_MAX,
         lifespan=list(lifespan),
-        state=State({"stalled": stalled}),
+        state=State({"jobs": jobs, "meter": Meter()}),
         openapi_config=openapi_config([Tag(chapter.name, chapter.words) for chapter in (*API, *ADMIN_API)]),
         logging_config=None,
     )

@@ -4,6 +4,8 @@ It knows paths and headers, and no routes but the hot roads it is given. Its own
 """
 
 from collections.abc import Mapping
+from time import perf_counter
+from typing import Any, cast
 
 from litestar import Litestar
 from litestar.enums import ScopeType
@@ -16,6 +18,7 @@ from keysat.upkeep.shop import Shop
 from keysat.web import throttle
 from keysat.web.address import client_address
 from keysat.web.hot import HotRoad, with_hot_roads
+from keysat.web.meter import NOWHERE, Meter
 from keysat.web.problems import refuse
 from keysat.web.security import ALWAYS, UNLESS_SAID, content_policy
 from keysat.web.throttle import Throttle
@@ -39,6 +42,7 @@ _ALWAYS, _UNLESS_SAID = _raw(ALWAYS), _raw(UNLESS_SAID)
 def entry(app: Litestar, shop: Shop, counts: Throttle, roads: Mapping[str, HotRoad]) -> ASGIApp:
     """`app`, with request ids, CORS, HEAD, security headers, and no tolerance for NUL and slashes too many."""
     answered = with_hot_roads(app, roads)
+    meter: Meter = app.state.meter
 
     async def enter_and_ask(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -46,27 +50,39 @@ def entry(app: Litestar, shop: Shop, counts: Throttle, roads: Mapping[str, HotRo
             return
         visit = _visit(scope, shop, counts)
         enter(scope, visit)
+        began, status = perf_counter(), None
         without_body = scope["method"] in ("HEAD", "OPTIONS")
         if scope["method"] == "HEAD":
             scope = scope.copy()  # the server goes by its own, and lets an answer to HEAD be shorter than it says
             scope["method"] = "GET"
 
         async def send_dressed(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 _dress(message, visit)
             elif message["type"] == "http.response.body" and without_body:
                 message["body"] = b""
             await send(message)
 
         refused = _malformed(scope)
-        if scope["method"] == "OPTIONS":
-            await _preflight(send_dressed)
-        elif refused is not None:
-            await refuse(app, scope, receive, send_dressed, refused)
-        else:
-            await answered(scope, receive, send_dressed)
+        try:
+            if scope["method"] == "OPTIONS":
+                await _preflight(send_dressed)
+            elif refused is not None:
+                await refuse(app, scope, receive, send_dressed, refused)
+            else:
+                await answered(scope, receive, send_dressed)
+        finally:
+            route = scope["path"] if scope["path"] in roads else _template(scope)
+            meter.answered(visit, scope["method"], route, status, perf_counter() - began)
 
     return enter_and_ask
+
+
+def _template(scope: HTTPScope) -> str:
+    """Litestar writes it into the scope once it has found the route."""
+    return str(cast("dict[str, Any]", scope).get("path_template", NOWHERE))
 
 
 def _visit(scope: HTTPScope, shop: Shop, counts: Throttle) -> Visit:

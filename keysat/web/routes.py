@@ -26,6 +26,7 @@ from keysat.web.api import (
     recover,
     subscriptions,
     upgrade,
+    watching,
 )
 from keysat.web.auth import about
 from keysat.web.hot import HotRoad
@@ -63,7 +64,7 @@ API = (
     ),
     Chapter("Getting a key back", "For buyers whose key is lost, leaked or out of date.", recover.ROUTES),
     Chapter("Keys to verify with", "License keys are verified offline with these.", issuer.KEYS),
-    Chapter("The server", "Who it is, and whether it works.", issuer.SERVER),
+    Chapter("The server", "Who it is, and whether it works.", (*issuer.SERVER, *watching.ROUTES)),
     Chapter("Payment providers", "What they tell this shop.", hooks.ROUTES),
 )
 """For SDKs and integrators: JSON at addresses that the contract fixes."""

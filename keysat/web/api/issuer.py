@@ -6,19 +6,16 @@ from typing import Any, Literal
 
 import msgspec
 from litestar import Request, Response, get
-from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import select
 
 from keysat.infra.house import Mode
-from keysat.kit.errors import Unavailable
 from keysat.licenses.ring import OpenKey, public_pem
 from keysat.licenses.ring import jwks as published
 from keysat.licenses.tables import IssuerStatus
 from keysat.upkeep.shop import Shop
 from keysat.web.problems import refusals, wants_page
-from keysat.web.provide import WithNow, WithRead, WithShop, WithVisit
+from keysat.web.provide import WithNow, WithShop
 from keysat.web.public.index import index_page
 from keysat.web.wire import Outbound
 
@@ -37,10 +34,6 @@ class About(Outbound, frozen=True, kw_only=True):
 
 
 ABOUT = ResponseSpec(About, description="As a program is answered", generate_examples=False)
-
-
-class Health(Outbound, frozen=True, kw_only=True):
-    ok: bool = True
 
 
 class PublicKey(Outbound, frozen=True, kw_only=True):
@@ -91,21 +84,6 @@ async def about(request: Request[Any, Any, Any], shop: WithShop) -> Response[Any
     return answer
 
 
-@get("/healthz", operation_id="getHealth")
-async def healthz() -> Health:
-    """The process answers."""
-    return Health()
-
-
-@get("/readyz", operation_id="getReadiness", responses=refusals(503))
-async def readyz(read: WithRead, visit: WithVisit, state: State) -> Health:
-    """The database answers and no job has stopped."""
-    await read.session.execute(select(1))
-    if stalled := state.stalled(visit.now):
-        raise Unavailable(f"These jobs have stopped: {', '.join(stalled)}.")
-    return Health()
-
-
 @get("/v1/pubkey", operation_id="getPubkey", response_headers=KEYS_FOR)
 async def pubkey(shop: WithShop) -> PublicKey:
     """The key that signs new licenses, as the SDKs ask for it."""
@@ -151,5 +129,5 @@ def _about(shop: Shop) -> About:
     )
 
 
-SERVER = (about, healthz, readyz)
+SERVER = (about,)
 KEYS = (pubkey, issuer_public_key, issuer_keys, jwks)

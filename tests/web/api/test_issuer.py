@@ -1,6 +1,4 @@
 import hashlib
-from collections.abc import Sequence
-from datetime import datetime
 
 import httpx
 
@@ -54,18 +52,3 @@ async def test_an_announced_key_is_published_before_it_signs(client: httpx.Async
     jwks = (await client.get("/.well-known/jwks.json")).json()["keys"]
     assert hashlib.sha256(new.public_key).hexdigest()[:16] in [key["kid"] for key in jwks]
     assert {key["crv"] for key in jwks} == {"Ed25519"}
-
-
-async def test_health_asks_nobody_and_readiness_asks_the_database(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/healthz")).json() == {"ok": True}
-    assert (await client.get("/readyz")).json() == {"ok": True}
-
-
-async def test_a_shop_whose_jobs_have_stopped_is_not_ready(shop: Shop) -> None:
-    def stalled(_now: datetime) -> Sequence[str]:
-        return ["look"]
-
-    async with browse(doors_of(shop, stalled=stalled)) as client:
-        answer = await client.get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json()["message"] == "These jobs have stopped: look."

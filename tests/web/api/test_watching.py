@@ -1,0 +1,111 @@
+"""Whether the server lives, whether it can work, its figures, and a log line for each request."""
+
+import io
+import json
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import update
+
+from keysat.infra import log
+from keysat.jobs.runner import JobHealth, Runner
+from keysat.payments.tables import ConnectionRow
+from keysat.upkeep.shop import Shop
+from tests.conftest import NOON, TESTER
+from tests.web.conftest import ADMIN, browse, doors_of
+from tests.web.selling import Front
+
+
+@dataclass(frozen=True)
+class Jobs:
+    stopped: Sequence[str] = ()
+
+    def stalled(self, now: datetime) -> Sequence[str]:
+        return self.stopped
+
+    def health(self) -> Sequence[JobHealth]:
+        return [replace(JobHealth("look", NOON), succeeded_at=NOON, failures=2), JobHealth("seal", NOON)]
+
+
+async def test_health_asks_nobody_and_readiness_asks_the_database(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/healthz")).json() == {"ok": True}
+    assert (await client.get("/readyz")).json() == {"ok": True, "unreachable_providers": []}
+
+
+@pytest.mark.once
+async def test_a_shop_whose_jobs_have_stopped_is_not_ready(shop: Shop) -> None:
+    async with browse(doors_of(shop, jobs=Jobs(["look"]))) as client:
+        answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["message"] == "These jobs have stopped: look."
+
+
+async def test_a_provider_that_does_not_answer_is_told_and_stops_nobody(front: Front) -> None:
+    async with front.shop.work(TESTER) as work:
+        await work.session.execute(update(ConnectionRow).values(health={"reachable": False}))
+    ready = await front.http.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ok": True, "unreachable_providers": ["btcpay"]})
+    figures = await scraped(front.http)
+    assert [value for _, value in figures["keysat_provider_up"]] == [0]
+
+
+async def test_the_figures_say_what_waits_and_how_the_doors_and_jobs_do(front: Front) -> None:
+    await front.bought()
+    async with front.shop.work(TESTER) as work:
+        await work.attend("webhook_secret", "x", "Webhooks come with a wrong signature.")
+    figures = await scraped(front.http)
+    assert figures["keysat_orders_watched"] == [({"status": "awaiting"}, 1)]
+    assert figures["keysat_attention_open"] == [({}, 1)]
+    bought = {"route": "/buy/{slug}", "method": "POST", "status": "303"}
+    assert ({**bought, "le": "+Inf"}, 1) in figures["keysat_http_request_duration_seconds"]
+
+    async with browse(doors_of(front.shop, jobs=Jobs())) as client:
+        jobs = await scraped(client)
+    assert jobs["keysat_job_failures"] == [({"job": "look"}, 2), ({"job": "seal"}, 0)]
+    assert jobs["keysat_job_succeeded_timestamp_seconds"] == [({"job": "look"}, NOON.timestamp())]
+    assert Runner(front.shop, ()).health() == ()
+
+
+@pytest.mark.once
+async def test_the_figures_are_for_who_may_read_them(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/metrics")).status_code == 401
+    assert (await client.get("/metrics", headers={"Authorization": "Bearer x"})).status_code == 403
+
+
+@pytest.mark.once
+async def test_each_request_is_one_line_with_its_id_and_its_actor(client: httpx.AsyncClient) -> None:
+    """ASVS 5.0 16.2.5: of a credential, its id is logged; of an address, the route it met."""
+    stream, root = io.StringIO(), logging.getLogger()
+    before, level = root.handlers[:], root.level
+    log.configure("info", "json", stream)
+    try:
+        asked = await client.get("/v1/admin/orders/KS-SECRET0001?x=secret", headers=ADMIN)
+        lost = await client.post("/v1/nowhere/LIC1-AAAA-BBBB")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    lines = [json.loads(line)["fields"] for line in stream.getvalue().splitlines() if '"request"' in line]
+    assert [line["request"] for line in lines] == [asked.headers["x-request-id"], lost.headers["x-request-id"]]
+    assert [(line["method"], line["route"], line["status"]) for line in lines] == [
+        ("GET", "/v1/admin/orders/{reference}", 404),
+        ("POST", "none", 404),
+    ]
+    assert [(line["actor"], line["credential"]) for line in lines] == [("admin_key", "admin_key"), ("buyer", None)]
+    assert not re.search("SECRET|secret|LIC1", stream.getvalue())
+
+
+async def scraped(client: httpx.AsyncClient) -> dict[str, list[tuple[dict[str, Any], float]]]:
+    """By name, the samples with their labels; read as Prometheus reads them."""
+    answer = await client.get("/metrics", headers=ADMIN)
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    return {
+        family.name: [(sample.labels, sample.value) for sample in family.samples]
+        for family in text_string_to_metric_families(answer.text)
+    }
