@@ -19,7 +19,6 @@ from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import BtcRate
-from keysat.payments.profiles import profile_of, redirect_of
 from keysat.payments.rates.board import RateUnavailable
 from keysat.payments.rates.pins import pin_of
 
@@ -77,7 +76,7 @@ async def _buy(desk: Desk, wish: Wish, asked: Asked, quoted: Quote, now: datetim
         return await _give(desk, wish, asked, quoted, now, actor)
     if wish.only_free:
         raise BadRequest("This code requires payment: it does not make it free. Purchase with it.")
-    till = await desk.tills.pick(asked.choice.product.merchant_profile_id, wish.rail)
+    till = desk.tills.pick(wish.rail)
     price = till.asks_in(quoted.asked, quoted.amount_sats)
     async with desk.store.work(now, actor) as work:
         order = await _draft(work, wish, asked, quoted)
@@ -99,10 +98,6 @@ async def _draft(work: Work, wish: Wish, asked: Asked, quoted: Quote) -> Order:
     if asked.discount is not None:
         await reserve(work, asked.discount)
     order = await draft(work, Purpose.PURCHASE, asked.choice, quoted, await buyer_of(work, wish))
-    if order.redirect_url is None:
-        order.redirect_url = redirect_of(
-            await profile_of(work, asked.choice.product.merchant_profile_id), order.invoice_id
-        )
     if asked.discount is not None:
         await bind(work, asked.discount, order)
     return order
