@@ -99,7 +99,8 @@ async def _recovery(read: Read, room: PostRoom, link_id: UUID, now: datetime) ->
     if link is None or link.used_at is not None or link.expires_at <= now:
         return None
     order = await read.session.get(Order, UUID(link.subject))
-    if order is None or (found := await _holder(read, order.license_id, order.customer_id)) is None:
+    license = await read.session.get(License, order.license_id) if order and order.license_id else None
+    if not order or not license or (found := await _holder(read, license.id, license.customer_id)) is None:
         return None
     return found[1], {
         **await _what(read, order.product_id, order.policy_id),

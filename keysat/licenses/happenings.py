@@ -54,6 +54,14 @@ class LicenseEdited(Happening, frozen=True, tag="license.edited"):
     fields: list[OwnField]
 
 
+class LicenseHandedOver(Happening, frozen=True, tag="license.handed_over"):
+    """To another customer; null: nobody is known."""
+
+    license_id: UUID
+    from_customer_id: UUID | None
+    to_customer_id: UUID | None
+
+
 class MachineActivated(Happening, frozen=True, tag="machine.activated"):
     license_id: UUID
     machine_id: UUID

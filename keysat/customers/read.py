@@ -1,0 +1,96 @@
+"""Looking customers up, and what belongs to those whose address or name begins with some text."""
+
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, TypeVar
+from unicodedata import normalize
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, and_, not_, or_, select
+
+from keysat.customers.tables import Customer
+from keysat.infra.tables import Base
+from keysat.infra.work import Read
+from keysat.kit.paging import Page, cursor_parts, page_of
+
+Row = TypeVar("Row", bound=Base)
+LAST = "\U0010ffff"
+"""No text goes on with a letter beyond this one."""
+
+
+class CustomerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`erased_at`: when the personal fields were emptied; the row stays, because orders refer to it."""
+
+    id: UUID
+    email: str | None
+    name: str | None
+    note: str | None
+    created_at: datetime
+    erased_at: datetime | None
+
+
+class _By(IntEnum):
+    """Where a text is looked for, in the order of what is found."""
+
+    EMAIL = 1
+    NAME = 2
+
+
+async def customers(
+    read: Read, limit: int, cursor: str | None = None, *, email_normal: str | None = None
+) -> Page[CustomerRow]:
+    """The newest first. Raises BadRequest for a cursor that is not ours."""
+    query = select(Customer).order_by(Customer.id.desc()).limit(limit + 1)  # ids grow with time
+    if email_normal is not None:
+        query = query.where(Customer.email_normal == email_normal)
+    if cursor is not None:
+        query = query.where(Customer.id < cursor_parts(cursor, UUID)[0])
+    rows = (await read.session.scalars(query)).all()
+    return page_of([customer_row(row) for row in rows], limit, lambda row: (str(row.id),))
+
+
+async def customers_beginning(read: Read, text: str, limit: int, cursor: str | None = None) -> Page[CustomerRow]:
+    """As `beginning`."""
+    page = await beginning(read, select(Customer), Customer.id.expression, text, limit, cursor)
+    return Page([customer_row(row) for row in page.items], page.next_cursor)
+
+
+async def beginning(
+    read: Read, rows: Select[Row], row_id: ColumnElement[Any], text: str, limit: int, cursor: str | None
+) -> Page[Row]:
+    """Of rows that are joined with `customers`: those whose buyer's address begins with the text, then his name.
+
+    Sorted by what begins so, since an index walks along that however many there are. Addresses are found in any case,
+    names as they are typed, or capitalised. Raises BadRequest for a cursor that is not ours.
+    """
+    begun, at, after = cursor_parts(cursor, int, str, UUID) if cursor is not None else (_By.EMAIL, None, None)
+    found: list[tuple[int, str, UUID, Row]] = []
+    for by in _By:
+        if by < begun or len(found) > limit:
+            continue
+        column = (Customer.email_normal if by is _By.EMAIL else Customer.name).expression
+        query = rows.where(_begins(by, text)).order_by(column, row_id).limit(limit + 1 - len(found))
+        if by == begun and at is not None:
+            query = query.where(column >= at, or_(column > at, row_id > after))
+        told = await read.session.execute(query.add_columns(column, row_id))
+        found += [(int(by), key, which, row) for row, key, which in told]
+    page = page_of(found, limit, lambda one: (one[0], one[1], str(one[2])))
+    return Page([row for _, _, _, row in page.items], page.next_cursor)
+
+
+def customer_row(row: Customer) -> CustomerRow:
+    return msgspec.convert(row, CustomerRow, from_attributes=True)
+
+
+def _begins(by: _By, text: str) -> ColumnElement[bool]:
+    """What is found by its address is not found by its name again."""
+    by_email = _prefixed(Customer.email_normal.expression, normalize("NFKC", text).lower())
+    if by is _By.EMAIL:
+        return by_email
+    by_name = _prefixed(Customer.name.expression, text.title() if text.islower() else text)
+    return and_(by_name, or_(Customer.email_normal.is_(None), not_(by_email)))
+
+
+def _prefixed(column: ColumnElement[str | None], text: str) -> ColumnElement[bool]:
+    return and_(column >= text, column < text + LAST)

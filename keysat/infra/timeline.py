@@ -1,0 +1,35 @@
+"""What happened to something, told from the events about it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import select
+
+from keysat.infra.tables import EventRow
+from keysat.infra.work import Read
+from keysat.kit.paging import Page, cursor_parts, page_of
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One event. `about`: the id of what it is about. `actor` says who: `buyer`, `admin_key`, `cli`, `job:...`."""
+
+    id: int
+    at: datetime
+    name: str
+    about: str
+    actor: str
+    details: msgspec.Raw
+
+
+async def timeline(read: Read, subjects: Iterable[object], limit: int, cursor: str | None = None) -> Page[Told]:
+    """The latest first. Raises BadRequest for a cursor that is not ours."""
+    about = sorted({str(subject) for subject in subjects})
+    query = select(EventRow).where(EventRow.subject.in_(about)).order_by(EventRow.id.desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(EventRow.id < cursor_parts(cursor, int)[0])
+    told = [
+        Told(row.id, row.at, row.name, row.subject, row.actor, msgspec.Raw(row.body.encode()))
+        for row in await read.session.scalars(query)
+    ]
+    return page_of(told, limit, lambda one: (one.id,))
