@@ -5,7 +5,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from keysat.infra.attention import clear
 from keysat.infra.work import Work
+from keysat.payments.connections import WEBHOOK_MISSING
 from keysat.payments.provider import Nudge
 from keysat.payments.tables import Attempt, ConnectionId, NudgeRow
 
@@ -28,6 +30,7 @@ async def keep(work: Work, connection_id: ConnectionId, nudge: Nudge) -> Sequenc
         .on_conflict_do_nothing(index_elements=["connection_id", "delivery_id"])
         .returning(NudgeRow.id)
     )
+    await clear(work, connection_id, WEBHOOK_MISSING)  # whoever tells us has our address
     if stored.first() is None or nudge.invoice_id is None:
         return []
     orders = await work.session.scalars(

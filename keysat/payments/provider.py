@@ -82,8 +82,10 @@ class InvoiceRequest:
     monitor_seconds: int
     return_url: str  # where the provider sends the buyer back to; proves nothing
     rails: frozenset[Rail]  # empty: all that the account has
+    asked_at: datetime  # now, for a provider that is told moments and not spans
     may_save_card: bool = False  # offer the buyer to keep a card; only where the capability is
     customer_ref: str | None = None  # whose card: as an earlier snapshot named them, None for a first purchase
+    buyer_email: str | None = None  # only with `may_save_card`: some keep a card for an address alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,10 @@ class Till(Protocol):
     async def health(self) -> Health: ...
 
     async def ensure_webhook(self, url: str) -> Connection:
-        """Register (or mend) our webhook at `url`; idempotent. Returns the connection with webhook id and secret."""
+        """Register (or mend) our webhook at `url`; idempotent. Returns the connection with webhook id and secret.
+
+        Raises Unsupported, with what the operator has to do, where webhooks are set up by hand.
+        """
         ...
 
     async def create_invoice(self, request: InvoiceRequest) -> InvoiceSnapshot: ...
@@ -265,7 +270,7 @@ class Provider(Protocol):
     def open(self, connection: Connection, http: HttpClient) -> Till: ...
 
     async def connect_with(self, fields: Mapping[str, str], connection_id: str, http: HttpClient) -> Connection:
-        """Check the operator's fields (`url`, `api_key`, `store`, `public_url`) against the account: least privilege.
+        """Check the operator's fields (such as `url`, `api_key`, `store`) against the account: least privilege.
 
         Returns the connection with its network.
         Raises CredentialGone, PermissionMissing, Rejected (with what to do), Transient.

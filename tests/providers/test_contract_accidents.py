@@ -130,7 +130,7 @@ async def test_a_payment_nudges_and_each_message_has_its_own_id(desk: Desk) -> N
     assert not any(nudge.is_redelivery for nudge in nudges)
 
 
-@in_worlds_with(Ability.WEBHOOKS)
+@in_worlds_with(Ability.SIGNED)
 async def test_registering_again_does_not_double_the_messages(desk: Desk) -> None:
     first, second = await desk.sell("attempt-1"), await desk.sell("attempt-2")
     await desk.world.pay(first.invoice_id)
@@ -143,7 +143,7 @@ async def test_registering_again_does_not_double_the_messages(desk: Desk) -> Non
     assert {nudge.invoice_id for nudge in desk.nudges()} == {first.invoice_id, second.invoice_id}
 
 
-@in_worlds_with(Ability.WEBHOOKS)
+@in_worlds_with(Ability.SIGNED)
 async def test_a_webhook_whose_registration_was_forgotten_is_replaced(desk: Desk) -> None:
     """As after a crash between registering and storing."""
     forgetful = replace(desk.connection, webhook_id=None, secrets={"api_key": desk.connection.secrets["api_key"]})
@@ -154,7 +154,7 @@ async def test_a_webhook_whose_registration_was_forgotten_is_replaced(desk: Desk
     assert new_desk.nudges()  # all are signed with the new secret
 
 
-@in_worlds_with(Ability.WEBHOOKS)
+@in_worlds_with(Ability.SIGNED)
 async def test_a_message_that_was_touched_is_not_believed(desk: Desk) -> None:
     sold = await desk.sell()
     await desk.world.pay(sold.invoice_id)
@@ -165,7 +165,7 @@ async def test_a_message_that_was_touched_is_not_believed(desk: Desk) -> None:
         desk.till.parse_webhook({}, message.body)
 
 
-@in_worlds_with(Ability.WEBHOOKS)
+@in_worlds_with(Ability.SIGNED)
 @pytest.mark.parametrize("secret", ["", "another"])
 async def test_a_message_under_another_secret_is_not_believed(desk: Desk, secret: str) -> None:
     sold = await desk.sell()

@@ -16,7 +16,7 @@ from keysat.payments.provider import (
     SavedProfile,
     Unsupported,
 )
-from tests.providers.conftest import REQUEST, Desk
+from tests.providers.conftest import Desk
 from tests.providers.contract import WORLDS, in_worlds_with
 from tests.providers.worlds import Ability, Accident, PlayCard
 
@@ -27,7 +27,7 @@ WITHOUT_CARDS = [entry for entry in WORLDS if Ability.CARDS not in entry.abiliti
 
 async def subscribe(desk: Desk, card: PlayCard, attempt_id: str = "first") -> tuple[InvoiceSnapshot, SavedProfile]:
     """A first period, paid with a card that the buyer lets us keep; the list is read when it has caught up."""
-    first = await desk.till.create_invoice(replace(REQUEST, attempt_id=attempt_id, may_save_card=True))
+    first = await desk.till.create_invoice(replace(desk.request, attempt_id=attempt_id, may_save_card=True))
     await desk.world.pay_by_card(first.invoice_id, card)
     await desk.world.travel(A_MINUTE)
     paid = await desk.look(first)
@@ -39,7 +39,7 @@ async def subscribe(desk: Desk, card: PlayCard, attempt_id: str = "first") -> tu
 
 async def renew(desk: Desk, first: InvoiceSnapshot) -> InvoiceSnapshot:
     """The next period's invoice, for the same customer."""
-    wanted = replace(REQUEST, attempt_id="second", may_save_card=True, customer_ref=first.customer_ref)
+    wanted = replace(desk.request, attempt_id="second", may_save_card=True, customer_ref=first.customer_ref)
     return await desk.till.create_invoice(wanted)
 
 
@@ -128,7 +128,7 @@ async def test_the_provider_does_not_guard_against_a_second_charge(desk: Desk) -
 @in_worlds_with(Ability.CARDS)
 async def test_only_a_saved_card_of_the_same_customer_is_charged(desk: Desk) -> None:
     first, saved = await subscribe(desk, PlayCard.WORKS)
-    stranger = await desk.till.create_invoice(replace(REQUEST, attempt_id="other", may_save_card=True))
+    stranger = await desk.till.create_invoice(replace(desk.request, attempt_id="other", may_save_card=True))
     with pytest.raises(Rejected):
         await desk.till.charge_saved(stranger.invoice_id, saved.id)
     with pytest.raises(NoSuchId):

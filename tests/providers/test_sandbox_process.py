@@ -14,6 +14,7 @@ from keysat.infra.http import HttpClient
 from keysat.kit.money import Money
 from keysat.payments.provider import InvoiceRequest
 from providers.sandbox import SANDBOX
+from tests.conftest import NOON
 from tests.running import ROOT, surroundings
 
 KEY = "play"
@@ -68,7 +69,7 @@ async def test_a_sale_through_the_real_process_survives_its_restart(tmp_path: Pa
             till = SANDBOX.open(connection, http)
             invoice = await till.create_invoice(
                 InvoiceRequest(
-                    "a1", Money("USD", 500), "A thing", "thing/one", 900, 86400, f"{shop}/thanks", frozenset()
+                    "a1", Money("USD", 500), "A thing", "thing/one", 900, 86400, f"{shop}/thanks", frozenset(), NOON
                 )
             )
             async with httpx.AsyncClient(trust_env=False) as browser:
@@ -84,7 +85,9 @@ async def test_a_sale_through_the_real_process_survives_its_restart(tmp_path: Pa
             assert {nudge.invoice_id for nudge in nudges if nudge} == {invoice.invoice_id}
             (tmp_path / "clock-offset").write_text(str(31 * 86400))
             late = await till.create_invoice(
-                InvoiceRequest("a2", Money("USD", 500), "A thing", "thing/one", 1, 86400, f"{shop}/thanks", frozenset())
+                InvoiceRequest(
+                    "a2", Money("USD", 500), "A thing", "thing/one", 1, 86400, f"{shop}/thanks", frozenset(), NOON
+                )
             )
             assert late.created_at is not None
             assert invoice.created_at is not None

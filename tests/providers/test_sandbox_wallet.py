@@ -20,6 +20,7 @@ from providers.sandbox.book import Book
 from providers.sandbox.cards import CARDS
 from providers.sandbox.pages import left, written
 from providers.sandbox.wallet import Wallet
+from tests.conftest import NOON
 from tests.providers.world_sandbox import API_KEY, HandClock, SandboxWorld, open_sandbox
 from tests.providers.worlds import PlayCard
 
@@ -42,6 +43,7 @@ REQUEST = InvoiceRequest(
     monitor_seconds=86400,
     return_url=RETURN_URL,
     rails=frozenset(),
+    asked_at=NOON,
 )
 
 

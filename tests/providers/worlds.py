@@ -23,7 +23,8 @@ class Ability(StrEnum):
     REPLACE = "replace"  # a seen payment is spent elsewhere
     MARK = "mark"  # somebody at the provider says settled or invalid
     FIAT = "fiat"  # the provider prices fiat itself
-    WEBHOOKS = "webhooks"  # it calls us, signed
+    WEBHOOKS = "webhooks"  # it calls us
+    SIGNED = "signed"  # we register its webhooks, and they are signed
     ACCIDENTS = "accidents"  # `fail_next` works
     CARDS = "cards"  # it keeps cards, and charges them
     RATES = "rates"  # it knows a price of Bitcoin
