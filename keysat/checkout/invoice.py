@@ -13,6 +13,7 @@ from keysat.checkout.desk import Desk
 from keysat.checkout.happenings import OrderClosed
 from keysat.checkout.schedule import FIRST_LOOK, MONITOR_FOR, OPEN_FOR, WATCH_AFTER_MONITOR
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
+from keysat.customers.accounts import customer
 from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.currencies import SAT
@@ -86,6 +87,7 @@ async def open_invoice(
     Raises UpstreamError when there is none now, which the order says too, or none that tells its sats.
     """
     description, item_code = _described(choice)
+    may_save_card = till.capabilities.saved_profiles and order.period_count is not None
     request = InvoiceRequest(
         attempt_id=attempt.echo,
         price=Money(attempt.price_currency, attempt.price_minor),
@@ -95,8 +97,10 @@ async def open_invoice(
         monitor_seconds=int(MONITOR_FOR.total_seconds()),
         return_url=order.redirect_url or back_to or f"{desk.public_url}/thank-you?invoice_id={order.invoice_id}",
         rails=frozenset({Rail(order.rail)}) if order.rail else frozenset(),
-        may_save_card=till.capabilities.saved_profiles and order.period_count is not None,
+        asked_at=now,
+        may_save_card=may_save_card,
         customer_ref=customer_ref,
+        buyer_email=await _email(desk, order) if may_save_card else None,
     )
     try:
         shown = await _created(till, request)
@@ -112,6 +116,13 @@ async def open_invoice(
     if kept.amount_sats is None:  # it can be paid all the same, but nobody could be told how much
         raise RateUnavailable(kept.listed_currency)
     return shown
+
+
+async def _email(desk: Desk, order: Order) -> str | None:
+    if order.customer_id is None:
+        return None
+    async with desk.store.read() as read:
+        return (await customer(read, order.customer_id)).email
 
 
 async def _created(till: OpenTill, request: InvoiceRequest) -> InvoiceSnapshot:
