@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from tests.running import ADMIN_KEY, Program, free_port, running, surroundings
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
-WAITS_MILLISECONDS = 15_000
+WAITS_MILLISECONDS = 40_000  # a slow machine that does other things besides
 
 Visit = Callable[..., AbstractContextManager[Page]]
 

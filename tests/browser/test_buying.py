@@ -7,14 +7,14 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Demo, Visit
+from tests.browser.conftest import WAITS_MILLISECONDS, Demo, Visit
 
 REFUSED = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
 KEY = re.compile(r"LIC1-[A-Z2-7]+-[A-Z2-7]+")
 
 
 def heading(page: Page, words: str) -> None:
-    expect(page.get_by_role("heading", level=1)).to_have_text(words, timeout=15_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text(words, timeout=WAITS_MILLISECONDS)
 
 
 def choose(page: Page, tier: str) -> None:

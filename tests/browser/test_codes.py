@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Demo, Visit
+from tests.browser.conftest import WAITS_MILLISECONDS, Demo, Visit
 from tests.running import ADMIN_KEY
 
 REFUSED = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
@@ -64,4 +64,4 @@ def test_a_code_is_removed_explained_applied_and_bought_with(visit: Visit, borea
         page.get_by_role("button", name="Pay $25.00 with Bitcoin").click()
         page.wait_for_url("**/checkout/*")
         page.locator("form[action$='/pay'] button").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Your license key", timeout=15_000)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Your license key", timeout=WAITS_MILLISECONDS)
