@@ -5,6 +5,7 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
 from keysat.catalog import checks, read
@@ -33,7 +34,7 @@ class ProductFields(checks.Input, frozen=True, kw_only=True):
     metadata: dict[str, Any] | UnsetType | None = UNSET
     entitlements_catalog: list[FeatureInput] | UnsetType | None = UNSET
     downgrade_at_renewal: bool | UnsetType = UNSET
-    merchant_profile_id: str | UnsetType | None = UNSET
+    merchant_profile_id: UUID | UnsetType | None = UNSET
 
 
 class NewProduct(ProductFields, frozen=True, kw_only=True):
@@ -64,6 +65,7 @@ async def create(work: Work, request: NewProduct) -> ProductView:
     check_catalog(catalog)
     async with flushed(work, f"There is a product {request.slug} already. Choose another slug."):
         work.session.add(row)
+    await _sold_by(work, row, request)
     await write_features(work, await locked_product(work, row.id), catalog)
     work.record(
         ProductCreated(product_id=row.id, slug=row.slug, price_currency=row.price_currency, price_value=row.price_value)
@@ -74,7 +76,7 @@ async def create(work: Work, request: NewProduct) -> ProductView:
 async def edit(work: Work, product_id: UUID, request: ProductEdit) -> ProductView:
     """Raises NotFound; BadRequest; Conflict when tiers grant what would leave the entitlement catalog."""
     row = await locked_product(work, product_id)
-    changed = _write_texts(row, request)
+    changed = _write_texts(row, request) + await _sold_by(work, row, request)
     price = _price(request) or Money(row.price_currency, row.price_value)
     if price != Money(row.price_currency, row.price_value):
         changed.append("price")
@@ -138,8 +140,6 @@ def _price(request: ProductFields) -> Money | None:
 
 def _write_texts(row: Product, request: NewProduct | ProductEdit) -> list[str]:
     """Checks and writes all but price and features; returns the names of what is different now."""
-    if request.merchant_profile_id is not UNSET and request.merchant_profile_id is not None:
-        raise NotFound(f"There is no merchant profile {request.merchant_profile_id[:64]!r}. Leave the field out.")
     changed: list[str] = []
     if request.name is not UNSET and request.name != row.name:
         checks.name(request.name)
@@ -157,6 +157,19 @@ def _write_texts(row: Product, request: NewProduct | ProductEdit) -> list[str]:
         row.downgrade_at_renewal = request.downgrade_at_renewal
         changed.append("downgrade_at_renewal")
     return changed
+
+
+async def _sold_by(work: Work, row: Product, request: ProductFields) -> list[str]:
+    """Profiles are another slice's: the foreign key knows whether there is this one. Raises NotFound."""
+    wanted = request.merchant_profile_id
+    if wanted is UNSET or wanted == row.merchant_profile_id:
+        return []
+    row.merchant_profile_id = wanted
+    try:
+        await work.session.flush()
+    except IntegrityError as error:
+        raise NotFound(f"There is no merchant profile {wanted}.") from error
+    return ["merchant_profile_id"]
 
 
 async def _reprice(work: Work, product: Product, given: dict[str, int | None], currency: str) -> None:

@@ -341,7 +341,7 @@ def _product(view: ProductView, metadata: dict[str, Any]) -> Product:
         downgrade_at_renewal=view.downgrade_at_renewal,
         metadata=metadata,
         entitlements_catalog=_catalog(view) or None,
-        merchant_profile_id=None,
+        merchant_profile_id=str(view.merchant_profile_id) if view.merchant_profile_id else None,
         created_at=view.created_at,
         updated_at=view.updated_at,
     )

@@ -20,7 +20,7 @@ DiscountId = NewType("DiscountId", UUID)
 
 
 class Product(Base):
-    """`id` stands in every key sold, so it is random and tells nothing."""
+    """`id` stands in every key sold, so it is random and tells nothing. Without a profile the default one sells it."""
 
     __tablename__ = "products"
 
@@ -32,6 +32,7 @@ class Product(Base):
     price_value: Mapped[int]
     active: Mapped[bool] = mapped_column(default=True)
     downgrade_at_renewal: Mapped[bool] = mapped_column(default=False)  # buyers may, by themselves
+    merchant_profile_id: Mapped[UUID | None] = mapped_column(ForeignKey("merchant_profiles.id"), index=True)
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

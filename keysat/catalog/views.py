@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -36,6 +37,8 @@ class ProductView(msgspec.Struct, frozen=True):
     active: bool
     downgrade_at_renewal: bool
     """Buyers may go to a lower tier by themselves, from their next renewal on."""
+    merchant_profile_id: UUID | None
+    """Who sells it. None: the default profile."""
     details: dict[str, Any]
     """The operator's free-form metadata. Only its `public` object is for the world."""
     features: tuple[FeatureView, ...]

@@ -100,7 +100,7 @@ async def upgrade(
     if asked.charge.minor == 0:
         raise BadRequest("This change costs nothing now, so there is nothing to pay. Ask the seller to make it.")
     quoted = quote(asked.charge, await rate_for(desk, asked.charge, None, pin))
-    till = desk.tills.pick()
+    till = await desk.tills.pick(asked.choice.product.merchant_profile_id)
     async with desk.store.work(now, actor) as work:
         before = await _clear_the_way(work, asked)
         if before is not None:

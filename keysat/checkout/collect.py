@@ -80,6 +80,8 @@ async def collect(desk: Desk, order_id: OrderId, now: datetime, actor: Actor, ho
 async def _look(desk: Desk, attempt: Attempt) -> Seen:
     """Network. An attempt whose invoice id was lost is searched by what the provider echoes."""
     till = await desk.tills.get(attempt.connection_id)
+    if till.is_released:  # nothing could be paid any more when its key was given back
+        return Seen(attempt)
     try:
         if attempt.provider_invoice_id is None:
             found = await till.till.find_by_attempt(attempt.echo)

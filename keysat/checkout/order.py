@@ -19,6 +19,7 @@ from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import BtcRate
+from keysat.payments.profiles import profile_of, redirect_of
 from keysat.payments.rates.board import RateUnavailable
 from keysat.payments.rates.pins import pin_of
 
@@ -76,7 +77,7 @@ async def _buy(desk: Desk, wish: Wish, asked: Asked, quoted: Quote, now: datetim
         return await _give(desk, wish, asked, quoted, now, actor)
     if wish.only_free:
         raise BadRequest("This code requires payment: it does not make it free. Purchase with it.")
-    till = desk.tills.pick(wish.rail)
+    till = await desk.tills.pick(asked.choice.product.merchant_profile_id, wish.rail)
     price = till.asks_in(quoted.asked, quoted.amount_sats)
     async with desk.store.work(now, actor) as work:
         order = await _draft(work, wish, asked, quoted)
@@ -98,6 +99,9 @@ async def _draft(work: Work, wish: Wish, asked: Asked, quoted: Quote) -> Order:
     if asked.discount is not None:
         await reserve(work, asked.discount)
     order = await draft(work, Purpose.PURCHASE, asked.choice, quoted, await buyer_of(work, wish))
+    if order.redirect_url is None:
+        profile = await profile_of(work, asked.choice.product.merchant_profile_id)
+        order.redirect_url = redirect_of(profile, order.invoice_id)
     if asked.discount is not None:
         await bind(work, asked.discount, order)
     return order

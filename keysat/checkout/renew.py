@@ -183,7 +183,10 @@ async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, 
 async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
     """Network. Neither a missing rate nor a missing till is an error yet: a cycle may cost nothing."""
     async with desk.store.read() as read:
-        currency = (await read.get(Subscription, subscription_id)).listed_currency
+        subscription = await read.get(Subscription, subscription_id)
+        currency = subscription.listed_currency
+        license = await read.get(License, subscription.license_id)
+        seller = (await product(read, license.product_id)).merchant_profile_id
         pin = await pin_of(read, currency)
         before = await _paid_last(read, subscription_id)
     rate = None
@@ -193,7 +196,7 @@ async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
         except RateUnavailable:
             log.warning("renewal.no_rate", subscription=str(subscription_id), currency=currency)
     try:
-        till = desk.tills.pick(prefer=before.connection_id if before is not None else None)
+        till = await desk.tills.pick(seller, prefer=before.connection_id if before is not None else None)
     except NoTill:
         till = None
     return Ground(rate, till, before)

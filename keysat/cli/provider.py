@@ -79,15 +79,15 @@ def check(data_dir: Path | None, as_json: bool, connection_id: UUID) -> None:
     """Look at the account now. Exit code 1 when it cannot take payments."""
     import msgspec
 
-    from keysat.cli.opened import inside
-    from keysat.jobs import health
+    from keysat.cli.opened import CLI, inside
+    from keysat.payments import check as checking
     from keysat.payments.provider import Health
     from keysat.payments.tables import ConnectionId
     from keysat.upkeep.shop import Shop
 
     async def act(shop: Shop) -> Health:
         till = await shop.tills.get(ConnectionId(connection_id))
-        return await health.check(shop, till, shop.now())
+        return await checking.check(shop.office, till, shop.now(), CLI)
 
     found = inside(data_dir, act)
     show_one(msgspec.to_builtins(found), as_json=as_json)

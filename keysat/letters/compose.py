@@ -18,6 +18,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, S
 from keysat.catalog.read import policy, product
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.recover import claim_code_to_show
+from keysat.checkout.seller import told_of as seller_of
 from keysat.checkout.tables import Order
 from keysat.customers.tables import Customer
 from keysat.infra.links import token_of
@@ -159,7 +160,8 @@ async def _holder(read: Read, license_id: UUID | None, customer_id: UUID | None)
 async def _what(read: Read, product_id: UUID, policy_id: UUID | None) -> Mapping[str, object]:
     sold = await product(read, product_id)
     tier = await policy(read, policy_id) if policy_id else None
-    return {"product": sold.name, "what": f"{sold.name} {tier.name}" if tier else sold.name}
+    what = f"{sold.name} {tier.name}" if tier else sold.name
+    return {"product": sold.name, "what": what, **await seller_of(read, sold.merchant_profile_id)}
 
 
 async def _key(read: Read, room: PostRoom, license: License) -> Mapping[str, object]:

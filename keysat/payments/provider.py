@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from keysat.infra.http import HttpClient, HttpError, NetworkError
 from keysat.kit.money import Money
@@ -67,6 +67,7 @@ class Connection:
     secrets: Mapping[str, str]  # "api_key", "webhook_secret"
     network: Network = Network.UNKNOWN
     webhook_id: str | None = None
+    webhook_url: str | None = None  # where our webhook is to send to, as it was registered
 
     def __repr__(self) -> str:
         return f"Connection({self.provider} {self.id} {self.base_url})"
@@ -137,7 +138,10 @@ class Nudge:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a look at the account found. `missing` and `excess` are permission names."""
+    """What a look at the account found. `missing` and `excess` are permission names.
+
+    `webhook_ok` None: nobody can tell, or there is none. `webhook_faults` says what is wrong with it.
+    """
 
     reachable: bool
     authorized: bool
@@ -146,6 +150,9 @@ class Health:
     missing: frozenset[str] = frozenset()
     excess: frozenset[str] = frozenset()
     webhook_ok: bool | None = None
+    webhook_faults: tuple[str, ...] = ()
+    last_delivery_at: datetime | None = None
+    last_delivery_ok: bool | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -275,4 +282,29 @@ class Provider(Protocol):
         Returns the connection with its network.
         Raises CredentialGone, PermissionMissing, Rejected (with what to do), Transient.
         """
+        ...
+
+
+@runtime_checkable
+class Revocable(Protocol):
+    """A till of a provider that lets us take back what we were given there."""
+
+    async def revoke(self) -> Sequence[str]:
+        """Remove our webhook, then our key, after which the till opens nothing. What is gone already is no error.
+
+        Returns what was left behind, in words for the operator. Raises Transient when the server did not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class Authorizing(Protocol):
+    """A provider on whose own page the operator lets us in: it sends a key that was made for us back to `redirect`."""
+
+    def authorize_url(self, base_url: str, redirect: str) -> str:
+        """Where the operator's browser goes. `base_url`: where browsers reach the server. Raises Rejected."""
+        ...
+
+    async def revoke_key(self, base_url: str, api_key: str, http: HttpClient) -> None:
+        """A key that is not to be kept is no key any more. Raises ProviderError."""
         ...

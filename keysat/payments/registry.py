@@ -4,7 +4,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from keysat.kit.errors import BadRequest
-from keysat.payments.provider import Provider
+from keysat.payments.provider import Authorizing, Provider
 
 GROUP = "keysat.providers"
 
@@ -19,4 +19,12 @@ def provider(name: str) -> Provider:
     found = providers().get(name)
     if found is None:
         raise BadRequest(f"There is no payment provider {name!r}; there are {', '.join(sorted(providers()))}.")
+    return found
+
+
+def authorizing(name: str) -> Authorizing:
+    """Raises BadRequest for one that has no page for it."""
+    found = provider(name)
+    if not isinstance(found, Authorizing):
+        raise BadRequest(f"{name} is not connected by a click: connect it with an API key.")
     return found

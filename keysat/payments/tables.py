@@ -1,4 +1,4 @@
-"""Connections to providers, the attempts to be paid through them, and the hints they send."""
+"""Who sells, connections to providers, the attempts to be paid through them, and the hints they send."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,10 +11,40 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.infra.tables import Base
 from keysat.kit.money import Money
-from keysat.payments.provider import Network, PayState
+from keysat.payments.provider import Network, PayState, Rail
 
+ProfileId = NewType("ProfileId", UUID)
 ConnectionId = NewType("ConnectionId", UUID)
 AttemptId = NewType("AttemptId", UUID)
+
+
+class MerchantProfile(Base):
+    """Under which name something is sold, and whose accounts take the money. Exactly one is the default.
+
+    The one that came with the shop has no name until it is given one: the settings say the shop's.
+    """
+
+    __tablename__ = "merchant_profiles"
+
+    id: Mapped[ProfileId] = mapped_column(UuidType(), primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+    legal_name: Mapped[str | None] = mapped_column(String(200))
+    support_url: Mapped[str | None] = mapped_column(String(2000))
+    support_email: Mapped[str | None] = mapped_column(String(320))
+    post_purchase_redirect_url: Mapped[str | None] = mapped_column(String(2000))
+    is_default: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index(
+            "ux_merchant_profiles_default",
+            "is_default",
+            unique=True,
+            sqlite_where=text("is_default"),
+            postgresql_where=text("is_default"),
+        ),
+    )
 
 
 class ConnectionStatus(StrEnum):
@@ -24,9 +54,13 @@ class ConnectionStatus(StrEnum):
 
 class ConnectionStep(StrEnum):
     DISCONNECT = "disconnect"
+    RECONNECT = "reconnect"
 
 
-CONNECTION = {(ConnectionStatus.ACTIVE, ConnectionStep.DISCONNECT): ConnectionStatus.DISCONNECTED}
+CONNECTION = {
+    (ConnectionStatus.ACTIVE, ConnectionStep.DISCONNECT): ConnectionStatus.DISCONNECTED,
+    (ConnectionStatus.DISCONNECTED, ConnectionStep.RECONNECT): ConnectionStatus.ACTIVE,
+}
 
 
 class ConnectionRow(Base):
@@ -35,6 +69,7 @@ class ConnectionRow(Base):
     __tablename__ = "provider_connections"
 
     id: Mapped[ConnectionId] = mapped_column(UuidType(), primary_key=True)
+    merchant_profile_id: Mapped[ProfileId | None] = mapped_column(UuidType(), ForeignKey("merchant_profiles.id"))
     provider: Mapped[str] = mapped_column(String(32))
     label: Mapped[str] = mapped_column(String(200))
     base_url: Mapped[str] = mapped_column(String(2000))
@@ -43,14 +78,17 @@ class ConnectionRow(Base):
     secrets_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     network: Mapped[Network]
     webhook_id: Mapped[str | None] = mapped_column(String(200))
+    webhook_url: Mapped[str | None] = mapped_column(String(2000))  # where it is to send to
     status: Mapped[ConnectionStatus]
     health: Mapped[dict[str, object] | None] = mapped_column(JSON)  # what the last look found, for the operator
     connected_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
     swept_at: Mapped[datetime | None]  # all invoices created before this moment were looked through
     disconnected_at: Mapped[datetime | None]
+    released_at: Mapped[datetime | None]  # our webhook and our key are gone from the account
 
     __table_args__ = (
+        Index("ix_provider_connections_profile", "merchant_profile_id"),
         Index(
             "ux_provider_connections_account",
             "provider",
@@ -60,6 +98,36 @@ class ConnectionRow(Base):
             postgresql_where=text("status = 'active'"),
         ),
     )
+
+
+class RailPreference(Base):
+    """Which of a profile's connections takes what is paid by this rail."""
+
+    __tablename__ = "rail_preferences"
+
+    merchant_profile_id: Mapped[ProfileId] = mapped_column(
+        UuidType(), ForeignKey("merchant_profiles.id"), primary_key=True
+    )
+    rail: Mapped[Rail] = mapped_column(primary_key=True)
+    connection_id: Mapped[ConnectionId] = mapped_column(UuidType(), ForeignKey("provider_connections.id"), index=True)
+
+
+class ConnectRequest(Base):
+    """An operator went to a provider's page to allow us in. A one-time link of this id is what comes back from there.
+
+    `actor` and `credential` say who began it; the return comes without any credential of ours.
+    """
+
+    __tablename__ = "connect_requests"
+
+    id: Mapped[UUID] = mapped_column(UuidType(), primary_key=True)
+    provider: Mapped[str] = mapped_column(String(32))
+    base_url: Mapped[str] = mapped_column(String(2000))
+    public_url: Mapped[str | None] = mapped_column(String(2000))
+    merchant_profile_id: Mapped[ProfileId] = mapped_column(UuidType(), ForeignKey("merchant_profiles.id"), index=True)
+    actor: Mapped[str] = mapped_column(String(64))
+    credential: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[datetime]
 
 
 class Attempt(Base):
@@ -89,7 +157,13 @@ class Attempt(Base):
     seen_paid_minor: Mapped[int | None]
     seen_at: Mapped[datetime | None]
 
-    __table_args__ = (Index("ux_payment_attempts_invoice", "connection_id", "provider_invoice_id", unique=True),)
+    __table_args__ = (
+        Index("ux_payment_attempts_invoice", "connection_id", "provider_invoice_id", unique=True),
+        Index("ix_payment_attempts_invoice", "provider_invoice_id"),
+        Index("ix_payment_attempts_created", "created_at", "id"),
+        Index("ix_payment_attempts_connection", "connection_id", "created_at", "id"),
+        Index("ix_payment_attempts_seen", "seen_state", "created_at", "id"),
+    )
 
     @property
     def asked(self) -> Money:

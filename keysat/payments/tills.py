@@ -1,5 +1,9 @@
-"""The open tills of this process: connections with their credentials unsealed, in memory only."""
+"""The open tills of this process: connections with their credentials unsealed, in memory only.
 
+The rows are the truth: whoever asks for a till gets what they say now, also what another process changed.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,14 +13,23 @@ from sqlalchemy import select
 from keysat.infra.http import HttpClient
 from keysat.infra.store import Store
 from keysat.infra.vault import Vault
+from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
 from keysat.payments.provider import Capabilities, Connection, Rail, Till
 from keysat.payments.registry import provider
-from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus
+from keysat.payments.tables import (
+    ConnectionId,
+    ConnectionRow,
+    ConnectionStatus,
+    MerchantProfile,
+    RailPreference,
+)
 
 SECRETS = "provider-credentials"  # the vault's purpose
+RAILS = (Rail.LIGHTNING, Rail.ONCHAIN, Rail.CARD)
+"""Whose preference counts first, where the buyer does not say how to pay."""
 
 
 class NoTill(BadRequest):
@@ -28,13 +41,17 @@ class NoTill(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class OpenTill:
-    """A connection one can ask. `sells` is false once it was disconnected: only old invoices are still looked after."""
+    """A connection one can ask. `sells` is false once it was disconnected: only old invoices are still looked after.
+
+    `is_released`: not even those, since its key was given back.
+    """
 
     id: ConnectionId
     connection: Connection
     capabilities: Capabilities
     till: Till
     sells: bool
+    is_released: bool
 
     def asks_in(self, price: Money, sats: int | None) -> Money:
         """The amount to put on its invoice: the listed price where it prices fiat itself, else our sats."""
@@ -46,7 +63,7 @@ class OpenTill:
 
 
 class Tills:
-    """All connections, by id. `refresh` after a connection was made or changed, here or by another process."""
+    """All connections, by id."""
 
     def __init__(self, store: Store, vault: Vault, http: HttpClient) -> None:
         self._store = store
@@ -56,47 +73,70 @@ class Tills:
 
     async def refresh(self) -> None:
         async with self._store.read() as read:
-            rows = await read.session.scalars(select(ConnectionRow).order_by(ConnectionRow.connected_at))
-            self._open = {row.id: self._opened(row) for row in rows}
+            await self._look(read)
+
+    async def _look(self, read: Read) -> list[ConnectionRow]:
+        rows = (await read.session.scalars(select(ConnectionRow).order_by(ConnectionRow.connected_at))).all()
+        self._open = {row.id: self._opened(row) for row in rows}
+        return list(rows)
 
     def _opened(self, row: ConnectionRow) -> OpenTill:
         maker = provider(row.provider)
         connection = connection_of(row, self._vault)
         known = self._open.get(row.id)
-        sells = row.status == ConnectionStatus.ACTIVE
-        if known is not None and known.connection == connection and known.sells == sells:
+        sells, is_released = row.status == ConnectionStatus.ACTIVE, row.released_at is not None
+        if known is not None and (known.connection, known.sells, known.is_released) == (connection, sells, is_released):
             return known
-        return OpenTill(row.id, connection, maker.capabilities, maker.open(connection, self._http), sells)
+        till = maker.open(connection, self._http)
+        return OpenTill(row.id, connection, maker.capabilities, till, sells, is_released)
 
     def all(self) -> list[OpenTill]:
-        """Oldest connection first."""
+        """Oldest connection first, as they were when somebody asked last."""
         return list(self._open.values())
 
     async def get(self, connection_id: ConnectionId) -> OpenTill:
-        """Raises NotFound. A connection that another process made is looked up."""
-        if connection_id not in self._open:
-            await self.refresh()
+        """Raises NotFound."""
+        await self.refresh()
         found = self._open.get(connection_id)
         if found is None:
             raise NotFound("There is no such payment connection.")
         return found
 
-    def pick(self, rail: Rail | None = None, *, prefer: UUID | None = None) -> OpenTill:
-        """The earliest connection that sells, and serves the rail where one is asked for; the preferred one before it.
+    async def pick(self, profile_id: UUID | None, rail: Rail | None = None, *, prefer: UUID | None = None) -> OpenTill:
+        """Who takes a payment for this profile; None is the default one.
 
-        Raises NoTill; BadRequest for a rail that none serves.
+        `prefer`, whosesoever it is, as long as it sells; else the one that the profile prefers for the rail; else its
+        earliest that serves the rail. Raises NoTill; BadRequest for a rail that none serves.
         """
-        selling = [open_till for open_till in self._open.values() if open_till.sells]
+        selling, preferred = await self._selling(profile_id, prefer)
         if not selling:
             raise NoTill
-        selling.sort(key=lambda open_till: open_till.id != prefer)
-        for open_till in selling:
-            if rail is None or rail in open_till.capabilities.rails:
-                return open_till
+        order = [prefer, *(preferred[one] for one in ((rail,) if rail else RAILS) if one in preferred)]
+        selling.sort(key=lambda till: order.index(till.id) if till.id in order else len(order))
+        for till in selling:
+            if rail is None or rail in till.capabilities.rails:
+                return till
         raise BadRequest(f"This shop cannot be paid by {rail}. Leave the rail out to see what it offers.")
 
-    def rails(self) -> frozenset[Rail]:
-        return frozenset(rail for till in self._open.values() if till.sells for rail in till.capabilities.rails)
+    async def rails(self, profile_id: UUID | None) -> frozenset[Rail]:
+        """By which something of this profile can be paid. None is the default one."""
+        selling, _ = await self._selling(profile_id, None)
+        return frozenset(rail for till in selling for rail in till.capabilities.rails)
+
+    async def _selling(
+        self, profile_id: UUID | None, besides: UUID | None
+    ) -> tuple[list[OpenTill], Mapping[Rail, ConnectionId]]:
+        """The profile's own and the one besides, oldest first, and which one the profile prefers for which rail."""
+        async with self._store.read() as read:
+            rows = await self._look(read)
+            default = await read.session.scalar(select(MerchantProfile.id).where(MerchantProfile.is_default))
+            seller = profile_id or default
+            preferences = await read.session.scalars(
+                select(RailPreference).where(RailPreference.merchant_profile_id == seller)
+            )
+            preferred = {preference.rail: preference.connection_id for preference in preferences}
+        ours = (row.id for row in rows if besides == row.id or (row.merchant_profile_id or default) == seller)
+        return [self._open[one] for one in ours if self._open[one].sells], preferred
 
 
 def connection_of(row: ConnectionRow, vault: Vault) -> Connection:
@@ -111,4 +151,5 @@ def connection_of(row: ConnectionRow, vault: Vault) -> Connection:
         secrets=msgspec.json.decode(vault.open(row.secrets_sealed, SECRETS), type=dict[str, str]),
         network=row.network,
         webhook_id=row.webhook_id,
+        webhook_url=row.webhook_url,
     )

@@ -25,13 +25,17 @@ def page(
     *,
     trouble: KeysatError | None = None,
     headers: Mapping[str, str] | None = None,
+    seller: Mapping[str, object] | None = None,
     **context: object,
 ) -> Response[str]:
     """A whole page. Each sees `nonce`, `shop_name`, `contact`, `sandbox`, `now`, `static()`, `money` and `date` too.
 
-    `trouble` is what a page says itself is wrong: the answer has the status of that refusal.
+    `trouble` is what a page says itself is wrong: the answer has the status of that refusal. `seller`: who sells what
+    the page is about, as `checkout.seller` tells it.
     """
-    response = Response(page_text(visit, template, trouble=trouble, **context), media_type="text/html")
+    response = Response(
+        page_text(visit, template, trouble=trouble, **{**(seller or {}), **context}), media_type="text/html"
+    )
     response.headers.update(headers or {})
     if trouble is not None:
         response.status_code = trouble.code.status
@@ -47,8 +51,10 @@ def page_text(visit: Visit, template: str, /, **context: object) -> str:
 
 def text_for_all(settings: Settings, mode: Mode, template: str, /, **context: object) -> str:
     """Of a page that can be kept: with neither `nonce` nor `now`, so that a template that uses one fails."""
+    name = settings.operator_name or "Keysat"
     shop = {
-        "shop_name": settings.operator_name or "Keysat",
+        "shop_name": name,
+        "sold_by": name,
         "contact": settings.operator_contact,
         "sandbox": mode == Mode.SANDBOX,
     }

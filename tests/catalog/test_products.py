@@ -122,7 +122,7 @@ async def test_an_edit_changes_what_it_names_and_nothing_else(store: Store):
 
 async def test_an_unknown_merchant_profile_leaves_nothing_behind(store: Store):
     with pytest.raises(NotFound, match="merchant profile"):
-        await a_product(store, merchant_profile_id="main")
+        await a_product(store, merchant_profile_id="00000000-0000-4000-8000-000000000000")
     async with store.read() as reading:
         assert (await read.products(reading, include_inactive=True)).items == []
 

@@ -1,6 +1,7 @@
 from sqlalchemy import select
 
-from keysat.jobs.health import EXCESS, UNAUTHORIZED, check_connections
+from keysat.jobs.health import check_connections
+from keysat.payments.connections import EXCESS, UNAUTHORIZED
 from keysat.payments.tables import ConnectionRow
 from keysat.upkeep.shop import Shop
 from tests.checkout.counter import Counter

@@ -39,7 +39,7 @@ async def test_what_was_opened_before_the_disconnect_is_still_paid(counter: Coun
     assert (await counter.order(order.id)).status == OrderStatus.FULFILLED
 
 
-async def test_an_account_can_be_connected_anew_and_each_order_keeps_its_own(counter: Counter) -> None:  # W-27
+async def test_an_account_is_revived_with_all_that_was_opened_through_it(counter: Counter) -> None:  # W-27, D-10
     before = await counter.buy()
     old = await disconnected(counter)
     new = await connected(counter)
@@ -47,7 +47,8 @@ async def test_an_account_can_be_connected_anew_and_each_order_keeps_its_own(cou
     after = await counter.buy()
     async with counter.store.read() as read:
         attempts = (await read.session.scalars(select(Attempt))).all()
-    assert {attempt.order_id: attempt.connection_id for attempt in attempts} == {before.id: old, after.id: new}
+    assert {attempt.order_id: attempt.connection_id for attempt in attempts} == {before.id: new, after.id: new}
+    assert new == old
     counter.deaf = True
     for order in (before, after):
         await counter.fake.pay(await counter.invoice_of(order))
@@ -70,7 +71,7 @@ async def test_of_two_who_connect_an_account_at_once_one_is_told_that_it_is_conn
     [refused] = [one for one in made if isinstance(one, BaseException)]
     assert isinstance(refused, Conflict)
     await counter.tills.refresh()
-    assert [till.sells for till in counter.tills.all()] == [False, True]
+    assert [till.sells for till in counter.tills.all()] == [True]
 
 
 async def test_real_money_does_not_connect_to_a_sandbox(counter: Counter) -> None:
@@ -82,13 +83,11 @@ async def test_real_money_does_not_connect_to_a_sandbox(counter: Counter) -> Non
 async def test_what_another_process_changed_is_taken_up(counter: Counter) -> None:  # D-56
     elsewhere = Tills(counter.store, counter.vault, counter.http)
     await elsewhere.refresh()
-    assert elsewhere.pick().sells
+    assert (await elsewhere.pick(None)).sells
     old = await disconnected(counter)
     new = await connected(counter)
-    assert (await elsewhere.get(new)).sells
-    await elsewhere.refresh()
-    assert {till.id: till.sells for till in elsewhere.all()} == {old: False, new: True}
-    assert elsewhere.pick().id == new
+    assert new == old
+    assert (await elsewhere.pick(None)).id == new
 
 
 async def test_credentials_are_sealed_in_the_database(counter: Counter) -> None:  # D-40

@@ -66,7 +66,7 @@ async def receive_webhook(
 ) -> Taken:
     """A payment provider's message about one of its invoices. It is a hint: nothing is decided from it."""
     till = await shop.tills.get(ConnectionId(connection_id))
-    if till.connection.provider != provider:
+    if till.connection.provider != provider or till.is_released:
         raise NotFound("There is no such payment connection.")
     if request.content_type[0].lower() != "application/json":
         visit.limit(Rate.BAD_WEBHOOK)

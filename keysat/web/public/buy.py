@@ -1,6 +1,7 @@
 """The buy page of a product: choose a tier, and be sent to where it is paid. One plain form, no JavaScript needed."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,6 +19,7 @@ from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.codes import CodeRefused
 from keysat.checkout.order import purchase
 from keysat.checkout.read import payable_attempt
+from keysat.checkout.seller import told_of
 from keysat.checkout.tables import Order, OrderId, OrderStatus
 from keysat.checkout.trials import IdentityMissing, TrialUsed
 from keysat.checkout.wish import Wish, hash_of, rail_of
@@ -74,6 +76,7 @@ class Counter:
     """It has no tiers at all, not even private ones."""
     pin: BtcRate | None
     deals: Deals
+    seller: Mapping[str, object]
 
     def tier(self, slug: str | None) -> PolicyView | None:
         return next((tier for tier in self.tiers if tier.slug == slug), None)
@@ -106,7 +109,7 @@ async def show_counter(slug: FromPath[str], request: Request[Any, Any, Any], vis
         _check_code(counter, form)
     except CodeRefused as error:
         trouble = trouble or Trouble(error, "code")
-    shown = _page(visit, counter, form, trouble=trouble, asked_for_other=asked_for_other)
+    shown = await _page(visit, counter, form, trouble=trouble, asked_for_other=asked_for_other)
     return _with_cookie(visit, shown, _buyer(visit, request))
 
 
@@ -124,7 +127,7 @@ async def buy(
         visit.limit(Rate.PREVIEW if data.act else Rate.PURCHASE)
         if data.act:
             _check_code(counter, data)
-            return _with_cookie(visit, _page(visit, counter, data), buyer)
+            return _with_cookie(visit, await _page(visit, counter, data), buyer)
         _check_email(data.buyer_email)
         async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
             wish, admit = _wish(counter, data, buyer), partial(limit_shared, visit, Rate.TRIAL)
@@ -137,7 +140,8 @@ async def buy(
             async with shop.read() as read:
                 counter = await _counter(read, slug, data, visit.now) or counter
             error = BadRequest(f"{error.message} Here is the price without it.")
-        return _with_cookie(visit, _page(visit, counter, data, trouble=_trouble(error, counter)), buyer)
+        shown = await _page(visit, counter, data, trouble=_trouble(error, counter))
+        return _with_cookie(visit, shown, buyer)
     return _with_cookie(visit, Response(None, status_code=303, headers={"Location": address}), buyer)
 
 
@@ -166,7 +170,8 @@ async def _counter(read: Read, slug: str, form: BuyForm, now: datetime) -> Count
     tiers = await policies(read, product)
     open_tiers = [tier for tier in tiers if tier.is_open]
     found = await deals(read, product, open_tiers, form.code[:FIELD_MAX], now, takes_featured=not form.no_code)
-    return Counter(product, open_tiers, not tiers, await pin_of(read, product.price_currency), found)
+    pin, seller = await pin_of(read, product.price_currency), await told_of(read, product.merchant_profile_id)
+    return Counter(product, open_tiers, not tiers, pin, found, seller)
 
 
 class _EmailTrouble(BadRequest):
@@ -228,7 +233,7 @@ def _trouble(error: KeysatError, counter: Counter) -> Trouble:
             return Trouble(error)
 
 
-def _page(
+async def _page(
     visit: Visit,
     counter: Counter,
     form: BuyForm,
@@ -237,7 +242,8 @@ def _page(
     asked_for_other: bool = False,
 ) -> Response[str]:
     shop = visit.shop
-    rails = [rail for rail in RAILS if rail in shop.tills.rails()]
+    served = await shop.tills.rails(counter.product.merchant_profile_id)
+    rails = [rail for rail in RAILS if rail in served]
     rate = shop.board.peek(counter.product.price_currency, counter.pin)
     shop.board.warm(counter.product.price_currency, counter.pin)
     codes = counter.deals
@@ -271,6 +277,7 @@ def _page(
         has_codes=codes.has_codes or bool(form.code),
         is_applied=any(option.deal for option in options),
         automatic=codes.automatic(counter.tiers),
+        seller=counter.seller,
     )
 
 
@@ -279,7 +286,7 @@ def _nothing_here(visit: Visit) -> Response[str]:
 
 
 def _closed(visit: Visit, counter: Counter) -> Response[str]:
-    return page(visit, "closed.html", product=counter.product)
+    return page(visit, "closed.html", product=counter.product, seller=counter.seller)
 
 
 def _buyer(visit: Visit, request: Request[Any, Any, Any]) -> str:

@@ -1,6 +1,6 @@
 """What a buyer holds: a license, how it stands, and what is to be paid for it next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +11,7 @@ from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import known_quote
+from keysat.checkout.seller import told_of
 from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
@@ -109,6 +110,7 @@ class Holding:
     """None: it does not renew."""
     pay_path: str
     machines: Sequence[Machine]
+    seller: Mapping[str, object]
     key: str | None
     now: datetime
 
@@ -204,15 +206,17 @@ async def holding_of(read: Read, shop: Shop, license: License, now: datetime) ->
     subscription = await subscription_of(read, license.id) if license.is_subscribed else None
     bill = await bill_of(read, shop, license, subscription, now) if subscription else None
     is_active = license.status is LicenseStatus.ACTIVE
+    sold = await product(read, license.product_id)
     return Holding(
         license=license,
-        product=await product(read, license.product_id),
+        product=sold,
         tier=await policy(read, license.policy_id) if license.policy_id else None,
         subscription=subscription,
         order=await open_order(read, subscription.id) if subscription else None,
         bill=bill,
         pay_path=f"/pay/{pay_token(shop.vault, subscription.id)}" if subscription else "",
         machines=await machines_of(read, license.id) if is_active else (),
+        seller=await told_of(read, sold.merchant_profile_id),
         key=await key_text(read, license, shop.ring) if is_active else None,
         now=now,
     )

@@ -174,7 +174,8 @@ async def _way_shown(visit: Visit, data: LicenseForm, license: License, *, is_de
         holding=holding,
         way=way,
         is_dearer=is_dearer,
-        act=way.act(shop.tills.rails()),
+        act=way.act(await shop.tills.rails(holding.product.merchant_profile_id)),
+        seller=holding.seller,
     )
 
 
@@ -206,6 +207,7 @@ async def _shown(
         trouble=trouble,
         license_key=data.license_key,
         holding=holding,
+        seller=holding.seller,
         state=holding.state,
         plan=plan,
         ways=offered,

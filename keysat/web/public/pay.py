@@ -102,7 +102,8 @@ async def _shown(visit: Visit, subscription: Subscription, trouble: KeysatError 
         part=attempt if attempt is not None and attempt.seen and attempt.missing else None,
         left=about(left) if left else "",
         left_seconds=int(left.total_seconds()) if left else 0,
-        can_pay=bool(visit.shop.tills.rails()),
+        can_pay=bool(await visit.shop.tills.rails(holding.product.merchant_profile_id)),
+        seller=holding.seller,
     )
 
 

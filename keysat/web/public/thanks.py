@@ -1,5 +1,6 @@
 """The page a buyer comes back to: how far the order is, and in the end the key."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from keysat.checkout.collect import look_if_stale
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.read import order_by_invoice, payable_attempt, poll
 from keysat.checkout.recover import claim_code_to_show
+from keysat.checkout.seller import told_of
 from keysat.checkout.tables import Order, PaidHow, Purpose
 from keysat.infra.vault import Vault
 from keysat.infra.work import Read
@@ -49,6 +51,7 @@ class Sale:
     subscription: Subscription | None
     bill: Bill | None
     """The next payment; None: there is none."""
+    seller: Mapping[str, object]
 
     @property
     def what(self) -> str:
@@ -155,15 +158,17 @@ async def sale_of(read: Read, shop: Shop, invoice_id: str, now: datetime) -> Sal
     order = await order_by_invoice(read, invoice_id)
     license = await read.session.get(License, order.license_id) if order.license_id else None
     subscription = await subscription_of(read, license.id) if license and license.is_subscribed else None
+    sold = await product(read, order.product_id)
     return Sale(
         order=order,
-        product=await product(read, order.product_id),
+        product=sold,
         tier=await policy(read, order.policy_id) if order.policy_id else None,
         attempt=await _attempt(read, order),
         license=license,
         key=(await poll(read, shop.ring, order)).license_key,
         subscription=subscription,
         bill=await bill_of(read, shop, license, subscription, now) if license and subscription else None,
+        seller=await told_of(read, sold.merchant_profile_id),
     )
 
 
@@ -193,6 +198,7 @@ def _page(visit: Visit, sale: Sale) -> Response[str]:
         download=download_of(sale),
         again=sale.again(vault),
         claim_code=claim_code_to_show(vault, sale.order, now) if is_first else None,
+        seller=sale.seller,
     )
 
 

@@ -1,0 +1,63 @@
+"""Is a connection well? What is wrong is called, what can be mended is mended."""
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import update
+
+from keysat.infra.attention import clear
+from keysat.infra.events import Actor
+from keysat.infra.log import get
+from keysat.payments.connections import EXCESS, MISSING, UNAUTHORIZED, WEBHOOK_MISSING, Office, register_webhook
+from keysat.payments.provider import CredentialGone, Health, ProviderError
+from keysat.payments.tables import ConnectionRow
+from keysat.payments.tills import OpenTill
+
+log = get(__name__)
+
+
+async def check(office: Office, till: OpenTill, now: datetime, actor: Actor) -> Health:
+    """Look, keep what was found, call attention to what only the operator can change. Registers a lost webhook."""
+    health = await _look(till)
+    has_moved = till.connection.webhook_url not in (None, office.webhook_url(till.connection.provider, till.id))
+    said = _wrong(health, till, has_moved=has_moved)
+    known = {UNAUTHORIZED, MISSING, EXCESS, *([WEBHOOK_MISSING] if health.webhook_ok is not None else [])}
+    gone = known - said.keys() if health.reachable else set[str]()
+    async with office.store.work(now, actor) as work:
+        await work.session.execute(
+            update(ConnectionRow)
+            .where(ConnectionRow.id == till.id)
+            .values(health=msgspec.to_builtins(health), checked_at=now)
+        )
+        await clear(work, till.id, *gone)
+        for kind in said.keys() - {WEBHOOK_MISSING}:
+            await work.attend(kind, till.id, said[kind])
+    if WEBHOOK_MISSING in said:
+        log.warning("webhook.missing", connection=str(till.id))
+        await register_webhook(office, till.id, till.till, now, actor)
+    return health
+
+
+async def _look(till: OpenTill) -> Health:
+    try:
+        return await till.till.health()
+    except ProviderError as error:
+        log.warning("connection.unwell", connection=str(till.id), reason=f"{type(error).__name__}: {error}")
+        return Health(reachable=isinstance(error, CredentialGone), authorized=False)
+
+
+def _wrong(health: Health, till: OpenTill, *, has_moved: bool) -> dict[str, str]:
+    """Kind of attention -> words for the operator. A server that cannot be reached says nothing of the rest."""
+    if not health.reachable:
+        return {}
+    provider = till.connection.provider
+    if not health.authorized:
+        return {UNAUTHORIZED: f"{provider} no longer takes the API key. Disconnect it, and connect it with another."}
+    said: dict[str, str] = {}
+    if health.missing:
+        said[MISSING] = f"The {provider} API key lacks: {', '.join(sorted(health.missing))}."
+    if health.excess:
+        said[EXCESS] = f"The {provider} API key may do more than it needs: {', '.join(sorted(health.excess))}."
+    if health.webhook_ok is False or has_moved:
+        said[WEBHOOK_MISSING] = f"{provider} does not tell this shop about payments."
+    return said
