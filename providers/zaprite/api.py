@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 MESSAGE_MAX = 500
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""What an id of Zaprite's or of ours may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Api:
 
 def segment(name: str) -> str:
     """An id as part of a path. One that neither Zaprite nor we can have given is not found, without asking."""
-    if _ID.fullmatch(name) is None:
+    if ID.fullmatch(name) is None:
         raise NoSuchId("Zaprite has no such id")
     return name
 

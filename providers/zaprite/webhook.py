@@ -5,6 +5,10 @@ import hashlib
 import msgspec
 
 from keysat.payments.provider import Malformed, Nudge
+from providers.zaprite.api import ID
+
+EVENT_MAX = 64
+"""Characters."""
 
 EVENT_NAMES = ("event", "eventType", "type", "name")
 """Bodies differ by what was seen of them: the first of these that is not empty counts."""
@@ -22,10 +26,10 @@ def read(raw_body: bytes) -> Nudge | None:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"Zaprite's webhook cannot be read: {error}") from error
     order_id = _first(body, ORDER_IDS)
-    if not order_id:
+    if ID.fullmatch(order_id) is None:
         return None
-    event = _first(body, EVENT_NAMES) or "unnamed"
-    return Nudge(order_id[:200], event[:64], hashlib.sha256(raw_body).hexdigest())
+    event = "".join(letter for letter in _first(body, EVENT_NAMES) if letter.isprintable())  # no NUL for a database
+    return Nudge(order_id, event[:EVENT_MAX] or "unnamed", hashlib.sha256(raw_body).hexdigest())
 
 
 def _first(body: dict[str, object], paths: tuple[str, ...]) -> str:
