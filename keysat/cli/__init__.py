@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import rich_click as click
 from click import version_option
 
+from keysat.cli.account import account
+from keysat.cli.api_key import api_key
 from keysat.cli.attention import attention
 from keysat.cli.audit import audit
 from keysat.cli.code import code
@@ -32,6 +34,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(serve, init, demo, migrate, doctor, job),
+    *(account, api_key),
     *(product, policy, offer, code),
     *(key, verify, provider, rate, order, attention, license_group, subscription, letter, audit),
 )

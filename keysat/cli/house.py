@@ -36,11 +36,15 @@ def serve(data_dir: Path | None, port: int | None) -> None:
 @click.command()
 @data_dir
 @option("--sandbox", is_flag=True, help="For play money only; cannot be changed later.")
-def init(data_dir: Path | None, sandbox: bool) -> None:
-    """Set up a shop in the data directory: database, vault key, issuer key, admin key."""
+@option("--owner", default="owner", show_default=True, help="The name of the first account, for the pages at /admin.")
+@option("--ask", is_flag=True, help="Ask for its password, instead of making one.")
+def init(data_dir: Path | None, sandbox: bool, owner: str, ask: bool) -> None:
+    """Set up a shop in the data directory: database, vault key, issuer key, admin key, and an account for its owner."""
+    from keysat.cli.account import add_account, typed_password
     from keysat.cli.opened import inside
     from keysat.infra.house import Mode
     from keysat.kit.errors import Conflict
+    from keysat.operators.accounts import has_accounts
     from keysat.upkeep.opening import Founding
     from keysat.upkeep.shop import Shop
 
@@ -49,6 +53,10 @@ def init(data_dir: Path | None, sandbox: bool) -> None:
     async def act(shop: Shop) -> None:
         if shop.mode != wanted:
             raise Conflict(f"There is a {shop.mode} shop in {shop.settings.data_dir} already: choose another folder.")
+        async with shop.read() as read:
+            has_owner = await has_accounts(read)
+        if not has_owner:
+            await add_account(shop, owner, "owner", typed_password() if ask else None)
         click.echo(f"A {shop.mode} shop is set up in {shop.settings.data_dir}. Start it with `keysat serve`.")
 
     inside(data_dir, act, founding=Founding(wanted, show_admin_key))

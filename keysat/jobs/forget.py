@@ -8,6 +8,8 @@ from sqlalchemy import delete
 
 from keysat.infra.events import Actor
 from keysat.infra.tables import Base, OneTimeLink
+from keysat.operators import sessions
+from keysat.operators.tables import ApiKey, Session
 from keysat.payments.tables import NudgeRow
 from keysat.upkeep.shop import Shop
 
@@ -26,6 +28,10 @@ class Kept:
 KEPT = (
     Kept(NudgeRow, "received_at", timedelta(days=60)),
     Kept(OneTimeLink, "expires_at", timedelta(days=1)),
+    Kept(Session, "seen_at", sessions.IDLE),
+    Kept(Session, "created_at", sessions.LIFE),
+    Kept(ApiKey, "revoked_at", timedelta(days=400)),
+    Kept(ApiKey, "expires_at", timedelta(days=400)),
 )
 
 

@@ -64,6 +64,10 @@ async def _flush_coarse(shop: Shop, _now: datetime) -> None:
     await shop.telemetry.flush_coarse()
 
 
+async def _write_last_used(shop: Shop, now: datetime) -> None:
+    await shop.seen.flush(shop.store, now)
+
+
 def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
     """`kept`: what the doors store and for how long, since jobs do not know them."""
     return (
@@ -78,5 +82,6 @@ def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
         Job("edition", HOUR, _edition),
         Job("telemetry", 50 * MILLISECOND, _flush),
         Job("last-seen", SECOND, _flush_coarse),
+        Job("last-used", MINUTE, _write_last_used),
         Job("forget", 24 * HOUR, partial(forget, kept=(*KEPT, *kept))),
     )

@@ -24,7 +24,6 @@ from keysat.operators.scopes import Role
 from keysat.operators.tables import Account, AccountId, RecoveryCode, SessionId
 
 NAME_MAX = 80
-PASSWORD_BITS = 130
 
 State = Literal["active", "disabled"]
 
@@ -56,11 +55,6 @@ def view(account: Account) -> AccountView:
 def normal(name: str) -> str:
     """What names are compared by: Unicode NFKC, without case, one space between words."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def new_password(work: Work) -> str:
-    """Who gets it changes it, or keeps it in a password manager."""
-    return work.token(PASSWORD_BITS)
 
 
 async def create(work: Work, name: str, role: Role, password_hash: str) -> AccountView:

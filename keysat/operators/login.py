@@ -8,7 +8,7 @@ from keysat.infra.events import Actor
 from keysat.infra.store import Store
 from keysat.infra.vault import Vault
 from keysat.infra.work import Work
-from keysat.kit.errors import Unauthorized
+from keysat.kit.errors import Forbidden, Unauthorized
 from keysat.operators import sessions
 from keysat.operators.accounts import account_named
 from keysat.operators.happenings import LoginFailed, LoginSucceeded, Wrong
@@ -43,6 +43,16 @@ async def first_step(store: Store, now: datetime, address: str, name: str, passw
                 work.record(LoginFailed(account.id, Wrong.PASSWORD if can else Wrong.ACCOUNT))
         raise Unauthorized("Name or password is wrong.")
     return Half(account.id, account.password_at, now + HALF_WAY, account.totp_sealed is not None)
+
+
+async def confirm(store: Store, now: datetime, actor: Actor, account_id: AccountId, password: str) -> None:
+    """Before something weighty, of who is signed in: it is still the same person. Raises Forbidden."""
+    async with store.read() as read:
+        account = await read.get(Account, account_id)
+    if not await HASHING.fits(password, account.password_hash):
+        async with store.work(now, actor) as work:
+            work.record(LoginFailed(account_id, Wrong.PASSWORD))
+        raise Forbidden("That is not your password.")
 
 
 async def finish(work: Work, vault: Vault, half: Half, code: str, address: str, browser: str) -> str | None:

@@ -12,8 +12,10 @@ from nacl.exceptions import InvalidkeyError
 from nacl.pwhash import argon2id
 
 from keysat.kit.errors import BadRequest, Unavailable
+from keysat.kit.ids import Chance, token
 
 CHARACTERS_MIN, CHARACTERS_MAX = 12, 256
+MADE_BITS = 130
 PASSES, MEMORY_BYTES = argon2id.OPSLIMIT_INTERACTIVE, argon2id.MEMLIMIT_INTERACTIVE  # 2 and 64 MiB: about 0.1 s
 AT_ONCE, WAITING_MAX = 2, 20
 
@@ -40,6 +42,13 @@ class Hashing:
         """Raises BadRequest for a password that is too short or too long, Unavailable when too many wait."""
         check(password)
         return await self._in_thread(lambda: argon2id.str(password.encode(), PASSES, MEMORY_BYTES).decode())
+
+    async def given_or_made(self, given: str | None, chance: Chance) -> tuple[str | None, str]:
+        """The password that was made, where none was given, and the hash. Raises as `hashed`."""
+        if given is not None:
+            return None, await self.hashed(given)
+        made = token(chance, MADE_BITS)
+        return made, await self.hashed(made)
 
     async def fits(self, password: str, hash: str | None) -> bool:
         """None is nobody's hash: False, after the same time. Raises Unavailable when too many wait."""

@@ -10,11 +10,14 @@ from typing import TypeVar
 
 from sqlalchemy import update
 
+from keysat.infra.events import Actor
+from keysat.infra.store import Store
 from keysat.infra.work import Work
 from keysat.operators.tables import ApiKey, ApiKeyId, Session, SessionId
 
 COARSE = timedelta(minutes=5)
 NOTED_MAX = 10_000
+SEER = Actor("job:last-used")
 
 Id = TypeVar("Id", ApiKeyId, SessionId)
 
@@ -33,12 +36,14 @@ class LastSeen:
         if now - before >= COARSE and len(self._sessions) < NOTED_MAX:
             self._sessions[session_id] = now
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._keys and not self._sessions
+    async def flush(self, store: Store, now: datetime) -> None:
+        """Nothing noted, nothing done."""
+        if self._keys or self._sessions:
+            async with store.work(now, SEER) as work:
+                await self._write(work)
 
-    async def write(self, work: Work) -> None:
-        """What was noted; a time never goes back. Sorted, so that two daemons hold the rows in the same order."""
+    async def _write(self, work: Work) -> None:
+        """A time never goes back. Sorted, so that two daemons hold the rows in the same order."""
         for key_id, at in _taken(self._keys):
             later = ApiKey.used_at.is_(None) | (ApiKey.used_at < at)
             await work.session.execute(update(ApiKey).where(ApiKey.id == key_id, later).values(used_at=at))

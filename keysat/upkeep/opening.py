@@ -135,6 +135,7 @@ async def _open(
         tills=Tills(store, vault, http),
         vendor=vendor(),
     )
+    stack.push_async_callback(lambda: shop.seen.flush(store, clock.now()))
     await refresh_tills(shop)
     await refresh_edition(shop, shop.now())
     return shop

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from keysat.web.admin import home, login
+from keysat.web.admin import account, home, login
 from keysat.web.admin.door import admin_router
 from keysat.web.api import (
+    admin_accounts,
     admin_catalog,
     admin_changes,
     admin_codes,
     admin_edition,
+    admin_keys,
     admin_licenses,
     admin_orders,
     admin_rates,
@@ -82,11 +84,16 @@ ADMIN_API = (
     Chapter("Admin: subscriptions", "What renews.", admin_subscriptions.ROUTES, "subscriptions"),
     Chapter("Admin: orders", "Orders, and what only a person can decide.", admin_orders.ROUTES, "orders"),
     Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES, "rates"),
+    Chapter(
+        "Admin: keys and accounts",
+        "Who else may do what: keys for programs, accounts for people. Owners alone come in here.",
+        (*admin_keys.ROUTES, *admin_accounts.ROUTES),
+    ),
     Chapter("Admin: edition", "The license of the shop itself.", admin_edition.ROUTES, "tier"),
 )
 """Under /v1/admin: for who may (`auth.py`), with larger bodies."""
 
-ADMIN_PAGES: Sequence[ControllerRouterHandler] = (*home.ROUTES, *login.ROUTES)
+ADMIN_PAGES: Sequence[ControllerRouterHandler] = (*home.ROUTES, *login.ROUTES, *account.ROUTES)
 """For the operator's browser, at paths relative to /admin (`admin/door.py`)."""
 
 PAGES: Sequence[ControllerRouterHandler] = (

@@ -86,8 +86,8 @@ def admin_page(
     **context: object,
 ) -> Response[str]:
     """As `page`. Templates see `operator` (who is signed in) and `may(scope)` besides. `at`: its path in the bar."""
-    framed = {"at": at, "places": _places(visit), "operator": visit.operator, "may": visit.may}
-    return page(visit, template, trouble=trouble, headers=headers, **framed, **context)
+    context |= {"at": at, "places": _places(visit), "operator": visit.operator, "may": visit.may}
+    return page(visit, template, trouble=trouble, headers=headers, seller=None, **context)
 
 
 def admin_router(handlers: Sequence[ControllerRouterHandler]) -> Router:
