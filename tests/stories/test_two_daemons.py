@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.bench.renewals import all_due, faults, with_host, work_off
 from tests.postgres import Cluster
 
-COUNT = 300
+COUNT = 150
 
 
 def test_two_daemons_open_each_order_once(tmp_path: Path, postgres: Cluster) -> None:

@@ -46,7 +46,7 @@ from tests.web.conftest import ADMIN, browse
 from tests.web.story import new_store, prepared
 
 TIMES = int(os.environ.get("FUZZ", "1"))
-EXAMPLES = 12 * TIMES  # for each operation, on each kind of database
+EXAMPLES = 8 * TIMES  # for each operation, on each kind of database
 CHAINS = 40 * TIMES
 CHAIN_LENGTH = 10
 CHECKS: list[Any] = [
