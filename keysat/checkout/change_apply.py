@@ -16,7 +16,7 @@ from keysat.checkout.gate import Doubt
 from keysat.checkout.happenings import LicenseTierChanged
 from keysat.checkout.next_order import drop, hold_all, is_being_paid
 from keysat.checkout.tables import CHANGE, ChangeStatus, ChangeStep, Order, Purpose, TierChange
-from keysat.infra.work import Work
+from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict, NotFound
 from keysat.kit.money import Money
 from keysat.licenses.tables import License, LicenseStatus
@@ -155,9 +155,9 @@ async def check_may_change(work: Work, license: License) -> None:
         raise Conflict("A renewal payment is on its way; try again when it is confirmed.")
 
 
-async def open_change(work: Work, license_id: UUID, status: ChangeStatus) -> TierChange | None:
-    """There is at most one that awaits payment, and one that is scheduled. The caller holds the license."""
-    return await work.session.scalar(
+async def open_change(read: Read, license_id: UUID, status: ChangeStatus) -> TierChange | None:
+    """There is at most one that awaits payment, and one that is scheduled. Who changes it holds the license."""
+    return await read.session.scalar(
         select(TierChange)
         .where(TierChange.license_id == license_id, TierChange.status == status)
         .execution_options(populate_existing=True)

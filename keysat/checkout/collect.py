@@ -12,17 +12,17 @@ from datetime import datetime
 from sqlalchemy import select, update
 
 from keysat.checkout.change_apply import change_doubt
+from keysat.checkout.close import call_attention, close, question
 from keysat.checkout.codes import release
 from keysat.checkout.desk import Desk
-from keysat.checkout.gate import DOUBTS, Doubt, Expected, Ruled, Ruling, late_window, rule, strongest
+from keysat.checkout.gate import Doubt, Expected, Ruled, Ruling, late_window, rule, strongest
 from keysat.checkout.happenings import (
-    OrderNeedsAttention,
     OrderPaidTwice,
     OrderPaymentLost,
     OrderPaymentReversed,
     OrderPaymentSeen,
 )
-from keysat.checkout.invoice import PROVIDER_WORDS_MAX, close, opened
+from keysat.checkout.invoice import PROVIDER_WORDS_MAX, opened
 from keysat.checkout.next_order import renewal_doubt
 from keysat.checkout.schedule import DRAFT_FOR, PAGE_EVERY, Times, after_failure, next_look
 from keysat.checkout.settle import fulfil_now, settle
@@ -178,14 +178,13 @@ async def _move(work: Work, order: Order, ruled: Ruled) -> None:
         case Ruling.PENDING if order.status == OrderStatus.PROCESSING:
             await _unsee(work, order)
         case Ruling.REVIEW if ruled.doubt is not None:
-            if await _call_attention(work, order, ruled.doubt):  # what the operator refused is not asked again
-                await work.advance(ORDER, order, Step.QUESTION, status_at=work.now)
+            await question(work, order, ruled.doubt)
         case Ruling.UNDERPAID:
             if order.status == OrderStatus.PROCESSING:
                 await _unsee(work, order)
             if order.status == OrderStatus.AWAITING:
                 await close(work, order, Step.FALL_SHORT)
-            await _call_attention(work, order, Doubt.UNDERPAID)
+            await call_attention(work, order, Doubt.UNDERPAID)
         case Ruling.HOLD if order.status in OPEN and work.now >= order.watch_until:  # silent for two weeks
             await close(work, order, Step.RUN_OUT)
         case Ruling.EXPIRED if order.status in OPEN:
@@ -194,7 +193,7 @@ async def _move(work: Work, order: Order, ruled: Ruled) -> None:
             if order.status in OPEN:
                 await close(work, order, Step.FAIL)
             if ruled.doubt is not None:
-                await _call_attention(work, order, ruled.doubt)
+                await call_attention(work, order, ruled.doubt)
         case _:
             pass
 
@@ -202,14 +201,6 @@ async def _move(work: Work, order: Order, ruled: Ruled) -> None:
 async def _unsee(work: Work, order: Order) -> None:
     await work.advance(ORDER, order, Step.UNSEE, status_at=work.now)
     work.record(OrderPaymentLost(order.id))
-
-
-async def _call_attention(work: Work, order: Order, doubt: Doubt) -> bool:
-    """Once for each order and doubt, also when every later look finds the same. True: this was the time."""
-    is_new = await work.attend(f"order_{doubt}", order.id, f"Order {order.support_reference}: {DOUBTS[doubt]}")
-    if is_new:
-        work.record(OrderNeedsAttention(order.id, doubt))
-    return is_new
 
 
 async def _after_the_sale(work: Work, order: Order, rulings: Mapping[AttemptId, Ruled]) -> None:

@@ -8,9 +8,8 @@ from fractions import Fraction
 
 from keysat.catalog.pricing import Cut, reduced, works_in_sats
 from keysat.catalog.tiers import Choice
-from keysat.checkout.codes import release
+from keysat.checkout.close import close
 from keysat.checkout.desk import Desk
-from keysat.checkout.happenings import OrderClosed
 from keysat.checkout.schedule import FIRST_LOOK, MONITOR_FOR, OPEN_FOR, WATCH_AFTER_MONITOR
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
 from keysat.customers.accounts import customer
@@ -191,15 +190,6 @@ async def _not_opened(
         if not isinstance(error, Transient):
             words = f"{till.connection.provider} opened no invoice: {error}"[:PROVIDER_WORDS_MAX]
             await work.attend("provider_refuses", till.id, words, again=True)
-
-
-async def close(work: Work, order: Order, step: Step, **values: object) -> None:
-    """The order ends without a sale, for now. A draft, which nobody could pay, gives its use of a code back at once."""
-    was_draft = order.status == OrderStatus.DRAFT
-    await work.advance(ORDER, order, step, status_at=work.now, **values)
-    work.record(OrderClosed(order.id, order.status))
-    if was_draft:
-        await release(work, order)
 
 
 def _described(choice: Choice) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
+from keysat.checkout.close import close
 from keysat.checkout.gate import Doubt
-from keysat.checkout.invoice import close
 from keysat.checkout.read import attempt_with_money
 from keysat.checkout.tables import HAS_MONEY, SEEN_PAID, Order, OrderStatus, PaidHow, Purpose, Step
 from keysat.infra.work import Read, Work

@@ -7,11 +7,11 @@ from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tiers import Choice, list_price
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.change_apply import change_of, check_may_change, hold_license
+from keysat.checkout.close import close
 from keysat.checkout.codes import release
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
-from keysat.checkout.invoice import close
 from keysat.checkout.next_order import adopt, pays_no_period
 from keysat.checkout.quote import given
 from keysat.checkout.read import attempt_with_money

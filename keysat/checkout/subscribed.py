@@ -6,8 +6,10 @@ that nobody needs. All that hang on the order hold it first (`next_order.hold_al
 
 from uuid import UUID
 
+from keysat.checkout.close import question
+from keysat.checkout.gate import Doubt
 from keysat.checkout.next_order import drop, hold_all, is_being_paid
-from keysat.checkout.tables import HAS_MONEY
+from keysat.checkout.tables import HAS_MONEY, OrderStatus
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
 from keysat.licenses import issue
@@ -87,10 +89,11 @@ async def lapse(work: Work, subscription_id: UUID) -> bool:
 
 
 async def revoke(work: Work, license_id: UUID, reason: str) -> License:
-    """As `issue.revoke`, and its subscription is cancelled."""
+    """As `issue.revoke`, and its subscription is cancelled. Money that is on its way for it waits for a person."""
     subscription_id = await lifecycle.id_of(work, license_id)
-    if subscription_id is not None:
-        await hold_all(work, subscription_id)
+    order = (await hold_all(work, subscription_id))[0] if subscription_id is not None else None
     license = await issue.revoke(work, license_id, reason)
     await drop(work, await lifecycle.end_for_license(work, license_id))
+    if order is not None and order.status is OrderStatus.PROCESSING:
+        await question(work, order, Doubt.PAYS_NO_PERIOD)
     return license

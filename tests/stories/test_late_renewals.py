@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from keysat.checkout.pay_link import pay_token
@@ -9,6 +10,7 @@ from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
 from tests.stories.conftest import Story
 from tests.stories.test_renewals import quoted_anew, until_due
+from tests.web.conftest import ADMIN
 
 S = OrderStatus
 PAIRS = 12
@@ -116,3 +118,23 @@ async def test_of_two_orders_that_are_paid_at_once_one_renews_and_the_other_wait
         assert set(paid) == {order.id for order in after if order.status is S.FULFILLED}
     assert await story.counter.attention() == ["order_period_paid"] * PAIRS
     assert (await story.events()).count("renewed") == PAIRS
+
+
+@pytest.mark.once
+async def test_money_on_its_way_for_a_license_that_is_revoked_calls_a_person(story: Story) -> None:
+    await story.tier("monthly", 2500)
+    await story.buy("monthly")
+    await until_due(story)
+    await story.run("renew")
+    order = await story.renewal()
+    await story.pay(order, confirmed=False)
+    await story.admin("POST", f"/licenses/{(await story.license()).id}/revoke", reason="a chargeback")
+    assert (await status(story, order), await story.counter.attention()) == (S.REVIEW, ["order_pays_no_period"])
+    await story.counter.fake.confirm(await story.provider_invoice(order))
+    await story.run()
+    assert (await status(story, order), (await story.subscription()).status) == (S.REVIEW, SubscriptionStatus.CANCELLED)
+    accepted = await story.front.http.post(f"/v1/admin/orders/{order.id}/settle", headers=ADMIN)
+    assert accepted.status_code == 409
+    await story.admin("POST", f"/orders/{order.id}/refuse")
+    await story.travel(days=2)
+    assert await status(story, order) is S.INVALID

@@ -109,7 +109,9 @@ async def test_a_plan_leaves_a_parked_one_to_a_person(ladder: Story) -> None:
     await ladder.travel(hours=9)
     parked = await ladder.subscription()
     await by_operator(ladder, "plus", when="at_renewal")
-    refused = await ladder.front.http.post(f"/pay/{pay_token(ladder.shop.vault, bought.id)}")
+    link = f"/pay/{pay_token(ladder.shop.vault, bought.id)}"
+    assert "<form" not in (await ladder.front.http.get(link)).text
+    refused = await ladder.front.http.post(link)
     row = await ladder.subscription()
     assert (refused.status_code, row.parked_at, row.next_attempt_at) == (409, parked.parked_at, None)
     assert f"{bought.paid_through.date()} (UTC)" in refused.text

@@ -8,11 +8,12 @@ from urllib.parse import quote as quoted
 
 from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
+from keysat.checkout.change_apply import open_change
 from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import known_quote
 from keysat.checkout.seller import told_of
-from keysat.checkout.tables import Order, OrderStatus
+from keysat.checkout.tables import ChangeStatus, Order, OrderStatus
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.money import Money
@@ -106,6 +107,8 @@ class Holding:
     subscription: Subscription | None
     order: Order | None
     """The one that is open for the next period."""
+    has_plan: bool
+    """Another tier is planned for the end of what is paid: nothing is to be paid before."""
     bill: Bill | None
     """None: it does not renew."""
     pay_path: str
@@ -155,6 +158,8 @@ class Holding:
         """As `checkout.renew.pay` sees it, which has the last word."""
         row = self.subscription
         if row is None or self.bill is None or self.license.status is not LicenseStatus.ACTIVE:
+            return False
+        if self.has_plan and self.now < row.paid_through:
             return False
         return payable(row, self.works_until, self.now, has_order=self.order is not None)
 
@@ -213,6 +218,7 @@ async def holding_of(read: Read, shop: Shop, license: License, now: datetime) ->
         tier=await policy(read, license.policy_id) if license.policy_id else None,
         subscription=subscription,
         order=await open_order(read, subscription.id) if subscription else None,
+        has_plan=await open_change(read, license.id, ChangeStatus.SCHEDULED) is not None,
         bill=bill,
         pay_path=f"/pay/{pay_token(shop.vault, subscription.id)}" if subscription else "",
         machines=await machines_of(read, license.id) if is_active else (),
