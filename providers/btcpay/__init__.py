@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from keysat.infra.http import HttpClient
 from keysat.kit.ids import Chance, SystemChance
 from keysat.payments.provider import Capabilities, Connection, Network, Rail
+from providers.btcpay.authorize import authorize_url, revoke_key
 from providers.btcpay.connect import connect
 from providers.btcpay.invoices import EXPONENTS
 from providers.btcpay.till import BtcPayTill
@@ -30,6 +31,12 @@ class BtcPay:
     async def connect_with(self, fields: Mapping[str, str], connection_id: str, http: HttpClient) -> Connection:
         """Besides the four fields, `webhook_secret` may be given, to keep the one that is known outside."""
         return await connect(fields, connection_id, http)
+
+    def authorize_url(self, base_url: str, redirect: str) -> str:
+        return authorize_url(base_url, redirect)
+
+    async def revoke_key(self, base_url: str, api_key: str, http: HttpClient) -> None:
+        await revoke_key(base_url, api_key, http)
 
 
 BTCPAY = BtcPay(SystemChance())

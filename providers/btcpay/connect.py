@@ -26,8 +26,8 @@ API_KEY_LENGTH_MAX = 200
 async def connect(fields: Mapping[str, str], connection_id: str, http: HttpClient) -> Connection:
     """Makes one small probe invoice, since only an invoice shows the network; it is marked invalid when the key may."""
     typed = {name: value.strip() for name, value in fields.items()}
-    base_url = _address(typed.get("url", ""))
-    public_url = _address(typed["public_url"]) if typed.get("public_url") else None
+    base_url = address(typed.get("url", ""))
+    public_url = address(typed["public_url"]) if typed.get("public_url") else None
     api_key = _api_key(typed.get("api_key", ""))
     api = Greenfield(http, base_url, api_key)
     try:
@@ -49,7 +49,7 @@ async def connect(fields: Mapping[str, str], connection_id: str, http: HttpClien
     return await _with_network(api, connection, grant)
 
 
-def _address(text: str) -> str:
+def address(text: str) -> str:
     """Scheme, host, port and path, without a slash at the end."""
     advice = f"{text!r} is not the address of a BTCPay server: write it like https://btcpay.example.org"
     try:

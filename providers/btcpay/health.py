@@ -14,6 +14,7 @@ from providers.btcpay import permissions, webhook, wire
 from providers.btcpay.greenfield import Greenfield, segment
 
 DELIVERIES_LOOKED_AT = 20
+FAILED = frozenset({"Failed", "HttpError"})
 
 
 async def examine(api: Greenfield, connection: Connection) -> Health:
@@ -32,9 +33,12 @@ async def _look(api: Greenfield, connection: Connection) -> Health:
     key = await api.ask("/api-keys/current", wire.ApiKey)
     grant = permissions.judge(key.permissions)
     warnings = [*_about_key(grant, connection), *await _about_store(api, connection, grant)]
-    webhook_ok = await _webhook_ok(api, connection) if permissions.WEBHOOKS in grant.granted else None
-    if webhook_ok:
-        warnings += await _about_deliveries(api, connection)
+    may_look = permissions.WEBHOOKS in grant.granted
+    faults = await _about_webhook(api, connection) if may_look else []
+    latest = await _deliveries(api, connection) if may_look and not faults else []
+    failed = sum(delivery.status in FAILED for delivery in latest)
+    if failed:
+        warnings.append(f"{failed} of BTCPay's last {len(latest)} webhook deliveries failed.")
     return Health(
         reachable=True,
         authorized=True,
@@ -42,7 +46,10 @@ async def _look(api: Greenfield, connection: Connection) -> Health:
         version=info.version,
         missing=grant.missing,
         excess=grant.excess | grant.unscoped,
-        webhook_ok=webhook_ok,
+        webhook_ok=not faults if may_look else None,
+        webhook_faults=tuple(faults),
+        last_delivery_at=latest[0].at if latest else None,
+        last_delivery_ok=latest[0].status not in FAILED if latest else None,
         warnings=tuple(warnings),
     )
 
@@ -72,24 +79,30 @@ async def _about_store(api: Greenfield, connection: Connection, grant: permissio
     return warnings
 
 
-async def _webhook_ok(api: Greenfield, connection: Connection) -> bool | None:
-    """None: there is none yet. Our webhook's path holds the connection's id."""
+async def _about_webhook(api: Greenfield, connection: Connection) -> list[str]:
+    """What is wrong with it. Our webhook's path holds the connection's id."""
     if connection.webhook_id is None:
-        return None
+        return ["There is no webhook yet."]
     try:
         hook = await api.ask(_hook_path(connection, connection.webhook_id), wire.Hook)
     except (NoSuchId, PermissionMissing):
-        return False
+        return ["The webhook is gone from BTCPay."]
     events = hook.authorized_events
-    heard = events.everything or set(webhook.EVENTS) <= set(events.specific_events)
-    return hook.enabled and hook.automatic_redelivery and heard and connection.id in hook.url
+    unheard = () if events.everything else sorted(set(webhook.EVENTS) - set(events.specific_events))
+    leads_here = connection.id in hook.url if connection.webhook_url is None else hook.url == connection.webhook_url
+    faults = {
+        "It is switched off.": hook.enabled,
+        "It does not deliver again what failed.": hook.automatic_redelivery,
+        "It sends to another address.": leads_here,
+        f"It does not tell of {', '.join(unheard)}.": not unheard,
+    }
+    return [words for words, holds in faults.items() if not holds]
 
 
-async def _about_deliveries(api: Greenfield, connection: Connection) -> list[str]:
+async def _deliveries(api: Greenfield, connection: Connection) -> list[wire.Delivery]:
+    """The latest first."""
     path = _hook_path(connection, connection.webhook_id or "") + "/deliveries"
-    latest = await api.ask(path, list[wire.Delivery], [("count", str(DELIVERIES_LOOKED_AT))])
-    failed = sum(delivery.status in ("Failed", "HttpError") for delivery in latest)
-    return [f"{failed} of BTCPay's last {len(latest)} webhook deliveries failed."] if failed else []
+    return await api.ask(path, list[wire.Delivery], [("count", str(DELIVERIES_LOOKED_AT))])
 
 
 def _hook_path(connection: Connection, hook_id: str) -> str:

@@ -1,7 +1,6 @@
 """Between BTCPay's invoice and ours: pure (`payment-rails.md` 1.4, 1.5, 4.3, 6.3)."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
@@ -99,10 +98,10 @@ def snapshot_of(
         over=extra == "PaidOver",
         marked_by_hand=extra == "Marked",
         all_confirmed=bool(payments) and all(payment.status == "Settled" for payment in payments),
-        created_at=_time(invoice.created_time),
-        expires_at=_time(invoice.expiration_time),
-        monitor_until=_time(invoice.monitoring_expiration),
-        last_payment_at=_time(max(received, default=None)),
+        created_at=wire.moment(invoice.created_time),
+        expires_at=wire.moment(invoice.expiration_time),
+        monitor_until=wire.moment(invoice.monitoring_expiration),
+        last_payment_at=wire.moment(max(received, default=None)),
         checkout_url=buyers_link(invoice.checkout_link, connection) if invoice.checkout_link else None,
         network=network_of(_destinations(seen)),
         due_sats=_due_sats(seen),
@@ -162,10 +161,3 @@ def _due_sats(methods: Sequence[wire.PaymentMethod]) -> int | None:
 
 def _destinations(methods: Sequence[wire.PaymentMethod]) -> list[str]:
     return [method.destination for method in methods if method.kind in _WITH_DESTINATION and method.destination]
-
-
-def _time(seconds: int | None) -> datetime | None:
-    try:
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise Malformed(f"BTCPay gave {seconds} as a time") from error

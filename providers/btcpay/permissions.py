@@ -15,6 +15,8 @@ REFUND = "btcpay.store.cancreatenonapprovedpullpayments"
 REQUIRED = frozenset({CREATE, VIEW, WEBHOOKS})
 RECOMMENDED = frozenset({SETTINGS})  # the store's name, its settings, its rates
 OPTIONAL = frozenset({MODIFY, REFUND})
+ASKED_FOR = (CREATE, VIEW, WEBHOOKS, SETTINGS)
+"""By the page on which the operator lets us in. Not MODIFY: who has it can mark any invoice paid."""
 
 IMPLIED = {SETTINGS: frozenset({VIEW}), MODIFY: frozenset({VIEW, CREATE})}
 

@@ -22,6 +22,7 @@ from keysat.payments.provider import (
     Unsupported,
 )
 from providers.btcpay import webhook, wire
+from providers.btcpay.authorize import leave
 from providers.btcpay.greenfield import Greenfield, segment
 from providers.btcpay.health import examine
 from providers.btcpay.invoices import body_of, snapshot_of
@@ -38,6 +39,7 @@ class BtcPayTill:
     def __init__(self, connection: Connection, http: HttpClient, chance: Chance) -> None:
         self._connection = connection
         self._chance = chance
+        self._http = http
         self._api = Greenfield(http, connection.base_url, connection.secrets.get("api_key", ""))
         self._store = f"/stores/{segment(connection.account_id)}"
 
@@ -117,8 +119,11 @@ class BtcPayTill:
             if hook.url == url and hook.id != ours.id:
                 await self._forget_hook(hook.id)
         secrets = {**self._connection.secrets, "webhook_secret": secret}
-        self._connection = replace(self._connection, webhook_id=ours.id, secrets=secrets)
+        self._connection = replace(self._connection, webhook_id=ours.id, webhook_url=url, secrets=secrets)
         return self._connection
+
+    async def revoke(self) -> Sequence[str]:
+        return await leave(self._api, self._connection, self._http)
 
     async def _put_hook(self, method: str, path: str, url: str, secret: str) -> wire.Hook:
         events = webhook.EVENTS + webhook.LATER_EVENTS

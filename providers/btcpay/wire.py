@@ -3,10 +3,13 @@
 Enumerations are plain text here: a minor release may add a word, and a word we do not know must not break the rest.
 """
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from keysat.payments.provider import Malformed
 
 
 class Wire(msgspec.Struct, frozen=True, rename="camel"):
@@ -144,6 +147,12 @@ class NewHook(Wire, frozen=True):
 class Delivery(Wire, frozen=True):
     id: str
     status: str = ""
+    timestamp: int | None = None
+    delivery_time: int | None = None  # since 2.3.4
+
+    @property
+    def at(self) -> datetime | None:
+        return moment(self.delivery_time or self.timestamp)
 
 
 class Event(Wire, frozen=True):
@@ -154,3 +163,11 @@ class Event(Wire, frozen=True):
     is_redelivery: bool = False
     store_id: str | None = None
     invoice_id: str | None = None
+
+
+def moment(seconds: int | None) -> datetime | None:
+    """BTCPay's times are Unix seconds. Raises Malformed."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise Malformed(f"BTCPay gave {seconds} as a time") from error

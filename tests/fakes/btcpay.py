@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ import httpx
 import uvicorn
 
 from keysat.kit.clock import SystemClock
+from tests.fakes import btcpay_authorize as authorizing
 from tests.fakes import btcpay_contract as contract
 from tests.fakes.btcpay_routes import Call, Reply, answer
 from tests.fakes.btcpay_server import API_KEY, STORE, Accident, HandClock, Server
@@ -58,6 +59,14 @@ class FakeBtcPay(Server):
         """Reaches this server and no other host."""
         return _Wire(self)
 
+    def authorize(
+        self, authorize_url: str, stores: Sequence[str] = (STORE,), *, grants: Sequence[str] | None = None
+    ) -> tuple[str, list[tuple[str, str]]]:
+        """The operator approves on this server's page. Where the browser posts to, and what: see `btcpay_authorize`."""
+        query = authorizing.query_of(authorize_url)
+        self.handle(Call("GET", authorizing.PATH, query, {}, b""))
+        return authorizing.approved(self, query, stores, grants=grants)
+
     def handle(self, call: Call) -> Reply:
         """One request with its accident, judged by the specification. Raises Lost."""
         self.requests.append((call.method, call.path))
@@ -83,6 +92,11 @@ class FakeBtcPay(Server):
         return None
 
     def _judged(self, call: Call) -> Reply:
+        if call.path == authorizing.PATH:
+            if contract.available() and call.method == "GET":
+                asked = contract.Asked("GET", call.path, tuple(call.query), (), b"")
+                self.violations += contract.faults_of_request(asked)
+            return authorizing.page(self, call)
         if not contract.available() or len(self.requests) % self.judge_every:
             return answer(self, call)
         asked = contract.Asked(call.method, call.path, tuple(call.query), tuple(call.headers.items()), call.body)
@@ -198,8 +212,8 @@ class _Wire(httpx.AsyncBaseTransport):
 
 
 async def _send(send: Send, reply: Reply) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(reply.body)).encode())]
-    headers += [(name.encode(), value.encode()) for name, value in reply.headers]
+    said = {"content-type": "application/json", "content-length": str(len(reply.body)), **dict(reply.headers)}
+    headers = [(name.encode(), value.encode()) for name, value in said.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 
