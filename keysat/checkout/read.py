@@ -1,17 +1,18 @@
 """Looking at orders: what the buyer's poll answers, and the operator's lists."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, or_, select
 
-from keysat.checkout.tables import PUBLIC_WORD, Order, OrderId, OrderStatus
+from keysat.checkout.tables import PUBLIC_WORD, Order, OrderId, OrderStatus, Purpose
+from keysat.infra.filtered import filtered, latest_first
 from keysat.infra.work import Read
 from keysat.kit.errors import NotFound
-from keysat.kit.paging import Page, cursor_parts, page_of
+from keysat.kit.paging import Page
 from keysat.licenses.issue import key_text
 from keysat.licenses.ring import Ring
 from keysat.licenses.tables import License, LicenseStatus
@@ -103,31 +104,48 @@ async def attempt_with_money(read: Read, order_id: UUID) -> AttemptId | None:
     return await read.session.scalar(tries.order_by(Attempt.created_at).limit(1))
 
 
-@dataclass(frozen=True, slots=True)
-class OrderFilter:
-    """All that are given must hold."""
+class OrderFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that are given must hold. Moments: from `after` on, up to `before` without it."""
 
     status: OrderStatus | None = None
+    purpose: Purpose | None = None
     product_id: UUID | None = None
+    policy_id: UUID | None = None
+    customer_id: UUID | None = None
+    license_id: UUID | None = None
     invoice_id: str | None = None
     support_reference: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    paid_after: datetime | None = None
+    paid_before: datetime | None = None
 
 
-async def orders(read: Read, wanted: OrderFilter, limit: int, cursor: str | None) -> Page[Order]:
-    """Newest first."""
-    query = select(Order).order_by(Order.created_at.desc(), Order.id.desc()).limit(limit + 1)
-    for column, value in (
-        (Order.status, wanted.status),
-        (Order.product_id, wanted.product_id),
-        (Order.invoice_id, wanted.invoice_id),
-        (Order.support_reference, wanted.support_reference),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    if cursor is not None:
-        query = query.where(tuple_(Order.created_at, Order.id) < tuple_(*cursor_parts(cursor, datetime, UUID)))
-    rows: Sequence[Order] = (await read.session.scalars(query)).all()
-    return page_of(rows, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
+class PaymentFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As `OrderFilter`, of attempts to be paid."""
+
+    order_id: UUID | None = None
+    connection_id: UUID | None = None
+    provider_invoice_id: str | None = None
+    seen_state: PayState | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+async def orders(
+    read: Read, wanted: OrderFilter, limit: int, cursor: str | None, reference: str | None = None
+) -> Page[Order]:
+    """Newest first; those asked for by when they were paid, by that. `reference` is of any kind, as `find_order`'s."""
+    query = filtered(select(Order), Order, wanted)
+    if reference is not None:
+        query = query.where(await _referred(read, reference))
+    by = "paid_at" if wanted.paid_after or wanted.paid_before else "created_at"
+    return await latest_first(read, query, Order, limit, cursor, by=by)
+
+
+async def payments(read: Read, wanted: PaymentFilter, limit: int, cursor: str | None) -> Page[Attempt]:
+    """Attempts to be paid, the newest first, of all orders or one."""
+    return await latest_first(read, filtered(select(Attempt), Attempt, wanted), Attempt, limit, cursor)
 
 
 async def orders_of(read: Read, order_ids: Iterable[UUID | None]) -> Sequence[Order]:
@@ -144,16 +162,20 @@ async def attempts_of(read: Read, order_id: OrderId) -> Sequence[Attempt]:
 
 
 async def find_order(read: Read, reference: str) -> Order:
-    """By invoice id, support reference or row id, as an operator may hold any of them. Raises NotFound."""
-    text = reference.strip()
-    found = await read.session.scalar(
-        select(Order).where((Order.invoice_id == text.lower()) | (Order.support_reference == text.upper()))
-    )
-    if found is None:
-        try:
-            found = await read.session.get(Order, UUID(text))
-        except ValueError:
-            found = None
-    if found is None:
+    """By invoice id, support reference, row id or the provider's invoice id, as an operator may hold any of them.
+
+    Raises NotFound.
+    """
+    found = (await read.session.scalars(select(Order).where(await _referred(read, reference)).limit(2))).all()
+    if len(found) != 1:
         raise NotFound(f"There is no order {reference!r}.")
-    return found
+    return found[0]
+
+
+async def _referred(read: Read, reference: str) -> ColumnElement[bool]:
+    text = reference.strip()
+    of_provider = select(Attempt.order_id).where(Attempt.provider_invoice_id == text).limit(2)
+    ids = [*(await read.session.scalars(of_provider)).all()]
+    with suppress(ValueError):
+        ids.append(UUID(text))
+    return or_(Order.invoice_id == text.lower(), Order.support_reference == text.upper(), Order.id.in_(ids))

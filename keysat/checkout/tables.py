@@ -184,6 +184,18 @@ class Order(Leased, Base):
             postgresql_where=text("buyer_hash IS NOT NULL"),
         ),
         Index("ix_orders_status", "status", "created_at"),
+        Index("ix_orders_created", "created_at", "id"),
+        Index("ix_orders_product", "product_id", "created_at", "id"),
+        Index("ix_orders_policy", "policy_id", "created_at", "id"),
+        Index("ix_orders_purpose", "purpose", "created_at", "id"),
+        Index(
+            "ix_orders_license",
+            "license_id",
+            "created_at",
+            "id",
+            sqlite_where=text("license_id IS NOT NULL"),
+            postgresql_where=text("license_id IS NOT NULL"),
+        ),
         Index(
             "ix_orders_customer",
             "customer_id",

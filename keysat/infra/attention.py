@@ -26,13 +26,23 @@ class AttentionView(msgspec.Struct, frozen=True):
 
 
 async def attention(
-    read: Read, *, include_settled: bool = False, limit: int = LIMIT_DEFAULT, cursor: str | None = None
+    read: Read,
+    *,
+    include_settled: bool = False,
+    limit: int = LIMIT_DEFAULT,
+    cursor: str | None = None,
+    kind: str | None = None,
+    subject: str | None = None,
 ) -> Page[AttentionView]:
     """What is open first, the latest call first. Raises BadRequest for a cursor that is not ours."""
     is_settled = case((AttentionRow.settled_at.is_(None), 0), else_=1)
     query = select(AttentionRow).order_by(is_settled, AttentionRow.id.desc()).limit(limit + 1)
     if not include_settled:
         query = query.where(AttentionRow.settled_at.is_(None))
+    if kind is not None:
+        query = query.where(AttentionRow.kind == kind)
+    if subject is not None:
+        query = query.where(AttentionRow.subject == subject)
     if cursor is not None:
         settled, last = cursor_parts(cursor, int, int)
         query = query.where(tuple_(is_settled, -AttentionRow.id) > tuple_(settled, -last))

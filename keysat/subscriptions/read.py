@@ -8,10 +8,10 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from keysat.infra.filtered import filtered
+from keysat.infra.filtered import filtered, latest_first
 from keysat.infra.work import Read
 from keysat.kit.errors import NotFound
-from keysat.kit.paging import Page, cursor_parts, page_of
+from keysat.kit.paging import Page
 from keysat.subscriptions.proration import Paid
 from keysat.subscriptions.rules import BATCH
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionId, SubscriptionStatus
@@ -24,6 +24,8 @@ class SubscriptionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     policy_id: UUID | None = None
     customer_id: UUID | None = None
     license_id: UUID | None = None
+    paid_through_after: datetime | None = None
+    paid_through_before: datetime | None = None
 
 
 async def subscription_of(read: Read, license_id: UUID) -> Subscription | None:
@@ -41,15 +43,13 @@ async def the_subscription_of(read: Read, license_id: UUID) -> Subscription:
 async def list_subscriptions(
     read: Read, wanted: SubscriptionFilter, limit: int, cursor: str | None = None
 ) -> Page[Subscription]:
-    """The newest first. Raises BadRequest for a cursor that is not ours."""
-    query = select(Subscription).order_by(Subscription.started_at.desc(), Subscription.id.desc()).limit(limit + 1)
-    query = filtered(query, Subscription, wanted)
-    if cursor is not None:
-        at, after = cursor_parts(cursor, datetime, UUID)
-        older = and_(Subscription.started_at == at, Subscription.id < after)
-        query = query.where(or_(Subscription.started_at < at, older))
-    rows = (await read.session.scalars(query)).all()
-    return page_of(rows, limit, lambda row: (row.started_at.isoformat(), str(row.id)))
+    """The newest first; those asked for by the end of what is paid, by that, the latest first.
+
+    Raises BadRequest for a cursor that is not ours.
+    """
+    by = "paid_through" if wanted.paid_through_after or wanted.paid_through_before else "started_at"
+    query = filtered(select(Subscription), Subscription, wanted)
+    return await latest_first(read, query, Subscription, limit, cursor, by=by)
 
 
 async def cycles_of(read: Read, subscription_id: UUID, *, most: int = 200) -> Sequence[Cycle]:

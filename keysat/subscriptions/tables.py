@@ -119,6 +119,10 @@ class Subscription(Leased, Base):
         CheckConstraint("(profile_id IS NULL) = (profile_connection_id IS NULL)", name="profile"),
         CheckConstraint("(lapses_at IS NOT NULL) = (status = 'past_due')", name="lapses_at"),
         Index("ix_subscriptions_paid_through", "status", "paid_through"),
+        Index("ix_subscriptions_ends", "paid_through", "id"),
+        Index("ix_subscriptions_started", "started_at", "id"),
+        Index("ix_subscriptions_status", "status", "started_at", "id"),
+        Index("ix_subscriptions_policy", "policy_id", "started_at", "id"),
         Index(
             "ix_subscriptions_due",
             "next_attempt_at",

@@ -1,9 +1,25 @@
 """Query parameters of the operator's lists: a name that nobody reads is a mistake that should be told."""
 
-from litestar.handlers.base import BaseRouteHandler
+from datetime import datetime
+from typing import Annotated, TypeVar
 
+import msgspec
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import QueryParameter
+
+from keysat.catalog import checks
 from keysat.kit.errors import BadRequest
 from keysat.web.visit import Connection, Guard
+
+Moment = Annotated[datetime | None, QueryParameter(description="An RFC 3339 instant. `before` itself is left out.")]
+Wanted = TypeVar("Wanted", bound=msgspec.Struct)
+
+
+def instants(wanted: Wanted) -> Wanted:
+    """With its moments in UTC. Raises BadRequest for one that is none."""
+    given = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
+    found = {name: checks.instant(name, value) for name, value in given.items() if isinstance(value, datetime)}
+    return msgspec.structs.replace(wanted, **found) if found else wanted
 
 
 def only(*names: str) -> Guard:

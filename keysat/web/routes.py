@@ -17,6 +17,7 @@ from keysat.web.api import (
     admin_keys,
     admin_licenses,
     admin_orders,
+    admin_payments,
     admin_rates,
     admin_subscriptions,
     codes,
@@ -83,6 +84,7 @@ ADMIN_API = (
     ),
     Chapter("Admin: subscriptions", "What renews.", admin_subscriptions.ROUTES, "subscriptions"),
     Chapter("Admin: orders", "Orders, and what only a person can decide.", admin_orders.ROUTES, "orders"),
+    Chapter("Admin: payments", "What came in for orders, and what did not.", admin_payments.ROUTES, "orders"),
     Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES, "rates"),
     Chapter(
         "Admin: keys and accounts",

@@ -28,6 +28,19 @@ def upgrade() -> None:
     _index("ix_orders_customer", "orders", ["customer_id", "created_at", "id"], "customer_id IS NOT NULL")
     paid = "paid_at IS NOT NULL AND paid_how <> 'free'"
     _index("ix_orders_paid", "orders", ["paid_at", "listed_currency", "listed_value", "amount_sats"], paid)
+    _index("ix_orders_created", "orders", ["created_at", "id"])
+    _index("ix_orders_product", "orders", ["product_id", "created_at", "id"])
+    _index("ix_orders_policy", "orders", ["policy_id", "created_at", "id"])
+    _index("ix_orders_purpose", "orders", ["purpose", "created_at", "id"])
+    _index("ix_orders_license", "orders", ["license_id", "created_at", "id"], "license_id IS NOT NULL")
+    _index("ix_payment_attempts_invoice", "payment_attempts", ["provider_invoice_id"])
+    _index("ix_payment_attempts_created", "payment_attempts", ["created_at", "id"])
+    _index("ix_payment_attempts_connection", "payment_attempts", ["connection_id", "created_at", "id"])
+    _index("ix_payment_attempts_seen", "payment_attempts", ["seen_state", "created_at", "id"])
+    _index("ix_subscriptions_ends", "subscriptions", ["paid_through", "id"])
+    _index("ix_subscriptions_started", "subscriptions", ["started_at", "id"])
+    _index("ix_subscriptions_status", "subscriptions", ["status", "started_at", "id"])
+    _index("ix_subscriptions_policy", "subscriptions", ["policy_id", "started_at", "id"])
 
 
 def _licenses() -> None:

@@ -14,7 +14,7 @@ from keysat.checkout import operate
 from keysat.checkout.read import OrderFilter, attempts_of, find_order, orders
 from keysat.checkout.tables import Order as OrderRow
 from keysat.checkout.tables import OrderId, OrderStatus, Purpose
-from keysat.customers.accounts import CustomerView, customer, emails, note_kept
+from keysat.customers.accounts import CustomerView, customer, emails, find, note_kept
 from keysat.infra import attention
 from keysat.infra.attention import AttentionView
 from keysat.infra.work import Read
@@ -24,11 +24,11 @@ from keysat.operators.scopes import Scope
 from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt as AttemptRow
 from keysat.web.auth import needs
-from keysat.web.filters import only
+from keysat.web.filters import Moment, instants, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithWork
-from keysat.web.wire import Outbound
+from keysat.web.wire import Line, Outbound
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Reference = Annotated[
@@ -119,24 +119,69 @@ class Calls(Outbound, frozen=True, kw_only=True):
 @get(
     "/orders",
     operation_id="listOrders",
-    guards=[only("limit", "cursor", "status", "product_id", "invoice_id", "support_reference")],
+    guards=[
+        only(
+            *("limit", "cursor", "reference", "buyer_email"),
+            *("status", "purpose", "product_id", "policy_id", "customer_id", "license_id"),
+            *("invoice_id", "support_reference", "created_after", "created_before", "paid_after", "paid_before"),
+        )
+    ],
     responses=LIST,
 )
 async def list_orders(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
     cursor: FromQuery[str | None] = None,
+    reference: Reference = None,
+    buyer_email: FromQuery[Line | None] = None,
     status: FromQuery[OrderStatus | None] = None,
+    purpose: FromQuery[Purpose | None] = None,
     product_id: FromQuery[UUID | None] = None,
+    policy_id: FromQuery[UUID | None] = None,
+    customer_id: FromQuery[UUID | None] = None,
+    license_id: FromQuery[UUID | None] = None,
     invoice_id: Reference = None,
     support_reference: Reference = None,
+    created_after: Moment = None,
+    created_before: Moment = None,
+    paid_after: Moment = None,
+    paid_before: Moment = None,
 ) -> Orders:
-    """The newest first. Of several filters all must hold."""
-    wanted = OrderFilter(status, product_id, _typed(invoice_id, str.lower), _typed(support_reference, str.upper))
-    page = await orders(read, wanted, limit, cursor)
-    known = await emails(read, (row.customer_id for row in page.items))
-    found = [msgspec.structs.replace(_order(row), buyer_email=known.get(row.customer_id)) for row in page.items]
-    return Orders(orders=found, next_cursor=page.next_cursor)
+    """The newest first; asked for by when they were paid, by that. Of several filters all must hold.
+
+    `reference` is an invoice id, support reference or id, ours or the provider's.
+    """
+    wanted = OrderFilter(
+        status=status,
+        purpose=purpose,
+        product_id=product_id,
+        policy_id=policy_id,
+        customer_id=customer_id,
+        license_id=license_id,
+        invoice_id=_typed(invoice_id, str.lower),
+        support_reference=_typed(support_reference, str.upper),
+        created_after=created_after,
+        created_before=created_before,
+        paid_after=paid_after,
+        paid_before=paid_before,
+    )
+    if buyer_email is not None:
+        buyer = await find(read, buyer_email)
+        if buyer is None or customer_id not in (None, buyer.id):
+            return Orders(orders=[], next_cursor=None)
+        wanted = msgspec.structs.replace(wanted, customer_id=buyer.id)
+    page = await orders(read, instants(wanted), limit, cursor, _typed(reference, str))
+    return Orders(orders=await shown_orders(read, page.items), next_cursor=page.next_cursor)
+
+
+async def shown_orders(read: Read, rows: Sequence[OrderRow]) -> list[Order]:
+    known = await emails(read, (row.customer_id for row in rows))
+    return [
+        msgspec.structs.replace(
+            msgspec.convert(row, Order, from_attributes=True), buyer_email=known.get(row.customer_id)
+        )
+        for row in rows
+    ]
 
 
 @get("/orders/{reference:str}", operation_id="getOrder", responses=ONE)
@@ -183,7 +228,7 @@ async def retry_order(
 @get(
     "/attention",
     operation_id="listAttention",
-    guards=[only("limit", "cursor", "include_settled")],
+    guards=[only("limit", "cursor", "include_settled", "kind", "subject")],
     responses=LIST,
 )
 async def list_attention(
@@ -191,9 +236,13 @@ async def list_attention(
     limit: Limit = LIMIT_DEFAULT,
     cursor: FromQuery[str | None] = None,
     include_settled: FromQuery[bool] = False,
+    kind: FromQuery[Line | None] = None,
+    subject: FromQuery[Line | None] = None,
 ) -> Calls:
-    """What only a person can decide: what is open first, the latest call first."""
-    page = await attention.attention(read, include_settled=include_settled, limit=limit, cursor=cursor)
+    """What only a person can decide: what is open first, the latest call first. `subject`: what it is about, by id."""
+    page = await attention.attention(
+        read, include_settled=include_settled, limit=limit, cursor=cursor, kind=kind, subject=subject
+    )
     return Calls(attention=page.items, next_cursor=page.next_cursor)
 
 
@@ -213,10 +262,6 @@ async def _detail(read: Read, row: OrderRow) -> OrderDetail:
         buyer_note=await note_kept(read, row.id) or (buyer and buyer.note),
         attempts=tuple(msgspec.convert(attempt, Attempt, from_attributes=True) for attempt in attempts),
     )
-
-
-def _order(row: OrderRow) -> Order:
-    return msgspec.convert(row, Order, from_attributes=True)
 
 
 def _typed(reference: str | None, case: Callable[[str], str]) -> str | None:

@@ -12,8 +12,8 @@ from msgspec import Meta
 
 from keysat.catalog.read import products_of
 from keysat.checkout import subscribed
-from keysat.checkout.read import orders_of
-from keysat.customers.accounts import emails
+from keysat.checkout.read import OrderFilter, orders, orders_of
+from keysat.customers.accounts import emails, find
 from keysat.infra.work import Read
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.kit.periods import Unit, length_days
@@ -23,15 +23,15 @@ from keysat.subscriptions.rules import calendar_of, renews
 from keysat.subscriptions.tables import Subscription as SubscriptionRow
 from keysat.subscriptions.tables import SubscriptionStatus
 from keysat.web.api.admin_licenses import Bodiless, Limit, Why
-from keysat.web.api.admin_orders import Order
+from keysat.web.api.admin_orders import Order, Orders, shown_orders
 from keysat.web.api.subscriptions import Cancelled, cancelled
-from keysat.web.filters import only
+from keysat.web.etag import TAGGED, edits
+from keysat.web.filters import Moment, instants, only
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
-from keysat.web.wire import Count, Outbound, Paragraph, StrictInbound
+from keysat.web.wire import Count, Line, Outbound, Paragraph, StrictInbound
 
 ONE = refusals(400, 401, 403, 404)
-ACT: dict[str, Any] = {"status_code": 200, "responses": refusals(400, 401, 403, 404, 409)}
 
 
 class CancelBody(Why, frozen=True, kw_only=True):
@@ -121,38 +121,77 @@ class Subscriptions(Outbound, frozen=True, kw_only=True):
 @get(
     "/subscriptions",
     operation_id="listSubscriptions",
-    guards=[only("limit", "cursor", "status", "policy_id", "customer_id", "license_id")],
+    guards=[
+        only(
+            *("limit", "cursor", "buyer_email", "status", "policy_id", "customer_id", "license_id"),
+            *("paid_through_after", "paid_through_before"),
+        )
+    ],
     responses=refusals(400, 401, 403),
 )
 async def find_subscriptions(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
     cursor: FromQuery[str | None] = None,
+    buyer_email: FromQuery[Line | None] = None,
     status: FromQuery[SubscriptionStatus | None] = None,
     policy_id: FromQuery[UUID | None] = None,
     customer_id: FromQuery[UUID | None] = None,
     license_id: FromQuery[UUID | None] = None,
+    paid_through_after: Moment = None,
+    paid_through_before: Moment = None,
 ) -> Subscriptions:
-    """The newest first. Of several filters all must hold."""
-    wanted = SubscriptionFilter(status, policy_id, customer_id, license_id)
-    page = await list_subscriptions(read, wanted, limit, cursor)
+    """The newest first; asked for by the end of what is paid, by that. Of several filters all must hold."""
+    wanted = SubscriptionFilter(
+        status,
+        policy_id,
+        customer_id,
+        license_id,
+        paid_through_after=paid_through_after,
+        paid_through_before=paid_through_before,
+    )
+    if buyer_email is not None:
+        buyer = await find(read, buyer_email)
+        if buyer is None or customer_id not in (None, buyer.id):
+            return Subscriptions(subscriptions=[], next_cursor=None)
+        wanted = msgspec.structs.replace(wanted, customer_id=buyer.id)
+    page = await list_subscriptions(read, instants(wanted), limit, cursor)
     return Subscriptions(subscriptions=await _shown(read, page.items, Subscription), next_cursor=page.next_cursor)
 
 
-@get("/subscriptions/{subscription_id:uuid}", operation_id="getSubscription", responses=ONE)
+@get("/subscriptions/{subscription_id:uuid}", operation_id="getSubscription", opt=TAGGED, responses=ONE)
 async def get_subscription(read: WithRead, subscription_id: FromPath[UUID]) -> SubscriptionDetail:
     """One subscription with its cycles, the latest first, and their orders."""
     [shown] = await _shown(read, [await read.get(SubscriptionRow, subscription_id)], SubscriptionDetail)
     cycles = await cycles_of(read, subscription_id)
-    orders = await orders_of(read, (cycle.order_id for cycle in cycles))
+    paying = await orders_of(read, (cycle.order_id for cycle in cycles))
     return msgspec.structs.replace(
         shown,
         cycles=tuple(msgspec.convert(row, Cycle, from_attributes=True) for row in cycles),
-        orders=tuple(
-            msgspec.structs.replace(msgspec.convert(row, Order, from_attributes=True), buyer_email=shown.buyer_email)
-            for row in orders
-        ),
+        orders=tuple(await shown_orders(read, paying)),
     )
+
+
+@get(
+    "/subscriptions/{subscription_id:uuid}/orders",
+    operation_id="listSubscriptionOrders",
+    guards=[only("limit", "cursor")],
+    responses=ONE,
+)
+async def list_subscription_orders(
+    read: WithRead, subscription_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
+) -> Orders:
+    """All orders for its license, the newest first: the purchase, renewals, also superseded ones, changes of tier."""
+    row = await read.get(SubscriptionRow, subscription_id)
+    page = await orders(read, OrderFilter(license_id=row.license_id), limit, cursor)
+    return Orders(orders=await shown_orders(read, page.items), next_cursor=page.next_cursor)
+
+
+ACT: dict[str, Any] = {
+    "status_code": 200,
+    "opt": edits(get_subscription),
+    "responses": refusals(400, 401, 403, 404, 409),
+}
 
 
 @post(
@@ -228,6 +267,7 @@ async def _shown(read: Read, rows: Sequence[SubscriptionRow], shape: type[Shape]
 ROUTES = (
     find_subscriptions,
     get_subscription,
+    list_subscription_orders,
     cancel_subscription,
     keep_on,
     pause_subscription,

@@ -124,6 +124,63 @@ async def test_what_nobody_bought_is_deleted_and_what_was_given_is_not(client: h
     assert (await client.delete(f"/v1/admin/products/{product['id']}?sure=yes")).status_code == 400
 
 
+async def test_deleting_says_first_what_it_would_take_along(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    product = (await client.post("/v1/admin/products", json=APP)).json()
+    made = [
+        (await client.post("/v1/admin/policies", json={"product_slug": "app", "slug": slug, "name": "A"})).json()
+        for slug in ("free", "sold", "coded")
+    ]
+    free, sold, coded = [f"/v1/admin/policies/{tier['id']}" for tier in made]
+    await client.post(f"{free}/offers", json={"slug": "special", "price_value": 1})
+    await client.post("/v1/admin/licenses", json={"product_slug": "app", "policy_slug": "sold"})
+    code = {"code": "C", "kind": "percent", "amount": 1, "product_slug": "app", "policy_slug": "coded"}
+    await client.post("/v1/admin/discount-codes", json=code)
+    nothing = dict.fromkeys(
+        ("licenses", "subscriptions", "settled_orders", "open_orders", "ended_orders", "codes", "policies", "offers"), 0
+    )
+    plan = (await client.get(f"{free}/deletion")).json()
+    assert plan == nothing | {"slug": "free", "goes": "freely", "refusal": None, "offers": 1}
+    plan = (await client.get(f"{coded}/deletion")).json()
+    assert (plan["goes"], plan["codes"]) == ("by_force", 1)
+    for path, slug, policies in ((sold, "sold", 0), (f"/v1/admin/products/{product['id']}", "app", 3)):
+        plan = (await client.get(f"{path}/deletion")).json()
+        refused = await client.delete(path)
+        counts = (plan["slug"], plan["goes"], plan["licenses"], plan["settled_orders"], plan["policies"])
+        assert counts == (slug, "never", 1, 1, policies)
+        assert (refused.status_code, refused.json()["message"]) == (409, plan["refusal"])
+    assert (await client.get(f"{free[:-4]}0000/deletion")).status_code == 404
+
+
+async def test_tiers_and_offers_come_in_pages(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    await client.post("/v1/admin/products", json=APP)
+    for slug, price in (("b", 5), ("a", 5), ("c", 1)):
+        body = {"product_slug": "app", "slug": slug, "name": "Same", "price_sats_override": price}
+        tier = (await client.post("/v1/admin/policies", json=body)).json()
+    offers = f"/v1/admin/policies/{tier['id']}/offers"
+    for slug in ("yearly", "half"):
+        made = (await client.post(offers, json={"slug": slug, "price_value": 7})).json()
+    for path, name, slugs in (
+        ("/v1/admin/policies?product_slug=app&", "policies", ["c", "a", "b"]),
+        (f"{offers}?", "offers", ["half", "yearly"]),
+    ):
+        found: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = (await client.get(f"{path}limit=1{f'&cursor={cursor}' if cursor else ''}")).json()
+            found += [one["slug"] for one in page[name]]
+            cursor = page["next_cursor"]
+        assert found == slugs
+        assert (await client.get(f"{path}cursor=mine")).status_code == 400
+    shown = await client.get(f"{offers}/{made['id']}")
+    assert shown.json() == made
+    tag = {"If-Match": shown.headers["etag"]}
+    assert (await client.patch(f"{offers}/{made['id']}", json={"active": False}, headers=tag)).status_code == 200
+    assert (await client.delete(f"{offers}/{made['id']}", headers=tag)).status_code == 412
+    assert (await client.get(f"/v1/admin/policies/{made['id']}/offers/{made['id']}")).status_code == 404
+
+
 async def test_a_product_takes_its_tiers_along(client: httpx.AsyncClient):
     client.headers.update(ADMIN)
     product = (await client.post("/v1/admin/products", json=APP)).json()

@@ -60,6 +60,72 @@ async def test_filters_narrow_the_list(front: Front) -> None:
     assert await listed(front, f"product_id={paid.id}") == []
 
 
+async def test_orders_are_found_by_buyer_tier_purpose_moment_and_any_reference(front: Front) -> None:
+    early = await front.counter.buy(buyer_email="ann@example.org")
+    await front.counter.travel(seconds=1)
+    late = await front.counter.buy(buyer_email="bob@example.org")
+    await front.counter.travel(minutes=1)
+    await front.counter.pay(late)
+    await front.counter.travel(minutes=1)
+    await front.counter.pay(early)
+    both = [str(early.id), str(late.id)]
+    paid = (await body(await front.http.get(f"/v1/admin/orders/{late.id}")))["paid_at"]
+    known = {
+        "buyer_email=%20Ann@Example.org": both[:1],
+        "buyer_email=nobody@example.org": [],
+        "buyer_email=no%20address": [],
+        f"buyer_email=ann@example.org&customer_id={late.customer_id}": [],
+        f"customer_id={late.customer_id}": both[1:],
+        f"license_id={(await front.counter.order(early.id)).license_id}": both[:1],
+        f"policy_id={early.policy_id}&purpose=purchase&limit=1": both[1:],
+        "purpose=renewal": [],
+        f"paid_after={paid}": both,  # by when they were paid, the latest first
+        f"paid_before={paid}": [],
+        f"created_before={paid}": both[::-1],
+        f"created_after={paid}": [],
+        "created_after=0001-01-01T00:00:00Z&paid_before=9999-12-31T23:59:59Z": both,
+        f"reference=%20{late.support_reference.lower()}%20": both[1:],
+        f"reference={await front.counter.invoice_of(early)}": both[:1],
+        f"reference={late.invoice_id}": both[1:],
+        f"reference={early.id}": both[:1],
+        "reference=KS-NOBODYHAS1": [],
+    }
+    assert {query: await listed(front, query) for query in known} == known
+    page = await body(await front.http.get(f"/v1/admin/orders?limit=1&paid_after={paid}"))
+    assert await listed(front, f"limit=1&paid_after={paid}&cursor={page['next_cursor']}") == both[1:]
+    for wrong in (
+        "paid_after=yesterday",
+        "created_after=2026-01-01T00:00:00",
+        "created_before=0001-01-01T00:00:00%2B14:00",
+    ):
+        assert (await front.http.get(f"/v1/admin/orders?{wrong}")).status_code == 400, wrong
+
+
+async def test_payments_are_what_was_tried_and_what_came_in(front: Front) -> None:
+    paid = await front.counter.buy()
+    await front.counter.travel(minutes=1)
+    open_one = await front.counter.buy()
+    await front.counter.pay(paid)
+
+    async def found(query: str = "") -> list[tuple[str, bool]]:
+        page = await body(await front.http.get(f"/v1/admin/payments?{query}"))
+        return [(one["support_reference"], one["is_taken"]) for one in page["payments"]]
+
+    paid_one, other = (paid.support_reference, True), (open_one.support_reference, False)
+    assert await found() == [other, paid_one]
+    first = await body(await front.http.get("/v1/admin/payments?limit=1"))
+    assert await found(f"cursor={first['next_cursor']}") == [paid_one]
+    assert await found("seen_state=settled") == [paid_one]
+    assert await found(f"order_id={open_one.id}") == [other]
+    assert await found(f"provider_invoice_id={await front.counter.invoice_of(paid)}") == [paid_one]
+    assert await found(f"connection_id={front.shop.tills.all()[0].id}") == [other, paid_one]
+    assert await found(f"connection_id={paid.id}") == []
+    assert await found("created_before=2000-01-01T00:00:00Z") == []
+    [shown] = (await body(await front.http.get("/v1/admin/payments?seen_state=settled")))["payments"]
+    assert (shown["order_status"], shown["seen_paid_minor"], shown["price_minor"]) == ("fulfilled", 7500, 7500)
+    assert (await front.http.get("/v1/admin/payments?status=paid")).status_code == 400
+
+
 @pytest.mark.parametrize(
     "query",
     ["state=paid", "status=settled", "limit=0", "limit=201", "cursor=mine", "product_id=app", "invoice_id=%00"],
@@ -154,7 +220,10 @@ async def test_what_needs_attention_is_listed_and_settled(front: Front) -> None:
     assert len((await body(await front.http.get("/v1/admin/attention")))["attention"]) == 2
     for number, status in ((4711, 404), (2**70, 404), ("first", 404)):
         assert (await front.http.post(f"/v1/admin/attention/{number}/settle")).status_code == status
-    assert (await front.http.get("/v1/admin/attention?kind=order_review")).status_code == 400
+    by_kind = await body(await front.http.get("/v1/admin/attention?kind=order_review&subject=a"))
+    assert [call["subject"] for call in by_kind["attention"]] == ["a"]
+    assert (await body(await front.http.get("/v1/admin/attention?kind=order_unpaid")))["attention"] == []
+    assert (await front.http.get("/v1/admin/attention?state=open")).status_code == 400
 
 
 async def test_strangers_learn_and_do_nothing(front: Front) -> None:

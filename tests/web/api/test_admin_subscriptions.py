@@ -65,6 +65,27 @@ async def test_subscriptions_are_listed_in_pages_and_shown_with_cycles_and_order
         await body(await front.http.get(PATH, params=query), 400)
     assert (await body(await front.http.get(PATH, params={"status": "lapsed"})))["subscriptions"] == []
 
+    async def found(**query: str) -> list[str]:
+        return [row["id"] for row in (await body(await front.http.get(PATH, params=query)))["subscriptions"]]
+
+    assert await found(buyer_email="Ann@example.org") == [ann]
+    assert await found(buyer_email="eve@example.org") == []
+    assert await found(paid_through_before=one["paid_through"]) == []
+    assert await found(paid_through_after=one["paid_through"]) == [bob, ann]
+    page = await body(await front.http.get(f"{PATH}/{ann}/orders"))
+    assert (page["orders"], page["next_cursor"]) == ([order], None)
+    assert (await front.http.get(f"{PATH}/{order['id']}/orders")).status_code == 404
+
+
+async def test_an_act_on_what_has_changed_since_it_was_read_is_refused(front: Front) -> None:
+    ann = await subscribed(front)
+    read = {"If-Match": (await front.http.get(f"{PATH}/{ann}")).headers["etag"]}
+    paused = await front.http.post(f"{PATH}/{ann}/pause", headers=read)
+    assert (paused.status_code, paused.headers["etag"] == read["If-Match"]) == (200, False)
+    assert (await front.http.post(f"{PATH}/{ann}/resume", headers=read)).status_code == 412
+    again = {"If-Match": paused.headers["etag"]}
+    assert (await front.http.post(f"{PATH}/{ann}/resume", headers=again)).status_code == 200
+
 
 async def test_it_rests_goes_on_and_ends_as_the_operator_says(front: Front) -> None:
     ann = await subscribed(front)
