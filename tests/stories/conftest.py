@@ -1,6 +1,6 @@
 """A shop that travels in time: it is asked over HTTP and does the rest by its jobs, on one clock with its provider."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from keysat.checkout.tables import Order, Purpose
 from keysat.infra.house import Mode
+from keysat.infra.http import HttpClient
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow
 from keysat.jobs.runner import Runner
@@ -242,17 +243,26 @@ class WalletStory:
         await self.story.run()
 
 
+@asynccontextmanager
+async def through(
+    story: Story, name: str, fields: Mapping[str, str], http: HttpClient, mode: Mode
+) -> AsyncGenerator[Story, None]:
+    """The same shop, with another provider as the only one that sells."""
+    tills = Tills(story.shop.store, story.shop.vault, http)
+    shop = replace(story.shop, mode=mode, http=http, tills=tills)
+    async with shop.work(TESTER) as work:
+        for row in await work.session.scalars(select(ConnectionRow)):
+            await disconnect(work, row.id)
+    await connect(shop.office, name, fields, story.now, TESTER)
+    await tills.refresh()
+    async with browse(doors_of(shop)) as client:
+        client.base_url = story.front.http.base_url
+        yield Story(replace(story.front, shop=shop, http=client), shop)
+
+
 @pytest.fixture
-async def cards(story: Story, tmp_path: Path) -> AsyncGenerator[WalletStory, None]:
+async def cards(story: Story) -> AsyncGenerator[WalletStory, None]:
     async with open_sandbox() as wallet:
         wallet.clock.at = story.now
-        tills = Tills(story.shop.store, story.shop.vault, wallet.http)
-        shop = replace(story.shop, mode=Mode.SANDBOX, http=wallet.http, tills=tills)
-        async with shop.work(TESTER) as work:
-            for row in await work.session.scalars(select(ConnectionRow)):
-                await disconnect(work, row.id)
-        await connect(shop.office, "sandbox", wallet.fields, story.now, TESTER)
-        await tills.refresh()
-        async with browse(doors_of(shop)) as client:
-            client.base_url = story.front.http.base_url
-            yield WalletStory(Story(replace(story.front, shop=shop, http=client), shop), wallet)
+        async with through(story, "sandbox", wallet.fields, wallet.http, Mode.SANDBOX) as sandbox:
+            yield WalletStory(sandbox, wallet)
