@@ -92,6 +92,27 @@ async def products_of(read: Read, policy_ids: Iterable[UUID]) -> dict[UUID, UUID
     return {row.id: row.product_id for row in rows}
 
 
+class Names(msgspec.Struct, frozen=True):
+    slug: str
+    name: str
+
+
+async def names_of(
+    read: Read, product_ids: Iterable[UUID], policy_ids: Iterable[UUID]
+) -> tuple[dict[UUID, Names], dict[UUID, Names]]:
+    """Of products and of tiers, by their ids."""
+    products = await read.session.execute(
+        select(Product.id, Product.slug, Product.name).where(Product.id.in_(set(product_ids)))
+    )
+    tiers = await read.session.execute(
+        select(Policy.id, Policy.slug, Policy.name).where(Policy.id.in_(set(policy_ids)))
+    )
+    return (
+        {product_id: Names(slug, name) for product_id, slug, name in products},
+        {policy_id: Names(slug, name) for policy_id, slug, name in tiers},
+    )
+
+
 async def public_tiers(read: Read, product: ProductView) -> list[PolicyView]:
     """What anyone may buy, by effective price, then by name."""
     return [tier for tier in await policies(read, product) if tier.is_open]

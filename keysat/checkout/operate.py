@@ -1,6 +1,8 @@
 """What the operator may do to an order: take it for paid, refuse it, look again, or give a license away."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keysat.catalog.read import policies, product_by_slug
@@ -17,11 +19,12 @@ from keysat.checkout.quote import given
 from keysat.checkout.read import attempt_with_money
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import ENDED, Order, OrderId, OrderStatus, PaidHow, Purpose, Step
-from keysat.customers.accounts import remember
+from keysat.customers.accounts import normal_email, remember
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
-from keysat.kit.errors import BadRequest, Conflict, NotFound
+from keysat.kit.errors import BadRequest, Conflict, NotFound, Unavailable
+from keysat.licenses.change import OwnValues, set_note, set_own
 
 
 async def accept(work: Work, order_id: OrderId) -> Order:
@@ -68,6 +71,9 @@ async def retry(desk: Desk, order_id: OrderId, now: datetime, actor: Actor) -> N
     await collect(desk, order_id, now, actor)
 
 
+NOTHING_OWN = OwnValues()
+
+
 @dataclass(frozen=True, slots=True)
 class Gift:
     """A license given by hand. Private and archived tiers may be given too."""
@@ -76,10 +82,21 @@ class Gift:
     policy: PolicyView | None
     email: str | None = None
     note: str | None = None
+    """Stays with the license, for the operator."""
+    own: OwnValues = NOTHING_OWN
+    reason: str = ""
+    """Of the own values."""
 
 
 async def gift(
-    read: Read, product_slug: str, policy_slug: str | None, email: str | None = None, note: str | None = None
+    read: Read,
+    product_slug: str,
+    policy_slug: str | None,
+    email: str | None = None,
+    note: str | None = None,
+    *,
+    own: OwnValues = NOTHING_OWN,
+    reason: str = "",
 ) -> Gift:
     """Which license is meant: a product that has tiers is given by one of them, which is to be said.
 
@@ -92,17 +109,32 @@ async def gift(
     if policy_slug and policy_slug not in tiers:
         named = ", ".join(tiers) or "none"
         raise NotFound(f"The product {product.slug} has no tier {policy_slug[:64]!r}; it has {named}.")
-    return Gift(product, tiers[policy_slug] if policy_slug else None, email, note)
+    return Gift(product, tiers[policy_slug] if policy_slug else None, email, note, own, reason)
 
 
 async def give(work: Work, gift: Gift) -> Order:
     """An order of price 0 that is fulfilled at once: manual licenses go the same road as sold ones.
 
     The list price stays on it, since a subscription that was given renews at that (`published-server.md`, D-2).
+    Raises BadRequest; Conflict for an end of its own where it renews; Unavailable when no license could be made.
     """
-    customer_id = await remember(work, gift.email, gift.note, replaces=True)
+    customer_id = await remember(work, gift.email)
     price = list_price(gift.product, gift.policy)
     choice = Choice(gift.product, gift.policy, None, price, gift.policy.period if gift.policy else None)
     order = await draft(work, Purpose.MANUAL, choice, given(price), Buyer(customer_id=customer_id))
     await settle(work, order, how=PaidHow.FREE)
+    if order.license_id is None:
+        raise Unavailable(f"The license could not be made: {order.failure}.")
+    if gift.own != NOTHING_OWN:
+        await set_own(work, order.license_id, gift.own, gift.reason)
+    if gift.note:
+        await set_note(work, order.license_id, gift.note)
     return order
+
+
+async def give_many(work: Work, gift: Gift, emails: Sequence[str | None]) -> list[Order]:
+    """The same to each of them, all or none. As `give`; raises BadRequest for an address that stands there twice."""
+    named = [normal_email(email) for email in emails if email is not None]
+    if twice := sorted(email for email, count in Counter(named).items() if count > 1):
+        raise BadRequest(f"{twice[0]} is on the list twice.")
+    return [await give(work, replace(gift, email=email)) for email in emails]

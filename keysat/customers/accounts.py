@@ -7,11 +7,13 @@ from uuid import UUID
 
 import msgspec
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, func, select, update
 
+from keysat.customers.happenings import CustomerEdited
 from keysat.customers.tables import Customer, CustomerId, CustomerNote
-from keysat.infra.work import Read, Work
-from keysat.kit.errors import BadRequest
+from keysat.infra.work import Read, Work, flushed
+from keysat.kit.errors import BadRequest, Conflict
 
 EMAIL_MAX = 254
 """RFC 5321, 4.5.3.1.3, less the angle brackets."""
@@ -57,13 +59,13 @@ def mailbox(normal: str) -> str:
 
 
 async def remember(
-    work: Work, email: str | None, note: str | None = None, name: str | None = None, *, replaces: bool = False
+    work: Work, email: str | None, note: str | None = None, name: str | None = None
 ) -> CustomerId | None:
     """The customer with this address, new or known; None for an anonymous buyer without any of the three.
 
-    Blank counts as absent. Anybody may type any address, so a note or name fills in what is missing and no more, unless
-    it `replaces` what is there, which is the operator's word (for a buyer's see `keep_note`). A buyer with a note but
-    without an address is a customer of its own each time. Raises BadRequest.
+    Blank counts as absent. Anybody may type any address, so a note or name fills in what is missing and no more (see
+    `keep_note`; the operator's words go by `edit`). A buyer with a note but without an address is a customer of its own
+    each time. Raises BadRequest.
     """
     email, note, name = (_text(given) for given in (email, note, name))
     _check(note, name)
@@ -74,14 +76,49 @@ async def remember(
         id=work.new_id(), email=email, email_normal=normal, note=note, name=name, created_at=work.now
     )
     old, new = Customer, write.excluded
-    said = {
-        "note": func.coalesce(new.note, old.note) if replaces else func.coalesce(old.note, new.note),
-        "name": func.coalesce(new.name, old.name) if replaces else func.coalesce(old.name, new.name),
-    }
+    said = {"note": func.coalesce(old.note, new.note), "name": func.coalesce(old.name, new.name)}
     # Two purchases of one new buyer may run at once: whoever comes second finds the row of the first. Without an
     # update that always happens the database would not tell the id.
     write = write.on_conflict_do_update(index_elements=["email_normal"], set_=said)
     return (await work.session.scalars(write.returning(Customer.id))).one()
+
+
+class CustomerEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An absent field stays, null clears."""
+
+    email: str | UnsetType | None = UNSET
+    name: str | UnsetType | None = UNSET
+    note: str | UnsetType | None = UNSET
+
+
+async def edit(work: Work, customer_id: UUID, values: CustomerEdit) -> None:
+    """By the operator. Raises NotFound, BadRequest; Conflict when another has the address, or this one was erased."""
+    row = await work.hold(Customer, customer_id)
+    if row.erased_at is not None:
+        raise Conflict("This customer was erased: nothing is kept of him any more.")
+    given = {
+        field: value if value is None else _text(value)
+        for field, value in msgspec.structs.asdict(values).items()
+        if value is not UNSET
+    }
+    _check(given.get("note"), given.get("name"))
+    email = given.get("email")
+    normal = normal_email(email) if email is not None else None
+    if normal is not None:
+        other = await work.session.scalar(
+            select(Customer.id).where(Customer.email_normal == normal, Customer.id != customer_id)
+        )
+        if other is not None:
+            raise Conflict(
+                f"Customer {other} has this address. Two are not made one: give each license of this one to that "
+                "address instead (buyer_email of the license)."
+            )
+    for field, value in given.items():
+        setattr(row, field, value)
+    if "email" in given:
+        row.email_normal = normal
+    async with flushed(work, "Another customer has got this address a moment ago."):
+        work.record(CustomerEdited(customer_id, sorted(given)))
 
 
 async def keep_note(work: Work, order_id: UUID, customer_id: UUID, note: str) -> None:

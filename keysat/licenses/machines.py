@@ -125,11 +125,11 @@ async def give_back(work: Work, license_id: UUID, machine_id: UUID) -> None:
         raise NotFound("This device has no seat any more.")
 
 
-async def force_release(work: Work, machine_id: UUID) -> Machine:
+async def force_release(work: Work, machine_id: UUID, reason: str | None = None) -> Machine:
     """The operator takes a seat back, for another machine to take. Raises NotFound when it has none any more."""
     machine = await work.get(Machine, machine_id)
     await work.hold(License, machine.license_id)
-    if not await release(work, machine, Cause.ADMIN_FORCED):
+    if not await release(work, machine, Cause.ADMIN_FORCED, reason):
         raise NotFound(f"Machine {machine_id} has no seat any more.")
     return machine
 

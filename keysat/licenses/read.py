@@ -7,12 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, TextClause, literal_column, select, text, tuple_
-from sqlalchemy.sql.expression import UnaryExpression
-from sqlalchemy.sql.operators import custom_op
+from sqlalchemy import ColumnElement, TextClause, func, literal_column, select, text, tuple_
 
 from keysat.customers.read import beginning
 from keysat.customers.tables import Customer
+from keysat.infra.planner import aside
 from keysat.infra.work import Read
 from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.licenses.tables import ENDED, ON_TRIAL, License, LicenseStatus, Machine
@@ -20,8 +19,8 @@ from keysat.licenses.tables import ENDED, ON_TRIAL, License, LicenseStatus, Mach
 ID_DIGITS = 8
 """With so many hexadecimal digits it is the beginning of an id that somebody reads out."""
 NAMED_MOST = 50
+FEW = 5_000
 _HEX = re.compile(r"[0-9a-f]+")
-_PLUS: custom_op[Any] = custom_op("+")
 _PARTIAL = {"status": ENDED, "is_trial": ON_TRIAL}
 
 
@@ -105,13 +104,45 @@ async def machines_of(read: Read, license_id: UUID, *, most: int = 200) -> Seque
     ).all()
 
 
+async def list_machines(
+    read: Read,
+    limit: int,
+    cursor: str | None = None,
+    *,
+    license_id: UUID | None = None,
+    product_id: UUID | None = None,
+    include_inactive: bool = False,
+) -> Page[tuple[Machine, License]]:
+    """With their licenses; the seat taken last first. Raises BadRequest for a cursor that is not ours."""
+    query = select(Machine, License).join(License, License.id == Machine.license_id).limit(limit + 1)
+    order = Machine.id.expression  # ids grow with time
+    if license_id is not None:
+        query = query.where(Machine.license_id == license_id)
+    elif product_id is not None and await _few_licenses(read, product_id):
+        query = query.where(Machine.license_id.in_(select(License.id).where(License.product_id == product_id)))
+        order = aside(read, order)
+    elif product_id is not None:
+        query = query.where(aside(read, License.product_id.expression) == product_id)
+    if not include_inactive:
+        query = query.where(Machine.deactivated_at.is_(None))
+    if cursor is not None:
+        query = query.where(order < cursor_parts(cursor, UUID)[0])
+    rows = [(machine, license) for machine, license in await read.session.execute(query.order_by(order.desc()))]
+    return page_of(rows, limit, lambda row: (str(row[0].id),))
+
+
+async def _few_licenses(read: Read, product_id: UUID) -> bool:
+    """Then one goes from the licenses to their machines, else from the latest machines to their licenses."""
+    some = select(License.id).where(License.product_id == product_id).limit(FEW + 1).subquery()
+    return (await read.session.scalar(select(func.count()).select_from(some)) or 0) <= FEW
+
+
 def _conditions(read: Read, wanted: LicenseFilter, lead: str) -> Iterator[ColumnElement[bool] | TextClause]:
     """SQLite, which guesses, does not see that there is an index for any but the leading filter."""
-    hides = read.dialect == "sqlite"
 
     def column(name: str) -> ColumnElement[Any]:
         of = getattr(License, name).expression
-        return UnaryExpression(of, operator=_PLUS, type_=of.type) if hides and name != lead else of
+        return of if name == lead else aside(read, of)
 
     for name in ("product_id", "policy_id", "customer_id"):
         value = getattr(wanted, name)

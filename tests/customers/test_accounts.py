@@ -40,14 +40,6 @@ async def test_what_somebody_says_fills_in_what_is_missing_and_replaces_nothing(
     assert await note_of(store, "ada@example.com") == "first"
 
 
-async def test_what_the_operator_says_replaces_what_was_there(store: Store):
-    await remembered(store, "ada@example.com", "first")
-    async with store.work(NOON, TESTER) as work:
-        await accounts.remember(work, "ada@example.com", "second", replaces=True)
-        await accounts.remember(work, "ada@example.com", " ", replaces=True)
-    assert await note_of(store, "ada@example.com") == "second"
-
-
 async def test_two_purchases_at_once_remember_one_customer(store: Store):
     ids = await asyncio.gather(*(remembered(store, "ada@example.com") for _ in range(8)))
     assert len(set(ids)) == 1

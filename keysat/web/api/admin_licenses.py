@@ -1,52 +1,96 @@
-"""Licenses, as their operator gives, finds, rests and ends them."""
+"""Licenses, as their operator finds, edits, rests and ends them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
-from litestar.openapi.spec import Operation, RequestBody
+from litestar import get, patch, post
+from litestar.openapi.spec import Example, Operation, RequestBody
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from keysat.checkout import operate, subscribed
-from keysat.customers.accounts import emails
+from keysat.catalog.read import policies, product_by_slug
+from keysat.checkout import subscribed
+from keysat.checkout.hand_over import hand_over
+from keysat.checkout.history import orders_of_license
+from keysat.checkout.read import find_order
+from keysat.customers.accounts import find, normal_email
+from keysat.infra.timeline import Told, timeline
 from keysat.infra.work import Read
-from keysat.kit.errors import Unavailable
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
+from keysat.kit.errors import BadRequest, NotFound
+from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX, Page
 from keysat.licenses import issue
-from keysat.licenses.read import LicenseFilter, list_licenses
+from keysat.licenses.change import OwnValues, set_note, set_own
+from keysat.licenses.read import LicenseFilter, licenses_named, list_licenses, search_licenses
 from keysat.licenses.tables import License as LicenseRow
-from keysat.licenses.tables import LicenseStatus
+from keysat.licenses.tables import LicenseStatus, OwnField
 from keysat.operators.scopes import Scope
+from keysat.subscriptions.read import subscription_of
+from keysat.web.api.license_shapes import License, LicenseDetail, detail, joined
 from keysat.web.auth import needs
+from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithShop, WithWork
-from keysat.web.wire import Line, Outbound, Paragraph, StrictInbound
+from keysat.web.wire import Count, Line, Outbound, Paragraph, StrictInbound
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
+Moment = Annotated[datetime, Meta(tz=True)]
 WORDLESS = "by the operator"
+NEVER = "never"
 LIST = refusals(400, 401, 403)
-ONE = refusals(400, 401, 403, 404)
+FOUND = refusals(400, 401, 403, 404)
 ACT = refusals(400, 401, 403, 404, 409)
-MAKE = refusals(400, 401, 403, 404, 409, 422, 503)
-
-
-class Given(StrictInbound, frozen=True, kw_only=True):
-    """A product that has tiers is given by one of them; private and archived ones may be given too."""
-
-    product_slug: Annotated[Line, Meta(examples=["aurora"])]
-    policy_slug: Annotated[Line, Meta(examples=["pro"])] | None = None
-    buyer_email: Annotated[Line, Meta(examples=["ann@example.org"])] | None = None
-    note: Annotated[Paragraph, Meta(examples=["For the review in the magazine."])] | None = None
+TEXT = "^[^\\u0000]*$"
+Words = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=1,
+        max_length=254,
+        pattern=TEXT,
+        description="The beginning of an e-mail address or a name; of a license's id, from eight digits on; "
+        "a support reference or an invoice id, whole.",
+        examples=[Example(value="ann@")],
+    ),
+]
+Address = Annotated[
+    str | None, QueryParameter(max_length=254, pattern=TEXT, examples=[Example(value="ann@example.org")])
+]
+Slug = Annotated[str | None, QueryParameter(max_length=255, pattern=TEXT)]
+End = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=TEXT,
+        description="A moment as in RFC 3339, with its zone; or `never`.",
+        examples=["2031-01-01T00:00:00Z"],
+    ),
+]
 
 
 class Why(StrictInbound, frozen=True, kw_only=True):
-    reason: Annotated[str, Meta(max_length=500, pattern="^[^\\u0000]*$", examples=["Refunded."])] | None = None
+    reason: Annotated[str, Meta(max_length=500, pattern=TEXT, examples=["Refunded."])] | None = None
+
+
+class LicenseEdit(StrictInbound, frozen=True, kw_only=True):
+    """An absent field stays; null takes the buyer or the note away, and gives the others back to the tier.
+
+    `buyer_email` hands the license over to that customer, new or known. The others are this license's own, whatever its
+    tier says, with the `reason`; `max_machines` 0 is unlimited.
+    """
+
+    buyer_email: Annotated[Line, Meta(examples=["dora@example.org"])] | UnsetType | None = UNSET
+    note: Paragraph | UnsetType | None = UNSET
+    expires_at: End | UnsetType | None = UNSET
+    grace_seconds: Count | UnsetType | None = UNSET
+    max_machines: Annotated[Count, Meta(examples=[5])] | UnsetType | None = UNSET
+    seats_evict_after_days: Annotated[int, Meta(ge=0, le=36_500)] | UnsetType | None = UNSET
+    entitlements: list[Line] | UnsetType | None = UNSET
+    reason: Annotated[str, Meta(max_length=500, pattern=TEXT, examples=["A second office."])] | None = None
 
 
 @dataclass
@@ -56,43 +100,6 @@ class Bodiless(Operation):
     def __post_init__(self) -> None:
         if isinstance(self.request_body, RequestBody):
             self.request_body.required = False
-
-
-class Issued(Outbound, frozen=True, kw_only=True):
-    license_id: UUID
-    product_id: UUID
-    policy_id: UUID | None
-    order_id: UUID
-    license_key: str
-    issued_at: datetime
-    expires_at: datetime | None
-    entitlements: list[str]
-    is_trial: bool
-    max_machines: int
-
-
-class License(Outbound, frozen=True, kw_only=True):
-    """`max_machines` 0 is unlimited. Expiry is no status: `expires_at` tells, and `grace_seconds` follow it."""
-
-    id: UUID
-    product_id: UUID
-    policy_id: UUID | None
-    order_id: UUID | None
-    customer_id: UUID | None
-    buyer_email: str | None = None
-    status: LicenseStatus
-    issued_at: datetime
-    expires_at: datetime | None
-    grace_seconds: int
-    is_subscribed: bool
-    is_trial: bool
-    max_machines: int
-    seats_taken: int
-    entitlements: list[str]
-    suspended_at: datetime | None
-    suspension_reason: str | None
-    revoked_at: datetime | None
-    revocation_reason: str | None
 
 
 class Licenses(Outbound, frozen=True, kw_only=True):
@@ -105,66 +112,128 @@ class Key(Outbound, frozen=True, kw_only=True):
     license_key: str
 
 
+class Timeline(Outbound, frozen=True, kw_only=True):
+    events: list[Told]
+    next_cursor: str | None
+
+
 JUDGES: dict[str, Any] = {"status_code": 200, "operation_class": Bodiless, "responses": ACT}
-
-
-@post("/licenses", operation_id="issueLicense", status_code=200, opt=CREATES, responses=MAKE)
-async def issue_license(work: WithWork, shop: WithShop, data: JSONBody[Given]) -> Issued:
-    """Give a license away. It goes the road of a sale, as an order of price 0."""
-    gift = await operate.gift(work, data.product_slug, data.policy_slug, data.buyer_email, data.note)
-    order = await operate.give(work, gift)
-    if order.license_id is None:
-        raise Unavailable(f"The license could not be made: {order.failure}.")
-    made = await work.get(LicenseRow, order.license_id)
-    return Issued(
-        license_id=made.id,
-        product_id=made.product_id,
-        policy_id=made.policy_id,
-        order_id=order.id,
-        license_key=await issue.key_text(work, made, shop.ring),
-        issued_at=made.issued_at,
-        expires_at=made.expires_at,
-        entitlements=list(made.entitlements),
-        is_trial=made.is_trial,
-        max_machines=made.max_machines,
-    )
 
 
 @get(
     "/licenses",
     operation_id="listLicenses",
-    guards=[only("limit", "cursor", "status", "product_id", "policy_id", "customer_id", "is_trial")],
-    responses=LIST,
+    guards=[
+        only(
+            *("limit", "cursor", "q", "status", "product_id", "product_slug", "policy_id", "policy_slug"),
+            *("customer_id", "buyer_email", "invoice_id", "is_trial", "issued_after", "issued_before"),
+            *("expires_after", "expires_before"),
+        )
+    ],
+    responses=FOUND,
 )
 async def find_licenses(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
     cursor: FromQuery[str | None] = None,
+    q: Words = None,
     status: FromQuery[LicenseStatus | None] = None,
     product_id: FromQuery[UUID | None] = None,
+    product_slug: Slug = None,
     policy_id: FromQuery[UUID | None] = None,
+    policy_slug: Slug = None,
     customer_id: FromQuery[UUID | None] = None,
+    buyer_email: Address = None,
+    invoice_id: Slug = None,
     is_trial: FromQuery[bool | None] = None,
+    issued_after: FromQuery[Moment | None] = None,
+    issued_before: FromQuery[Moment | None] = None,
+    expires_after: FromQuery[Moment | None] = None,
+    expires_before: FromQuery[Moment | None] = None,
 ) -> Licenses:
-    """The latest sale first. Of several filters all must hold."""
-    wanted = LicenseFilter(status, product_id, policy_id, customer_id, is_trial)
-    page = await list_licenses(read, wanted, limit, cursor)
-    known = await emails(read, (row.customer_id for row in page.items))
-    found = [_license(row, known.get(row.customer_id)) for row in page.items]
-    return Licenses(licenses=found, next_cursor=page.next_cursor)
+    """The latest sale first; with `q` by what begins so; with `expires_*` the next to end first.
+
+    Of several filters all must hold. `*_after` is included, `*_before` is not. `policy_slug` needs its product.
+    `invoice_id` may be a support reference or an order's id too.
+    """
+    sold = await _sold(read, product_id, product_slug, policy_id, policy_slug)
+    buyer = await _buyer(read, customer_id, buyer_email)
+    if sold is None or buyer is None:
+        return Licenses(licenses=[], next_cursor=None)
+    wanted = LicenseFilter(
+        status=status,
+        product_id=sold[0],
+        policy_id=sold[1],
+        customer_id=buyer[0],
+        is_trial=is_trial,
+        issued_after=issued_after,
+        issued_before=issued_before,
+        expires_after=expires_after,
+        expires_before=expires_before,
+    )
+    page = await _page(read, wanted, invoice_id, (q or "").strip(), limit, cursor)
+    return Licenses(licenses=await joined(read, page.items), next_cursor=page.next_cursor)
 
 
-@get("/licenses/{license_id:uuid}", operation_id="getLicense", responses=ONE)
-async def get_license(read: WithRead, license_id: FromPath[UUID]) -> License:
-    """One license as it stands."""
-    return await _joined(read, await read.get(LicenseRow, license_id))
+@get(
+    "/licenses/search",
+    operation_id="searchLicenses",
+    guards=[only("limit", "cursor", "buyer_email", "invoice_id")],
+    responses=FOUND,
+)
+async def find_by_buyer(
+    read: WithRead,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: FromQuery[str | None] = None,
+    buyer_email: Address = None,
+    invoice_id: Slug = None,
+) -> Licenses:
+    """`GET /v1/admin/licenses` under its published name, with these two of its filters."""
+    return await find_licenses.fn(read, limit, cursor, buyer_email=buyer_email, invoice_id=invoice_id)
+
+
+@get("/licenses/{license_id:uuid}", operation_id="getLicense", opt=TAGGED, responses=FOUND)
+async def get_license(read: WithRead, license_id: FromPath[UUID]) -> LicenseDetail:
+    """One license as it stands, with what was set by hand, its machines and its orders."""
+    return await detail(read, license_id)
+
+
+@patch("/licenses/{license_id:uuid}", operation_id="editLicense", opt=edits(get_license), responses=ACT)
+async def edit_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[LicenseEdit]) -> LicenseDetail:
+    """The end of a license that renews follows its subscription: 409, and its subscription is what to change."""
+    own, cleared = own_values_of(data)
+    if own != OwnValues() or cleared:
+        await set_own(work, license_id, own, reason_of(data.reason), cleared=cleared)
+    if data.buyer_email is not UNSET:
+        await hand_over(work, license_id, data.buyer_email)
+    if data.note is not UNSET:
+        await set_note(work, license_id, data.note)
+    return await detail(work, license_id)
+
+
+@get(
+    "/licenses/{license_id:uuid}/events",
+    operation_id="listLicenseEvents",
+    guards=[only("limit", "cursor")],
+    responses=FOUND,
+)
+async def list_events(
+    read: WithRead, license_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
+) -> Timeline:
+    """What happened to it, to its machines, its subscription and its orders, the latest first."""
+    row = await read.get(LicenseRow, license_id)
+    subscription = await subscription_of(read, license_id)
+    orders = await orders_of_license(read, row)
+    about = [license_id, *(order.id for order in orders), *([subscription.id] if subscription else [])]
+    page = await timeline(read, about, limit, cursor)
+    return Timeline(events=page.items, next_cursor=page.next_cursor)
 
 
 @get(
     "/licenses/{license_id:uuid}/key",
     operation_id="showLicenseKey",
     opt=needs(Scope.LICENSES_WRITE),
-    responses=ONE,
+    responses=FOUND,
 )
 async def show_key(read: WithRead, shop: WithShop, license_id: FromPath[UUID]) -> Key:
     """Its key, signed as it stands: for a buyer who lost it. Of any status; validate tells what it counts."""
@@ -175,19 +244,19 @@ async def show_key(read: WithRead, shop: WithShop, license_id: FromPath[UUID]) -
 @post("/licenses/{license_id:uuid}/revoke", operation_id="revokeLicense", **JUDGES)
 async def revoke_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[Why | None] = None) -> License:
     """End it for ever. The body may be left out."""
-    return await _joined(work, await subscribed.revoke(work, license_id, _reason(data)))
+    return await _one(work, await subscribed.revoke(work, license_id, reason_of(data and data.reason)))
 
 
 @post("/licenses/{license_id:uuid}/suspend", operation_id="suspendLicense", **JUDGES)
 async def suspend_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[Why | None] = None) -> License:
     """Let it rest until it is unsuspended. The body may be left out."""
-    return await _joined(work, await issue.suspend(work, license_id, _reason(data)))
+    return await _one(work, await issue.suspend(work, license_id, reason_of(data and data.reason)))
 
 
 @post("/licenses/{license_id:uuid}/unsuspend", operation_id="unsuspendLicense", status_code=200, responses=ACT)
 async def unsuspend_license(work: WithWork, license_id: FromPath[UUID]) -> License:
     """Let a suspended license count again."""
-    return await _joined(work, await issue.unsuspend(work, license_id))
+    return await _one(work, await issue.unsuspend(work, license_id))
 
 
 @post(
@@ -203,22 +272,88 @@ async def replace_key(work: WithWork, shop: WithShop, license_id: FromPath[UUID]
     return Key(license_id=row.id, license_key=await issue.key_text(work, row, shop.ring))
 
 
-async def _joined(read: Read, row: LicenseRow) -> License:
-    return _license(row, (await emails(read, [row.customer_id])).get(row.customer_id))
+def own_values_of(data: msgspec.Struct) -> tuple[OwnValues, list[OwnField]]:
+    """What a body sets, and what it gives back with null. Raises BadRequest for an end that is no moment."""
+    said = {field: getattr(data, field, UNSET) for field in OwnField}
+    given = {field.value: value for field, value in said.items() if value is not None and value is not UNSET}
+    if "expires_at" in given:
+        given["expires_at"] = _end(given["expires_at"])
+    return OwnValues(**given), [field for field, value in said.items() if value is None]
 
 
-def _license(row: LicenseRow, email: str | None) -> License:
-    return msgspec.structs.replace(msgspec.convert(row, License, from_attributes=True), buyer_email=email)
+def reason_of(words: str | None) -> str:
+    return (words or "").strip() or WORDLESS
 
 
-def _reason(data: Why | None) -> str:
-    return (data.reason or "").strip() or WORDLESS if data is not None else WORDLESS
+def _end(words: str) -> datetime | None:
+    if words == NEVER:
+        return None
+    try:
+        return msgspec.convert(words, Moment)
+    except msgspec.ValidationError:
+        raise BadRequest(
+            f"expires_at: {words[:40]!r} is no moment with a zone, as in 2031-01-01T00:00:00Z, nor `never`."
+        ) from None
+
+
+async def _one(read: Read, row: LicenseRow) -> License:
+    return (await joined(read, [row]))[0]
+
+
+async def _sold(
+    read: Read, product_id: UUID | None, product_slug: str | None, policy_id: UUID | None, policy_slug: str | None
+) -> tuple[UUID | None, UUID | None] | None:
+    """Product and tier; None: the ones named by id and by slug differ. Raises NotFound, BadRequest."""
+    if product_slug is None and policy_slug is None:
+        return product_id, policy_id
+    if product_slug is None:
+        raise BadRequest("A tier's slug is its product's: say product_slug too, or policy_id.")
+    product = await product_by_slug(read, product_slug)
+    if product_id not in (None, product.id):
+        return None
+    if policy_slug is None:
+        return product.id, policy_id
+    tiers = {tier.slug: tier.id for tier in await policies(read, product)}
+    if policy_slug not in tiers:
+        raise NotFound(f"The product {product.slug} has no tier {policy_slug[:64]!r}.")
+    return (product.id, tiers[policy_slug]) if policy_id in (None, tiers[policy_slug]) else None
+
+
+async def _buyer(read: Read, customer_id: UUID | None, email: str | None) -> tuple[UUID | None] | None:
+    """None: nobody is meant. Raises BadRequest for what is no address."""
+    if email is None:
+        return (customer_id,)
+    known = await find(read, normal_email(email))
+    return (known.id,) if known is not None and customer_id in (None, known.id) else None
+
+
+async def _page(
+    read: Read, wanted: LicenseFilter, reference: str | None, words: str, limit: int, cursor: str | None
+) -> Page[LicenseRow]:
+    if reference is not None:
+        ordered = await _ordered(read, reference)
+        return Page([*await licenses_named(read, "", wanted, ordered)], None)
+    if not words:
+        return await list_licenses(read, wanted, limit, cursor)
+    named = await licenses_named(read, words, wanted, await _ordered(read, words)) if cursor is None else ()
+    return Page([*named], None) if named else await search_licenses(read, words, wanted, limit, cursor)
+
+
+async def _ordered(read: Read, reference: str) -> Sequence[UUID]:
+    """The license that an order made, or changed."""
+    try:
+        order = await find_order(read, reference)
+    except NotFound:
+        return ()
+    return (order.license_id,) if order.license_id is not None else ()
 
 
 ROUTES = (
-    issue_license,
     find_licenses,
+    find_by_buyer,
     get_license,
+    edit_license,
+    list_events,
     show_key,
     revoke_license,
     suspend_license,
