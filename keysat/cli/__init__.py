@@ -10,6 +10,7 @@ from keysat.cli.account import account
 from keysat.cli.api_key import api_key
 from keysat.cli.attention import attention
 from keysat.cli.audit import audit
+from keysat.cli.backup import backup, restore
 from keysat.cli.code import code
 from keysat.cli.house import demo, doctor, init, migrate, serve
 from keysat.cli.job import job
@@ -33,7 +34,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(serve, init, demo, migrate, doctor, job),
+    *(serve, init, demo, migrate, doctor, job, backup, restore),
     *(account, api_key),
     *(product, policy, offer, code),
     *(key, verify, provider, rate, order, attention, license_group, subscription, letter, audit),

@@ -7,7 +7,6 @@ import rich_click as click
 from click import option
 
 from keysat.cli.options import as_json, data_dir
-from keysat.cli.output import print_json
 
 PORT = click.IntRange(0, 65535)
 
@@ -132,23 +131,7 @@ def doctor(data_dir: Path | None, as_json: bool) -> None:
 
     What keeps the shop from selling is a warning, and no reason for another exit code.
     """
+    from keysat.cli.examined import examine, show_findings
     from keysat.cli.opened import inside
-    from keysat.letters import invariants as letters
-    from keysat.upkeep.doctor import violations
-    from keysat.upkeep.shop import Shop
-    from keysat.upkeep.warn import warnings
 
-    async def act(shop: Shop) -> tuple[list[str], list[str]]:
-        async with shop.read() as read:
-            now = shop.now()
-            found = [*await violations(read, now), *await letters.broken(read, now)]
-            return found, await warnings(read, shop.settings, shop.mode)
-
-    found, warned = inside(data_dir, act, seals=False)
-    if as_json:
-        print_json({"ok": not found, "violations": found, "warnings": warned})
-    else:
-        told = [*found, *(f"Warning: {line}" for line in warned)]
-        click.echo("\n".join(told) if told else "All is well.")
-    if found:
-        raise SystemExit(1)
+    show_findings(*inside(data_dir, examine, seals=False), as_json=as_json)

@@ -4,8 +4,8 @@ A migration that fails leaves nothing behind. Revisions are named `<major>_<numb
 only add, so the previous release starts on a newer database of the same major with a warning, and refuses a newer one.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 import keysat
 from keysat.infra import locks
@@ -41,53 +42,68 @@ class Migrated:
 
 async def migrate(store: Store, scripts: Path = SCRIPTS) -> Migrated:
     """Raises NewerDatabase, BrokenReferences."""
-    async with store.engine.connect() as connection:
-        return await connection.run_sync(_migrate, scripts)
-
-
-def _migrate(connection: Connection, scripts: Path) -> Migrated:
-    with _tables_may_be_rebuilt(connection), connection.begin():
-        done = _upgrade(connection, scripts)
-        if connection.dialect.name == "sqlite" and done.before != done.after:
-            for row in connection.exec_driver_sql("PRAGMA foreign_key_check").mappings():
-                raise BrokenReferences(f"A row of {row['table']} refers to one of {row['parent']} that is not there.")
+    async with rebuilding(store) as connection:
+        done = await connection.run_sync(upgrade, scripts)
+        if done.before != done.after:
+            await connection.run_sync(check_references)
         return done
 
 
-@contextmanager
-def _tables_may_be_rebuilt(connection: Connection) -> Generator[None]:
-    """SQLite changes a table by making it anew; with foreign keys on, dropping the old one takes its referrers along.
+@asynccontextmanager
+async def rebuilding(store: Store) -> AsyncGenerator[AsyncConnection, None]:
+    """One transaction in which tables are made, made anew and filled. References are not asked: `check_references`.
 
-    They are switched outside of a transaction only (https://sqlite.org/lang_altertable.html, section 7).
+    SQLite changes a table by making it anew; with foreign keys on, dropping the old one takes its referrers along. They
+    are switched outside of a transaction only (https://sqlite.org/lang_altertable.html, section 7).
     """
-    if connection.dialect.name != "sqlite":
-        yield
-        return
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute("PRAGMA foreign_keys=OFF")
-        yield
-    finally:
-        cursor.execute("PRAGMA foreign_keys=ON")
+    async with store.engine.connect() as connection:
+        await connection.run_sync(_ask_references, "OFF")
+        try:
+            async with connection.begin():
+                yield connection
+        finally:
+            await connection.run_sync(_ask_references, "ON")
+
+
+def _ask_references(connection: Connection, switch: str) -> None:
+    if connection.dialect.name == "sqlite":
+        cursor = connection.connection.cursor()
+        cursor.execute(f"PRAGMA foreign_keys={switch}")
         cursor.close()
 
 
-def _upgrade(connection: Connection, folder: Path) -> Migrated:
+def check_references(connection: Connection) -> None:
+    """Raises BrokenReferences. (PostgreSQL has asked about each row.)"""
+    if connection.dialect.name == "sqlite":
+        for row in connection.exec_driver_sql("PRAGMA foreign_key_check").mappings():
+            raise BrokenReferences(f"A row of {row['table']} refers to one of {row['parent']} that is not there.")
+
+
+def revision_of(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def known_revisions(folder: Path = SCRIPTS) -> Sequence[str]:
+    """The newest first."""
+    return [script.revision for script in ScriptDirectory(str(folder)).walk_revisions()]
+
+
+def upgrade(connection: Connection, folder: Path = SCRIPTS, to: str = "head") -> Migrated:
+    """In the caller's transaction. Raises NewerDatabase."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(locks.advisory(locks.MIGRATE))  # two daemons start at once
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))  # ConfigParser reads single ones
     config.attributes["connection"] = connection
-    scripts = ScriptDirectory.from_config(config)
-    head = scripts.get_current_head()
-    assert head is not None  # noqa: S101  the package ships at least one
-    before = MigrationContext.configure(connection).get_current_revision()
-    if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
+    revisions = known_revisions(folder)
+    head = revisions[0]
+    before = revision_of(connection)
+    if before is not None and before not in revisions:
         if int(before.split("_")[0]) > int(head.split("_")[0]):
             raise NewerDatabase(
                 f"The database was written by a newer Keysat (schema {before}, this one knows {head}). "
                 "Install that release again, or restore a backup made before the update."
             )
         return Migrated(before, before, is_ahead=True)
-    command.upgrade(config, "head")
-    return Migrated(before, head)
+    command.upgrade(config, to)
+    return Migrated(before, head if to == "head" else to)

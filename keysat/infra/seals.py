@@ -4,7 +4,8 @@ A lower event id can be committed after a higher one (PostgreSQL), so no reader 
 takes what is committed and unsealed, in id order: SQLite's write lock or a PostgreSQL advisory lock keeps it alone.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, insert, select, text, update
@@ -14,6 +15,7 @@ from keysat.infra.events import Actor, origin_hash, seal_hash
 from keysat.infra.store import Store
 from keysat.infra.tables import EventOrigin, EventRow, EventSeal
 from keysat.infra.work import Read, Work
+from keysat.kit.errors import BadRequest
 
 BATCH = 500
 SEALER = Actor("job:seal")
@@ -44,12 +46,8 @@ async def _seal_batch(work: Work) -> int:
     ).all()
     if not waiting:
         return 0
-    last = (
-        await work.session.execute(
-            select(EventSeal.position, EventSeal.hash).order_by(EventSeal.position.desc()).limit(1)
-        )
-    ).first()
-    position, previous = (last[0], last[1]) if last else (0, GENESIS)
+    head = await head_of(work)
+    position, previous = head.position, head.hash
     seals: list[dict[str, object]] = []
     for row in waiting:
         position += 1
@@ -71,18 +69,45 @@ def _hash_of(row: EventRow, position: int, previous: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """How far the chain goes, and the hash that stands for all of it. Noted elsewhere, it shows what was cut off."""
+
+    position: int = 0
+    hash: str = GENESIS
+
+    def __str__(self) -> str:
+        return f"{self.position}:{self.hash}"
+
+    @classmethod
+    def read(cls, text: str) -> "Head":
+        """As `str` wrote it. Raises BadRequest."""
+        found = re.fullmatch(r"(\d{1,18}):([0-9a-f]{64})", text.strip().lower(), re.ASCII)
+        if found is None:
+            raise BadRequest("This is no head: write it as `keysat audit verify` printed it, such as 123:0a1b...")
+        return cls(int(found[1]), found[2])
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What walking the chain found. `broken_at` is the first position that does not fit, with the reason."""
 
     checked: int
     broken_at: int | None = None
     reason: str = ""
+    head: Head = field(default=Head(), compare=False)
 
 
-async def verify(read: Read) -> Verification:
+async def head_of(read: Read) -> Head:
+    last = select(EventSeal.position, EventSeal.hash).order_by(EventSeal.position.desc()).limit(1)
+    found = (await read.session.execute(last)).first()
+    return Head(*found) if found else Head()
+
+
+async def verify(read: Read, noted: Head | None = None) -> Verification:
     """Walk the whole chain: positions without a gap, every hash right, every origin that still stands unaltered.
 
-    Sealing may go on meanwhile. Seals cut off at the end are seen by the events that were sealed with them.
+    Sealing may go on meanwhile. Seals cut off at the end are seen by the events that were sealed with them; where those
+    are gone too, by a head that was `noted` before.
     """
     checked, previous, last = 0, GENESIS, BEFORE_ALL
     while True:
@@ -100,14 +125,16 @@ async def verify(read: Read) -> Verification:
             checked, last = checked + 1, sealed.position
             if reason := _flaw(sealed, row, origin, checked, previous):
                 return Verification(checked, checked, reason)
+            if noted and checked == noted.position and sealed.hash != noted.hash:
+                return Verification(checked, checked, "all up to here was written anew: it was noted otherwise")
             previous = sealed.hash
         if len(rows) < BATCH:
             cut = await _cut_off(read)
-            return (
-                Verification(checked, checked + 1, f"the seal of event {cut} is missing")
-                if cut
-                else Verification(checked)
-            )
+            if cut:
+                return Verification(checked, checked + 1, f"the seal of event {cut} is missing")
+            if noted and checked < noted.position:
+                return Verification(checked, checked + 1, f"it was noted to go on up to position {noted.position}")
+            return Verification(checked, head=Head(checked, previous))
 
 
 def _flaw(sealed: EventSeal, row: EventRow | None, origin: EventOrigin | None, position: int, previous: str) -> str:
@@ -117,6 +144,8 @@ def _flaw(sealed: EventSeal, row: EventRow | None, origin: EventOrigin | None, p
         return f"event {sealed.event_id} is missing"
     if sealed.hash != _hash_of(row, position, previous):
         return f"event {row.id} was altered"
+    if not row.sealed:  # the sealer would try to seal it once more, for ever
+        return f"the mark of event {row.id} was altered: it is sealed"
     if origin and row.origin_hash != origin_hash(origin.salt, origin.credential, origin.address):
         return f"the origin of event {row.id} was altered"
     return ""

@@ -81,22 +81,33 @@ def load_vault(settings_key: Secret | None, data_dir: Path, chance: Chance) -> V
 
     Raises VaultError when the file is readable by others or holds no key, OSError when the disk refuses.
     """
+    key = vault_key(settings_key, data_dir)
+    if key is None:
+        keep_key(data_dir, chance.bytes(VAULT_KEY_BYTES), chance)
+        key = _read(data_dir / KEY_FILE)  # of two daemons that start at once, the first one's
+    return Vault(key, chance)
+
+
+def vault_key(settings_key: Secret | None, data_dir: Path) -> bytes | None:
+    """The environment's key, else the file's; None where there is neither. Raises VaultError, OSError."""
     if settings_key is not None:
-        return Vault(key_bytes(settings_key.reveal()), chance)
+        return key_bytes(settings_key.reveal())
     path = data_dir / KEY_FILE
-    if not path.exists():
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create(path, chance)
-    return Vault(_read(path), chance)
+    return _read(path) if path.exists() else None
 
 
-def _create(path: Path, chance: Chance) -> None:
-    """All or nothing: a power cut leaves no half key, and of two daemons starting at once both read the first one's."""
+def keep_key(data_dir: Path, key: bytes, chance: Chance) -> None:
+    """Writes the file, unless there is one.
+
+    All or nothing: a power cut leaves no half key, and of two daemons starting at once both read the first one's.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = data_dir / KEY_FILE
     draft = path.with_name(f"{path.name}.{chance.bytes(8).hex()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.urlsafe_b64encode(chance.bytes(VAULT_KEY_BYTES)) + b"\n")
+            file.write(base64.urlsafe_b64encode(key) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):

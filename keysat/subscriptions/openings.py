@@ -126,9 +126,8 @@ async def failed(work: Work, subscription_id: UUID, reason: str) -> Subscription
     again = next_attempt(failures, work.now)
     subscription.consecutive_failures, subscription.next_attempt_at = failures, again
     if again is None:
-        subscription.parked_at, subscription.parked_reason = work.now, reason[:64]
         words = f"No order for the next period could be opened, {FAILURES_MAX} times: {reason}. Mend it, and try again."
-        await work.attend(PARKED, subscription.id, words, again=True)
+        await park(work, subscription, reason, words)
     work.record(
         happenings.SubscriptionRenewalFailed(
             subscription_id=subscription.id,
@@ -139,6 +138,12 @@ async def failed(work: Work, subscription_id: UUID, reason: str) -> Subscription
         )
     )
     return subscription
+
+
+async def park(work: Work, subscription: Subscription, reason: str, words: str) -> None:
+    """Its next order waits for a person, who reads the words. `reason` is a code."""
+    subscription.next_attempt_at, subscription.parked_at, subscription.parked_reason = None, work.now, reason[:64]
+    await work.attend(PARKED, subscription.id, words, again=True)
 
 
 async def skip(work: Work, subscription_id: UUID, reason: happenings.SkipReason) -> None:

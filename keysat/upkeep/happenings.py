@@ -1,5 +1,6 @@
 """What happens to the shop as a whole, in the past tense."""
 
+from datetime import datetime
 from uuid import UUID
 
 from keysat.infra.events import Happening
@@ -17,3 +18,16 @@ class SelfLicensed(Happening, frozen=True, tag="shop.licensed"):
 
 class SelfLicenseDropped(Happening, frozen=True, tag="shop.license_dropped"):
     fact: str
+
+
+class ShopBackedUp(Happening, frozen=True, tag="shop.backed_up"):
+    mode: Mode
+    schema: str
+    rows: int
+
+
+class ShopRestored(Happening, frozen=True, tag="shop.restored"):
+    """From a backup of then: what happened between is not known here."""
+
+    mode: Mode
+    made_at: datetime

@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 from keysat.web.admin import account, home, login
 from keysat.web.admin.door import admin_router
 from keysat.web.api import (
+    admin_audit,
     admin_accounts,
     admin_catalog,
     admin_changes,
@@ -96,6 +97,7 @@ ADMIN_API = (
         "Who else may do what: keys for programs, accounts for people. Owners alone come in here.",
         (*admin_keys.ROUTES, *admin_accounts.ROUTES),
     ),
+    Chapter("Admin: audit", "What happened, and who did it.", admin_audit.ROUTES, "audit"),
     Chapter("Admin: edition", "The license of the shop itself.", admin_edition.ROUTES, "tier"),
 )
 """Under /v1/admin: for who may (`auth.py`), with larger bodies."""

@@ -1,12 +1,14 @@
 """One gapless order for readers, whoever commits when; and a chain that tells where it was touched."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
 from keysat.infra.events import Actor, Happening
-from keysat.infra.seals import BATCH, Verification, seal, verify
+from keysat.infra.seals import BATCH, Head, Verification, seal, verify
 from keysat.infra.store import Store
 from keysat.infra.tables import EventOrigin, EventRow, EventSeal
 from keysat.kit.ids import SeededChance
@@ -190,6 +192,41 @@ async def test_an_erased_origin_keeps_the_chain_whole(chain: Store) -> None:
     async with chain.work(NOON, TESTER) as work:
         await work.session.execute(delete(EventOrigin))
     assert await checked(chain) == Verification(4)
+
+
+async def test_an_event_that_is_taken_out_is_missed_where_it_stood(chain: Store) -> None:
+    """ASVS 5.0, 16.4.2: what was logged is not modified unnoticed, also by whoever can switch off foreign keys."""
+    if chain.is_sqlite:
+        with closing(sqlite3.connect(str(chain.url.database))) as other, other:
+            other.execute("DELETE FROM events WHERE subject = 'b'")
+    else:
+        async with chain.work(NOON, TESTER) as work:
+            await work.session.execute(text("SET LOCAL session_replication_role = replica"))
+            await work.session.execute(delete(EventRow).where(EventRow.subject == "b"))
+    assert await checked(chain) == Verification(2, 2, "event 2 is missing")
+
+
+async def test_a_mark_that_was_taken_away_is_found(chain: Store) -> None:
+    async with chain.work(NOON, TESTER) as work:
+        await work.session.execute(update(EventRow).where(EventRow.subject == "b").values(sealed=False))
+    assert (await checked(chain)).broken_at == 2
+
+
+async def test_a_head_that_was_noted_shows_what_was_cut_off_with_its_events_and_what_was_written_anew(
+    chain: Store,
+) -> None:
+    """ASVS 5.0, 16.4.2: a tail that is gone altogether leaves no trace inside: the head is printed, to be kept."""
+    async with chain.read() as read:
+        noted = (await verify(read)).head
+        assert noted.position == 4
+        assert await verify(read, noted) == Verification(4)
+        assert (await verify(read, Head(3, "0" * 64))).broken_at == 3
+    async with chain.work(NOON, TESTER) as work:
+        await work.session.execute(delete(EventSeal).where(EventSeal.position > 3))
+        await work.session.execute(delete(EventRow).where(EventRow.subject == "d"))
+    async with chain.read() as read:
+        assert await verify(read) == Verification(3)
+        assert await verify(read, noted) == Verification(3, 4, "it was noted to go on up to position 4")
 
 
 async def test_sealing_goes_on_while_the_chain_is_verified(postgres: Cluster) -> None:

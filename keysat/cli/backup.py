@@ -1,0 +1,98 @@
+"""What is kept: backup, restore, export."""
+
+from pathlib import Path
+
+import rich_click as click
+from click import argument, option
+
+from keysat.cli.options import data_dir
+
+PASSPHRASE_FILE = option(
+    "--passphrase-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The passphrase of the vault key in the backup: the first line of this file.",
+)
+ASK = option("--passphrase", "asks", is_flag=True, help="The same, typed here.")
+
+
+@click.command()
+@data_dir
+@option("--to", type=click.Path(path_type=Path), default=Path(), help="A new file, or a folder (this one).")
+@PASSPHRASE_FILE
+@ASK
+def backup(data_dir: Path | None, to: Path, passphrase_file: Path | None, asks: bool) -> None:
+    """Write all of the shop into one file, while it goes on selling. Keep it where only you can read it.
+
+    Issuer keys and credentials in it are sealed with the vault key. That is put in under a passphrase; without one,
+    keep vault.key (or KEYSAT_VAULT_KEY) in another place: a backup is worth nothing without it.
+    """
+    from keysat.cli.opened import CLI, inside
+    from keysat.upkeep.archive import Manifest
+    from keysat.upkeep.backup import back_up
+    from keysat.upkeep.shop import Shop
+
+    passphrase = _passphrase(passphrase_file, asks=asks, is_new=True)
+
+    async def act(shop: Shop) -> tuple[Path, Manifest]:
+        return await back_up(shop, to, passphrase, CLI)
+
+    path, manifest = inside(data_dir, act)
+    rows = sum(one.rows for one in manifest.tables)
+    click.echo(f"{path}: {rows} rows of {len(manifest.tables)} tables. Head of the chain of events: {manifest.head}")
+    if manifest.vault_key is None:
+        click.echo("The vault key is not in it: keep a copy of that too, apart from this file.")
+
+
+@click.command()
+@data_dir
+@argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@PASSPHRASE_FILE
+@ASK
+def restore(data_dir: Path | None, file: Path, passphrase_file: Path | None, asks: bool) -> None:
+    """Set up the shop of a backup where there is none yet: in an empty folder, or an empty PostgreSQL database.
+
+    All of it or nothing is restored; repeat it if it was cut off. Exit code 1 when the doctor finds something.
+    """
+    import asyncio
+
+    from keysat.cli.examined import examine, show_findings
+    from keysat.cli.opened import inside
+    from keysat.infra import log
+    from keysat.infra.private import keep_new_files_private
+    from keysat.infra.seals import seal
+    from keysat.infra.settings import load
+    from keysat.kit.clock import SystemClock
+    from keysat.kit.ids import SystemChance
+    from keysat.upkeep.restore import restore as put_back
+    from keysat.upkeep.shop import Shop
+
+    passphrase = _passphrase(passphrase_file, asks=asks, is_new=False)
+    settings = load(data_dir=data_dir)
+    log.configure("warning", "text")
+    keep_new_files_private()
+    done = asyncio.run(put_back(settings, file, passphrase, SystemClock(), SystemChance()))
+    click.echo(f"The {done.manifest.mode} shop of {done.manifest.made_at:%Y-%m-%d %H:%M:%S} UTC is restored.")
+    click.echo(
+        "Before you start it: stop the shop that it was copied from. Two would both send letters and webhooks, open "
+        "renewals and ask saved cards.",
+        err=True,
+    )
+    if done.held:
+        click.echo(
+            f"{done.held} subscriptions wait: their saved cards may have been charged since. `keysat attention list`",
+            err=True,
+        )
+
+    async def act(shop: Shop) -> tuple[list[str], list[str]]:
+        await seal(shop.store, shop.now())
+        return await examine(shop)
+
+    show_findings(*inside(data_dir, act), as_json=False)
+
+
+def _passphrase(file: Path | None, *, asks: bool, is_new: bool) -> str | None:
+    if file is not None:
+        return file.read_text().partition("\n")[0].rstrip("\r")
+    if asks:
+        return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new))
+    return None

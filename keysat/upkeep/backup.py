@@ -1,0 +1,79 @@
+"""Making a backup: one moment of the whole shop, written beside a daemon that goes on working."""
+
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from keysat.infra.events import Actor
+from keysat.infra.house import fact
+from keysat.infra.migrate import known_revisions, revision_of
+from keysat.infra.seals import head_of
+from keysat.infra.vault import vault_key
+from keysat.infra.work import Read
+from keysat.upkeep.archive import Draft, Manifest, written
+from keysat.upkeep.happenings import ShopBackedUp
+from keysat.upkeep.opening import VAULT_CHECK, CannotOpen
+from keysat.upkeep.rows import lines, one_moment, strangers, tables
+from keysat.upkeep.shop import Shop
+from keysat.upkeep.wrapped_key import WrappedKey, wrap
+
+
+async def back_up(shop: Shop, to: Path, passphrase: str | None, actor: Actor) -> tuple[Path, Manifest]:
+    """Into this file, or one with a name of its own in this folder; the vault key with it, under the passphrase.
+
+    What may be lost (telemetry) is not in it. Raises BadRequest, CannotOpen, OSError.
+    """
+    now = shop.now()
+    path = _place(to, now)
+    with written(path, shop.chance) as draft:
+        wrapped = _wrapped(shop, passphrase)
+        async with shop.read() as read:
+            await one_moment(read)
+            schema = await _schema(read)
+            await _write_tables(read, draft)
+            manifest = Manifest(
+                made_at=now,
+                keysat=version("keysat"),
+                schema=schema,
+                mode=shop.mode,
+                head=str(await head_of(read)),
+                vault_check=await fact(read, VAULT_CHECK) or "",
+                vault_key=wrapped,
+                tables=draft.entries,
+            )
+        draft.finish(manifest)
+    async with shop.work(actor) as work:
+        work.record(ShopBackedUp(shop.mode, manifest.schema, sum(one.rows for one in manifest.tables)))
+    return path, manifest
+
+
+def _place(to: Path, now: datetime) -> Path:
+    return to / f"keysat-backup-{now:%Y%m%dT%H%M%SZ}.zip" if to.is_dir() else to
+
+
+def _wrapped(shop: Shop, passphrase: str | None) -> WrappedKey | None:
+    if passphrase is None:
+        return None
+    key = vault_key(shop.settings.vault_key, shop.settings.data_dir)
+    if key is None:
+        raise CannotOpen("The vault key is neither in KEYSAT_VAULT_KEY nor in the data directory.")
+    return wrap(key, passphrase, shop.chance)
+
+
+async def _schema(read: Read) -> str:
+    """The revision. Raises CannotOpen when there may be more in the database than this release would read."""
+    connection = await read.session.connection()
+    schema = await connection.run_sync(revision_of)
+    others = await connection.run_sync(strangers)
+    if schema is None or schema != known_revisions()[0] or others:
+        found = ", ".join(sorted(others)) or str(schema)
+        raise CannotOpen(f"The database has a schema of another release ({found}): make the backup with that one.")
+    return schema
+
+
+async def _write_tables(read: Read, draft: Draft) -> None:
+    for table in tables():
+        columns = list(table.columns)
+        with draft.table(str(table.name), [str(column.name) for column in columns]) as write:
+            async for text, count in lines(read, columns):
+                write(text, count)

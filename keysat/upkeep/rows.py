@@ -1,0 +1,103 @@
+"""A table's rows as JSON lines, and back: the one form in which what is kept leaves the database, and comes into one.
+
+Ids, moments (RFC 3339), bytes (base64) and amounts look the same from either database. A million rows take no more
+memory than a thousand.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypedDict, cast
+
+import msgspec
+from sqlalchemy import JSON, Column, Connection, MetaData, Table, func, inspect, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeDecorator
+
+from keysat.infra.tables import Base
+from keysat.infra.work import Read
+
+CHUNK = 1000
+REVISION_TABLE = "alembic_version"
+
+_encoder = msgspec.json.Encoder()
+
+
+def tables() -> Sequence[Table]:
+    """All of the main database, those first that others refer to."""
+    return Base.metadata.sorted_tables
+
+
+async def one_moment(read: Read) -> None:
+    """Whatever is read from now on, it is the shop of this moment. SQLite's transactions are so by themselves."""
+    if read.dialect == "postgresql":
+        await read.session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+async def lines(read: Read, columns: Sequence[Column[Any]]) -> AsyncGenerator[tuple[bytes, int], None]:
+    """Lines of at most 1,000 rows of one table, and how many; in the order of its key."""
+    [table] = {column.table for column in columns}
+    query = select(*columns).order_by(*table.primary_key.columns)
+    names = [str(column.name) for column in columns]
+    found = await read.session.stream(query, execution_options={"yield_per": CHUNK})
+    async for part in found.partitions():
+        yield _encoder.encode_lines([dict(zip(names, row, strict=True)) for row in part]), len(part)
+
+
+class Loader:
+    """Puts lines into a table, which may be that of an older schema: only the columns that are `named` are there."""
+
+    def __init__(self, table: Table, named: Sequence[str]) -> None:
+        kept = [table.columns[name] for name in named]
+        # A null of SQL and one of JSON were told alike. SQL's is what a query finds.
+        twins = [Column(one.name, JSON(none_as_null=True) if isinstance(one.type, JSON) else one.type) for one in kept]
+        self._insert = Table(table.name, MetaData(), *twins).insert()
+        shape = cast("Any", TypedDict)(table.name, {one.name: _kind(one) for one in kept})
+        self._decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(shape)
+
+    async def load(self, connection: AsyncConnection, text: Iterable[bytes]) -> int:
+        """Returns how many rows it were. Raises msgspec.ValidationError, msgspec.DecodeError."""
+        total = 0
+        for part in _chunks(text):
+            rows = self._decoder.decode_lines(b"".join(part))
+            await connection.run_sync(self._put, rows)
+            total += len(rows)
+        return total
+
+    def _put(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
+        connection.execute(self._insert, rows)
+
+
+def _kind(column: Column[Any]) -> Any:
+    stored = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+    kind = Any if isinstance(stored, JSON) else stored.python_type
+    return kind | None if column.nullable else kind
+
+
+def _chunks(text: Iterable[bytes]) -> Iterator[list[bytes]]:
+    each = iter(text)
+    while part := list(islice(each, CHUNK)):
+        yield part
+
+
+async def number_on(connection: AsyncConnection) -> None:
+    """What numbers its rows by itself goes on after the last one that was put in. SQLite does so anyway."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table in tables():
+        counted = table.autoincrement_column
+        if counted is not None:
+            last = await connection.scalar(select(func.max(counted)))
+            if last is not None:
+                set_on = text("SELECT setval(pg_get_serial_sequence(:table, :column), :last)")
+                await connection.execute(set_on, {"table": table.name, "column": counted.name, "last": last})
+
+
+def strangers(connection: Connection) -> set[str]:
+    """Tables that are in the database and not ours, or the other way round."""
+    there = set(inspect(connection).get_table_names()) - {REVISION_TABLE}
+    return there ^ {table.name for table in tables()}
+
+
+def is_empty(connection: Connection) -> bool:
+    """There is no table at all."""
+    return not inspect(connection).get_table_names()
