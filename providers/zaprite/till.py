@@ -80,17 +80,25 @@ class ZapriteTill:
         return await self._order(invoice_id)
 
     async def changed_since(self, since: datetime) -> AsyncIterator[InvoiceSnapshot]:
-        """Only orders that Keysat made: of others nobody says when that was. Zaprite cannot leave out older ones."""
+        """Only orders that Keysat made: of others nobody says when that was. Zaprite cannot leave out older ones.
+
+        The words for sorting are guessed from the names of the parameters. Refused, all pages are walked.
+        """
         seen: set[str] = set()
+        sorting = NEWEST_FIRST
         for page in range(1, PAGES_MAX + 1):
-            listed, is_sorted = await self._page(page)
-            ours = [one for one in self._snapshots(listed) if one.created_at is not None]
-            for snapshot in ours:
+            try:
+                listed = await list_orders(self._api, page, sorting)
+            except Rejected:
+                sorting = ()
+                listed = await list_orders(self._api, page)
+            found = self._snapshots(listed)
+            for snapshot in found:
                 if snapshot.created_at is not None and snapshot.created_at >= since and snapshot.invoice_id not in seen:
                     seen.add(snapshot.invoice_id)  # a new one pushes others to the next page
                     yield snapshot
-            older = any(one.created_at is not None and one.created_at < since for one in ours)
-            if page >= listed.what.meta.pages_count or (is_sorted and older):
+            is_through = bool(sorting) and any(_was_made_before(one, since) for one in found)
+            if is_through or page >= listed.what.meta.pages_count:
                 return
         raise Rejected(f"more than {PAGES_MAX} pages of orders since {since.isoformat()}")
 
@@ -154,13 +162,6 @@ class ZapriteTill:
         except ProviderError:  # the sale counts for more than the card
             return None
 
-    async def _page(self, page: int) -> tuple[Said[wire.Listed], bool]:
-        """Whether it is sorted: the words for that are guessed from the names of the parameters."""
-        try:
-            return await list_orders(self._api, page, NEWEST_FIRST), True
-        except Rejected:
-            return await list_orders(self._api, page), False
-
     def _snapshots(self, listed: Said[wire.Listed]) -> list[InvoiceSnapshot]:
         found: list[InvoiceSnapshot] = []
         for order in readable(listed.what):
@@ -169,6 +170,12 @@ class ZapriteTill:
             except Malformed:  # another tool's, without a price we can read
                 continue
         return found
+
+
+def _was_made_before(shown: InvoiceSnapshot, moment: datetime) -> bool:
+    """Of another tool's order only so much is sure that it was not made after it was paid or over."""
+    known = shown.created_at or shown.last_payment_at or shown.expires_at
+    return known is not None and known < moment
 
 
 async def list_orders(api: Api, page: int = 1, more: Sequence[tuple[str, str]] = ()) -> Said[wire.Listed]:

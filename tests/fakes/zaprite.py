@@ -18,7 +18,7 @@ import httpx
 from keysat.kit.clock import Clock
 from tests.fakes.btcpay_routes import Call, Refusal, Reply
 from tests.fakes.btcpay_server import Accident, HandClock, Mishap
-from tests.fakes.zaprite_contract import STATUSES, faults
+from tests.fakes.zaprite_contract import STATUSES, faults_of_answer, faults_of_request
 
 API_KEY = "zpk_5d41402abc4b2a76b9719d911017c592"
 ORGANIZATION = "org_tidecharts"
@@ -249,16 +249,20 @@ class FakeZaprite:
                 return _refused(401, "UNAUTHORIZED", "Invalid API key").reply
 
     def _judged(self, call: Call) -> Reply:
-        self._look()
-        try:
-            reply = Reply(200, json.dumps(self._answer(call)).encode())
-        except Refusal as refusal:
-            reply = refusal.reply
-        self._look()
-        names = [name for name, _ in call.query]
-        found = faults(call.method, call.path, names, call.body, reply.status, reply.body)
+        found = faults_of_request(call.method, call.path, [name for name, _ in call.query], call.body)
+        reply = _refused(400, "BAD_REQUEST", "; ".join(found)).reply if found else self._carried_out(call)
+        found += faults_of_answer(call.method, call.path, reply.status, reply.body)
         self.violations += [f"{call.method} {call.path}: {fault}" for fault in found]
         return reply
+
+    def _carried_out(self, call: Call) -> Reply:
+        self._look()
+        try:
+            return Reply(200, json.dumps(self._answer(call)).encode())
+        except Refusal as refusal:
+            return refusal.reply
+        finally:
+            self._look()
 
     def _answer(self, call: Call) -> Any:
         if call.key != API_KEY:

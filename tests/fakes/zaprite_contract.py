@@ -130,20 +130,29 @@ OPERATIONS: tuple[tuple[str, str, frozenset[str], type | None, type], ...] = (
 )
 
 
-def faults(method: str, path: str, query: list[str], asked: bytes, status: int, answered: bytes) -> list[str]:
-    """What of a request and its answer is not as it is written. A request that is refused may be wrong."""
+def faults_of_request(method: str, path: str, query: list[str], body: bytes) -> list[str]:
+    found = _operation(method, path)
+    if found is None:
+        return [f"{method} {path} is not known"]
+    names, wants, _ = found
+    return [f"unknown query {name}" for name in query if name not in names] + (_misfits(body, wants) if wants else [])
+
+
+def faults_of_answer(method: str, path: str, status: int, body: bytes) -> list[str]:
+    found = _operation(method, path)
+    return _misfits(body, found[2] if found is not None and status < 400 else Problem)
+
+
+def _operation(method: str, path: str) -> tuple[frozenset[str], type | None, type] | None:
     for known, pattern, names, wants, gives in OPERATIONS:
         if known == method and re.fullmatch(pattern, path):
-            found = [f"unknown query {name}" for name in query if name not in names]
-            if wants is not None and status < 400:
-                found += _misfits(asked, wants, "request")
-            return found + _misfits(answered, gives if status < 400 else Problem, "answer")
-    return [f"{method} {path} is not known"]
+            return names, wants, gives
+    return None
 
 
-def _misfits(body: bytes, shape: type, which: str) -> list[str]:
+def _misfits(body: bytes, shape: type) -> list[str]:
     try:
         msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return [f"{which}: {error}"]
+        return [f"{shape.__name__}: {error}"]
     return []
