@@ -13,6 +13,7 @@ from keysat.payments import tables as payments
 from keysat.payments.rates import tables as rates
 from keysat.subscriptions import tables as subscriptions
 from keysat.web import tables as web
+from keysat.webhooks import tables as webhooks
 
 TABLES: tuple[ModuleType, ...] = (
     catalog,
@@ -23,6 +24,7 @@ TABLES: tuple[ModuleType, ...] = (
     rates,
     checkout,
     operators,
+    webhooks,
     letters,
     web,
 )

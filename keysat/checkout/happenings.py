@@ -41,6 +41,10 @@ class OrderPaid(Happening, frozen=True, tag="order.paid"):
     """`surplus_minor` is in the currency of the attempt that was paid, which may be another than the listed one."""
 
     order_id: OrderId
+    purpose: Purpose
+    product_id: UUID
+    policy_id: UUID | None
+    customer_id: UUID | None
     how: PaidHow
     listed_currency: str
     listed_value: int

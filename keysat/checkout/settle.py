@@ -35,6 +35,10 @@ async def settle(
     work.record(
         OrderPaid(
             order_id=order.id,
+            purpose=order.purpose,
+            product_id=order.product_id,
+            policy_id=order.policy_id,
+            customer_id=order.customer_id,
             how=how,
             listed_currency=order.listed_currency,
             listed_value=order.listed_value,

@@ -13,6 +13,7 @@ from keysat.jobs.letters import write_and_send
 from keysat.jobs.look import look
 from keysat.jobs.renew import renew
 from keysat.jobs.sweep import sweep
+from keysat.jobs.webhooks import forget_deliveries, send_webhooks
 from keysat.upkeep.opening import refresh_tills
 from keysat.upkeep.self_license import refresh_edition
 from keysat.upkeep.shop import Shop
@@ -80,6 +81,8 @@ def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
         Job("refresh", 30 * SECOND, _refresh),
         Job("letters", SECOND, write_and_send, topic="seals", gather=50 * MILLISECOND, limit=HOUR),
         Job("edition", HOUR, _edition),
+        Job("webhooks", SECOND, send_webhooks, topic="seals", gather=20 * MILLISECOND, limit=HOUR),
+        Job("webhooks-forget", HOUR, forget_deliveries),
         Job("telemetry", 50 * MILLISECOND, _flush),
         Job("last-seen", SECOND, _flush_coarse),
         Job("last-used", MINUTE, _write_last_used),

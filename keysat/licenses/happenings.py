@@ -75,6 +75,14 @@ class MachineDeactivated(Happening, frozen=True, tag="machine.deactivated"):
     reason: Cause
 
 
+class LicenseSeatLimitReached(Happening, frozen=True, tag="license.seat_limit_reached"):
+    """A machine asked for a seat, and all were taken. Told once an hour at most."""
+
+    license_id: UUID
+    product_id: UUID
+    max_machines: int
+
+
 class IssuerKeyAdded(Happening, frozen=True, tag="issuer_key.added"):
     issuer_key_id: UUID
     key_id: str

@@ -15,7 +15,7 @@ from keysat.kit.licensekey import Payload, fingerprint_hash
 from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
 from keysat.licenses.happenings import Cause
 from keysat.licenses.ring import Presented
-from keysat.licenses.seats import Device, active_machine, bind, release
+from keysat.licenses.seats import Device, active_machine, bind, release, tell_full
 from keysat.licenses.tables import License, Machine
 from keysat.licenses.verdict import Reason, Signer, verdict
 
@@ -70,6 +70,7 @@ async def activate(
         telemetry.seen(seen.machine_id, now, seen.last_seen_at)
         return Activation(True, seen.machine_id, facts.seats_taken, facts.max_machines, None)
     if facts.is_full and facts.seats_evict_after_days is None:
+        await tell_full(store, facts, now, actor)
         return _full(facts)
     async with store.work(now, actor) as work:
         license = await work.hold(License, facts.license_id)
@@ -78,9 +79,10 @@ async def activate(
         if reason is not None:
             return Activation(False, None, 0, facts.max_machines, reason)
         machine = await bind(work, license, device)
-        if machine is None:
-            return _full(facts)
         taken = await work.session.scalar(select(License.seats_taken).where(License.id == license.id))
+    if machine is None:
+        await tell_full(store, facts, now, actor)
+        return _full(facts)
     return Activation(True, machine.id, taken or 0, facts.max_machines, None)
 
 

@@ -5,6 +5,7 @@ guard of one UPDATE all the same, and the unique index refuses a machine that is
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -16,11 +17,17 @@ from keysat.infra.events import Actor
 from keysat.infra.store import Store
 from keysat.infra.telemetry import COARSE_AGE
 from keysat.infra.work import Work
-from keysat.licenses.happenings import Cause, MachineActivated, MachineDeactivated
-from keysat.licenses.tables import License, Machine
+from keysat.kit.errors import Unavailable
+from keysat.licenses.facts import Facts
+from keysat.licenses.happenings import Cause, LicenseSeatLimitReached, MachineActivated, MachineDeactivated
+from keysat.licenses.tables import License, Machine, SeatRefusal
 
 TEXT_MAX = 255
 SEEN_JOB = Actor("job:last-seen")
+TOLD_EVERY = timedelta(hours=1)
+_told_at = select(SeatRefusal.told_at).where(
+    SeatRefusal.license_id == bindparam("license", type_=SeatRefusal.license_id.type)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,25 @@ async def shrink(work: Work, license_id: UUID, cause: Cause) -> int:
     for machine in sorted(surplus, key=lambda machine: machine.id):
         await release(work, machine, cause)
     return len(surplus)
+
+
+async def tell_full(store: Store, facts: Facts, now: datetime, actor: Actor) -> None:
+    """All seats are taken: that is an event once an hour, and a read the other times. A busy shop tells it later."""
+    told = await store.point(_told_at, facts.license_id)
+    if told is not None and told[0] > now - TOLD_EVERY:
+        return
+    with suppress(Unavailable):
+        async with store.work(now, actor) as work:
+            row, new = SeatRefusal, {"license_id": facts.license_id, "told_at": now}
+            is_old = row.told_at <= now - TOLD_EVERY
+            done = await work.session.execute(
+                work.insert(row)
+                .values(new)
+                .on_conflict_do_update(index_elements=["license_id"], set_=new, where=is_old)
+                .returning(row.license_id)
+            )
+            if done.first() is not None:
+                work.record(LicenseSeatLimitReached(facts.license_id, facts.product_id, facts.max_machines))
 
 
 async def touch_seen(work: Work, seen: Mapping[UUID, datetime]) -> None:

@@ -199,3 +199,12 @@ class OwnValue(Base):
     author: Mapped[str | None] = mapped_column(String(255))  # which key, account or session, by its id
     instead_of: Mapped[Any] = mapped_column(JSON, nullable=True)
     set_at: Mapped[datetime]
+
+
+class SeatRefusal(Base):
+    """When it was told last that all seats of a license are taken."""
+
+    __tablename__ = "seat_refusals"
+
+    license_id: Mapped[LicenseId] = mapped_column(ForeignKey("licenses.id", ondelete="CASCADE"), primary_key=True)
+    told_at: Mapped[datetime]

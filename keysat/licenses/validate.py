@@ -16,7 +16,7 @@ from keysat.infra.telemetry import Telemetry
 from keysat.kit.licensekey import fingerprint_hash
 from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
 from keysat.licenses.ring import Presented
-from keysat.licenses.seats import Device, bind
+from keysat.licenses.seats import Device, bind, tell_full
 from keysat.licenses.tables import License
 from keysat.licenses.verdict import Reason, Verdict, verdict
 
@@ -89,6 +89,7 @@ async def _seat(
 ) -> tuple[Verdict, UUID | None]:
     """Bind a machine that has no seat yet. The verdict is asked again once the license is held: it may have changed."""
     if facts.is_full and facts.seats_evict_after_days is None:
+        await tell_full(store, facts, now, actor)
         return Verdict(_full(facts)), None  # without taking the write lock
     async with store.work(now, actor) as work:
         license = await work.hold(License, facts.license_id)
@@ -96,7 +97,10 @@ async def _seat(
         if again.reason is not None:
             return again, None
         machine = await bind(work, license, device)
-    return (again, machine.id) if machine is not None else (Verdict(_full(facts)), None)
+    if machine is not None:
+        return again, machine.id
+    await tell_full(store, facts, now, actor)
+    return Verdict(_full(facts)), None
 
 
 def _full(facts: Facts) -> Reason:

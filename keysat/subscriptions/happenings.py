@@ -20,7 +20,9 @@ class SubscriptionStarted(Happening, frozen=True, tag="subscription.started"):
 
     subscription_id: SubscriptionId
     license_id: UUID
+    product_id: UUID
     policy_id: UUID
+    customer_id: UUID | None
     listed_currency: str
     listed_value: int
     is_trial: bool
@@ -32,7 +34,9 @@ class SubscriptionRenewalPending(Happening, frozen=True, tag="subscription.renew
 
     subscription_id: SubscriptionId
     license_id: UUID
+    product_id: UUID
     policy_id: UUID
+    customer_id: UUID | None
     order_id: UUID
     amount_sats: int | None
     listed_currency: str
@@ -66,13 +70,17 @@ class SubscriptionPastDue(Happening, frozen=True, tag="subscription.past_due"):
 class SubscriptionLapsed(Happening, frozen=True, tag="subscription.lapsed"):
     subscription_id: SubscriptionId
     license_id: UUID
+    product_id: UUID
     policy_id: UUID
+    customer_id: UUID | None
 
 
 class SubscriptionCancelled(Happening, frozen=True, tag="subscription.cancelled"):
     subscription_id: SubscriptionId
     license_id: UUID
+    product_id: UUID
     policy_id: UUID
+    customer_id: UUID | None
     paid_through: datetime
 
 
@@ -123,6 +131,7 @@ class SubscriptionRenewalSkipped(Happening, frozen=True, tag="subscription.renew
 
     subscription_id: SubscriptionId
     license_id: UUID
+    product_id: UUID
     policy_id: UUID
     cycle_number: int
     reason: SkipReason

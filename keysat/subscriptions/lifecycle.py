@@ -83,7 +83,9 @@ async def start(
         happenings.SubscriptionStarted(
             subscription_id=subscription.id,
             license_id=license_id,
+            product_id=license.product_id,
             policy_id=policy_id,
+            customer_id=license.customer_id,
             listed_currency=listed_currency,
             listed_value=listed_value,
             is_trial=trial_until is not None,
@@ -166,7 +168,15 @@ async def lapse(work: Work, subscription_id: UUID) -> tuple[bool, UUID | None]:
     was_open = cycle is not None and cycle.opened_at is not None
     await plan_opening(work, subscription, None if was_open else work.now)
     dropped = await drop_open_cycle(work, subscription.id)
-    work.record(happenings.SubscriptionLapsed(subscription.id, license.id, subscription.policy_id))
+    work.record(
+        happenings.SubscriptionLapsed(
+            subscription_id=subscription.id,
+            license_id=license.id,
+            product_id=license.product_id,
+            policy_id=subscription.policy_id,
+            customer_id=subscription.customer_id,
+        )
+    )
     return True, dropped
 
 
@@ -328,7 +338,9 @@ async def _cancel(work: Work, subscription: Subscription, reason: str | None) ->
         happenings.SubscriptionCancelled(
             subscription_id=subscription.id,
             license_id=subscription.license_id,
+            product_id=(await work.get(License, subscription.license_id)).product_id,
             policy_id=subscription.policy_id,
+            customer_id=subscription.customer_id,
             paid_through=subscription.paid_through,
         )
     )

@@ -99,7 +99,9 @@ async def opened(
             happenings.SubscriptionRenewalPending(
                 subscription_id=subscription.id,
                 license_id=license.id,
+                product_id=license.product_id,
                 policy_id=subscription.policy_id,
+                customer_id=subscription.customer_id,
                 order_id=order_id,
                 amount_sats=amount_sats,
                 listed_currency=cycle.listed_currency,
@@ -159,6 +161,7 @@ async def skip(work: Work, subscription_id: UUID, reason: happenings.SkipReason)
             happenings.SubscriptionRenewalSkipped(
                 subscription_id=subscription.id,
                 license_id=license.id,
+                product_id=license.product_id,
                 policy_id=subscription.policy_id,
                 cycle_number=number,
                 reason=reason,

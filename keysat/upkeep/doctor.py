@@ -13,8 +13,9 @@ from keysat.infra.work import Read
 from keysat.licenses import invariants as licenses
 from keysat.payments import invariants as payments
 from keysat.subscriptions import invariants as subscriptions
+from keysat.webhooks import invariants as webhooks
 
-SLICES = (infra, catalog, customers, licenses, subscriptions, payments, checkout)
+SLICES = (infra, catalog, customers, licenses, subscriptions, payments, checkout, webhooks)
 
 
 async def violations(read: Read, now: datetime) -> list[str]:

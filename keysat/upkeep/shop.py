@@ -10,6 +10,7 @@ from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.http import HttpClient
 from keysat.infra.mail import Mailer
+from keysat.infra.public_http import LOOPBACK
 from keysat.infra.settings import Settings
 from keysat.infra.store import Store
 from keysat.infra.telemetry import Telemetry
@@ -22,6 +23,7 @@ from keysat.operators.seen import LastSeen
 from keysat.payments.connections import Office
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.tills import Tills
+from keysat.webhooks.attempt import Exchange
 from keysat.upkeep.vendor import Vendor
 
 
@@ -49,6 +51,12 @@ class Shop:
     @property
     def office(self) -> Office:
         return Office(self.store, self.vault, self.http, self.mode, self.settings.public_url)
+
+    @property
+    def exchange(self) -> Exchange:
+        """A sandbox shop's webhooks may go to this machine too."""
+        networks = self.settings.webhook_networks + (LOOPBACK if self.mode == Mode.SANDBOX else ())
+        return Exchange(self.store, self.vault, self.clock, networks, self.mode == Mode.SANDBOX)
 
     def now(self) -> datetime:
         return self.clock.now()

@@ -52,6 +52,7 @@ async def test_validating_again_writes_nothing(seller: Seller) -> None:
     license = await seller.sell()
     key = await seller.key(license.id)
     await seller.validate(key, fingerprint="f1")
+    await seller.validate(key, fingerprint="another")  # of which the operator is told, once an hour
     before = await everything(seller)
     for _ in range(5):
         await seller.validate(key, fingerprint="f1")

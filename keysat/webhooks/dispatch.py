@@ -1,0 +1,136 @@
+"""From events to deliveries: follows the sealed events, and writes what is owed in one transaction with its cursor.
+
+A crash before the commit has written nothing, one after it all; of two daemons one moves the cursor. So none is lost,
+and none is written twice.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+
+from keysat.infra.events import Actor
+from keysat.infra.store import Store
+from keysat.infra.tables import EventRow, EventSeal
+from keysat.infra.work import Read, Work
+from keysat.webhooks.names import TOLD, Told, told, wants
+from keysat.webhooks.tables import Delivery, DeliveryStatus, DispatchCursor, Endpoint
+
+BATCH = 200
+CURSOR = "dispatch"
+LAZY = 1000  # events that concern nobody are passed over in such steps, so that they cost no write each time
+DISPATCHER = Actor("job:webhooks")
+
+_head = select(func.max(EventSeal.position))
+_cursor = select(func.max(DispatchCursor.position))
+
+
+async def dispatch(store: Store, now: datetime, *, is_sandbox: bool) -> int:
+    """Read on to the last sealed event. Returns how many deliveries are new. Safe from any number of processes."""
+    if await store.point(_head) == await store.point(_cursor):  # most of the time
+        return 0
+    made = 0
+    while True:
+        async with store.read() as read:
+            begun = await read.session.scalar(_cursor) or 0
+            news = await events(read, begun, BATCH)
+            someone = await read.session.scalar(select(Endpoint.id).where(Endpoint.deleted_at.is_(None)).limit(1))
+        concerns = bool(news.told) and someone is not None
+        if news.upto == begun or (not concerns and news.upto - begun < LAZY and not news.has_more):
+            return made
+        async with store.work(now, DISPATCHER) as work:
+            if not await _move(work, begun, news.upto):
+                return made  # another daemon was faster
+            made += await _owe(work, news.told, is_sandbox)
+        if not news.has_more:
+            return made
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the world is told of, in sealed order, up to a position."""
+
+    told: Sequence[Told]
+    upto: int
+    has_more: bool
+
+
+async def events(read: Read, after: int, limit: int, names: Collection[str] = TOLD) -> News:
+    """`names` as they stand in the event table. At most `limit` events."""
+    head = await read.session.scalar(_head) or 0
+    rows = (
+        await read.session.execute(
+            select(EventSeal.position, EventRow.name, EventRow.subject, EventRow.at, EventRow.body)
+            .join(EventRow, EventRow.id == EventSeal.event_id)
+            .where(EventSeal.position > after, EventSeal.position <= head, EventRow.name.in_(names))
+            .order_by(EventSeal.position)
+            .limit(limit)
+        )
+    ).all()
+    found = [told(position, name, subject, at, body) for position, name, subject, at, body in rows]
+    has_more = len(rows) == limit
+    return News(
+        [one for one in found if one is not None], rows[-1].position if has_more else max(head, after), has_more
+    )
+
+
+async def _move(work: Work, begun: int, upto: int) -> bool:
+    """A compare-and-set, so that of two daemons one writes the deliveries."""
+    await work.session.execute(
+        work.insert(DispatchCursor)
+        .values(name=CURSOR, position=0, moved_at=work.now)
+        .on_conflict_do_nothing(index_elements=["name"])
+    )
+    moved = await work.session.execute(
+        update(DispatchCursor)
+        .where(DispatchCursor.name == CURSOR, DispatchCursor.position == begun)
+        .values(position=upto, moved_at=work.now)
+        .returning(DispatchCursor.name)
+        .execution_options(synchronize_session=False)
+    )
+    return moved.first() is not None
+
+
+async def _owe(work: Work, news: Sequence[Told], is_sandbox: bool) -> int:
+    receivers = (await work.session.scalars(select(Endpoint).where(Endpoint.deleted_at.is_(None)))).all()
+    rows: list[dict[str, object]] = []
+    for event in news:
+        payload = event.payload(is_sandbox=is_sandbox)
+        rows += [_row(work, receiver, event, payload) for receiver in receivers if _is_told(receiver, event)]
+    if rows:
+        await work.session.execute(insert(Delivery), rows)
+        await make_due(work, {row["endpoint_id"] for row in rows})
+    return len(rows)
+
+
+async def make_due(work: Work, endpoint_ids: Collection[object], at: datetime | None = None) -> None:
+    """Something can be sent to these at that moment, or now."""
+    moment = at or work.now
+    await work.session.execute(
+        update(Endpoint)
+        .where(Endpoint.id.in_(endpoint_ids), Endpoint.due_at.is_(None) | (Endpoint.due_at > moment))
+        .values(due_at=moment)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _is_told(receiver: Endpoint, event: Told) -> bool:
+    return receiver.after_position < event.position and wants(receiver.event_types, event.event_type)
+
+
+def _row(work: Work, receiver: Endpoint, event: Told, payload: str) -> dict[str, object]:
+    return {
+        "id": work.new_id(),
+        "endpoint_id": receiver.id,
+        "position": event.position,
+        "event_type": event.event_type,
+        "subject": event.subject,
+        "payload": payload,
+        "status": DeliveryStatus.PENDING,
+        "status_at": work.now,
+        "created_at": work.now,
+        "next_try_at": work.now,
+        "failures": 0,
+        "attempts": 0,
+    }

@@ -1,0 +1,34 @@
+"""What must hold of deliveries: none is forgotten, none is tried for ever, none was passed over."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from keysat.infra.tables import EventSeal
+from keysat.infra.work import Read
+from keysat.webhooks.tables import Delivery, DeliveryStatus, DispatchCursor, Endpoint, EndpointSecret
+
+MOST = 100
+
+
+async def broken(read: Read, _now: datetime) -> list[str]:
+    """One sentence for each thing that does not hold, at most 100 of a kind."""
+    waits = Delivery.status == DeliveryStatus.PENDING
+    first_due = select(func.min(Endpoint.due_at)).where(Endpoint.id == Delivery.endpoint_id).scalar_subquery()
+    rules = (
+        ("waits, and nobody will try it", waits & Delivery.next_try_at.is_(None)),
+        ("is done with, and would be tried again", ~waits & Delivery.next_try_at.is_not(None)),
+        ("waits, and its endpoint is never due", waits & first_due.is_(None)),
+    )
+    lines: list[str] = []
+    for words, violated in rules:
+        ids = await read.session.scalars(select(Delivery.id).where(violated).order_by(Delivery.id).limit(MOST))
+        lines += [f"Delivery {delivery_id} {words}." for delivery_id in ids]
+    signs = select(EndpointSecret.endpoint_id).where(EndpointSecret.retires_at.is_(None))
+    mute = select(Endpoint.id).where(Endpoint.deleted_at.is_(None), Endpoint.id.not_in(signs)).limit(MOST)
+    lines += [f"Endpoint {endpoint_id} has no secret." for endpoint_id in await read.session.scalars(mute)]
+    head = await read.session.scalar(select(func.max(EventSeal.position))) or 0
+    cursor = (await read.session.execute(select(DispatchCursor.position, DispatchCursor.moved_at))).first()
+    if cursor is not None and cursor.position > head:
+        lines.append(f"Deliveries were written up to position {cursor.position}, and the events end at {head}.")
+    return lines
