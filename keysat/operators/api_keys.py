@@ -17,7 +17,7 @@ from keysat.operators.tables import ApiKey, ApiKeyId
 
 LABEL_MAX = 80
 
-KeyRole = Literal[Role.READ_ONLY, Role.LICENSE_ISSUER, Role.SUPPORT, Role.MERCHANT_ONBOARD, Role.FULL_ADMIN]
+KeyRole = Literal["read-only", "license-issuer", "support", "merchant-onboard", "full-admin"]
 
 
 class ApiKeyView(msgspec.Struct, frozen=True, kw_only=True):
