@@ -18,19 +18,26 @@ def provider() -> None:
 @provider.command()
 @data_dir
 @argument("name", metavar="NAME")
-@option("--url", required=True, help="Where this server reaches it.")
+@option("--url", help="Where this server reaches it. Zaprite: only if not its own.")
 @option("--api-key", prompt="API key", hide_input=True, help="Asked for when left out: so it is in no history.")
 @option("--store", help="The store's id (BTCPay).")
 @option("--public-url", help="Where buyers reach it, if elsewhere.")
+@option("--label", help="A name for your eyes (Zaprite). With the word sandbox its money is play money.")
 def connect(
-    data_dir: Path | None, name: str, url: str, api_key: str, store: str | None, public_url: str | None
+    data_dir: Path | None,
+    name: str,
+    url: str | None,
+    api_key: str,
+    store: str | None,
+    public_url: str | None,
+    label: str | None,
 ) -> None:
     """Connect an account: `keysat provider connect btcpay --url ... --store ...`."""
     from keysat.cli.opened import CLI, inside
     from keysat.payments import connections
     from keysat.upkeep.shop import Shop
 
-    given = {"url": url, "api_key": api_key, "store": store, "public_url": public_url}
+    given = {"url": url, "api_key": api_key, "store": store, "public_url": public_url, "label": label}
     fields = {field: value for field, value in given.items() if value}
 
     async def act(shop: Shop) -> UUID:

@@ -24,14 +24,17 @@ _SANDBOX = re.compile(r"\bsandbox\b", re.IGNORECASE)
 
 
 async def connect(fields: Mapping[str, str], connection_id: str, http: HttpClient) -> Connection:
-    """`api_key`; `base_url` for another server than Zaprite's own; `label` for the operator's eyes.
+    """`api_key`; `base_url` (or `url`) for another server than Zaprite's own; `label` for the operator's eyes.
 
     Zaprite names no network: a `label` with the word "sandbox" says that its money is play money, as does any order
     that was paid by its test plugin. The organization is learned from an order; where there is none yet, one is made
     that nobody pays.
     """
     typed = {name: value.strip() for name, value in fields.items()}
-    base_url, api_key = _address(typed.get("base_url") or BASE_URL), _api_key(typed.get("api_key", ""))
+    base_url, api_key = (
+        _address(typed.get("base_url") or typed.get("url") or BASE_URL),
+        _api_key(typed.get("api_key", "")),
+    )
     label = typed.get("label", "")[:LABEL_MAX] or "Zaprite"
     api = Api(http, base_url, api_key)
     try:
