@@ -23,7 +23,7 @@ def post_room(shop: Shop) -> PostRoom:
         ring=shop.ring,
         mailer=shop.mailer,
         public_url=shop.settings.public_url,
-        shop_name=shop.settings.operator_name or "Keysat",
+        shop_name=shop.operator_name or "Keysat",
         contact=shop.settings.operator_contact,
         is_sandbox=shop.mode == Mode.SANDBOX,
         words=shop.settings.data_dir / FOLDER,

@@ -51,6 +51,7 @@ async def _seal(shop: Shop, now: datetime) -> None:
 async def _refresh(shop: Shop, _now: datetime) -> None:
     await refresh_tills(shop)
     await shop.ring.refresh()
+    await shop.nameplate.read_again(shop.store)
 
 
 async def _edition(shop: Shop, now: datetime) -> None:

@@ -11,6 +11,11 @@ class ShopSetUp(Happening, frozen=True, tag="shop.set_up"):
     mode: Mode
 
 
+class OperatorNamed(Happening, frozen=True, tag="shop.named"):
+    fact: str
+    is_own: bool  # else the one of the settings holds again
+
+
 class SelfLicensed(Happening, frozen=True, tag="shop.licensed"):
     license_id: UUID  # of the license that the shop itself holds
     product_id: UUID
@@ -31,3 +36,8 @@ class ShopRestored(Happening, frozen=True, tag="shop.restored"):
 
     mode: Mode
     made_at: datetime
+
+
+class ShopImported(Happening, frozen=True, tag="shop.imported"):
+    issuer_key_id: UUID  # of the key that signed what came
+    brought: dict[str, int]  # how many of each kind

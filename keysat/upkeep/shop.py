@@ -24,6 +24,7 @@ from keysat.payments.connections import Office
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.tills import Tills
 from keysat.webhooks.attempt import Exchange
+from keysat.upkeep.operator_name import Nameplate
 from keysat.upkeep.vendor import Vendor
 
 
@@ -42,6 +43,7 @@ class Shop:
     board: RateBoard  # BTC rates
     tills: Tills  # the payment providers' open connections
     seen: LastSeen = field(default_factory=LastSeen)  # operators' keys and sessions, until a job writes it down
+    nameplate: Nameplate = field(default_factory=Nameplate)  # what the shop calls itself
     vendor: Vendor | None = None  # who licenses this program to its operator; as shipped, nobody
 
     @property
@@ -57,6 +59,11 @@ class Shop:
         """A sandbox shop's webhooks may go to this machine too."""
         networks = self.settings.webhook_networks + (LOOPBACK if self.mode == Mode.SANDBOX else ())
         return Exchange(self.store, self.vault, self.clock, networks, self.mode == Mode.SANDBOX)
+
+    @property
+    def operator_name(self) -> str | None:
+        """Where no merchant profile has a name of its own."""
+        return self.nameplate.stored or self.settings.operator_name
 
     def now(self) -> datetime:
         return self.clock.now()

@@ -46,12 +46,14 @@ def page(
 
 def page_text(visit: Visit, template: str, /, **context: object) -> str:
     shop = visit.shop
-    return text_for_all(shop.settings, shop.mode, template, nonce=visit.csp_nonce(), now=visit.now, **context)
+    return text_for_all(
+        shop.settings, shop.mode, shop.operator_name, template, nonce=visit.csp_nonce(), now=visit.now, **context
+    )
 
 
-def text_for_all(settings: Settings, mode: Mode, template: str, /, **context: object) -> str:
+def text_for_all(settings: Settings, mode: Mode, named: str | None, template: str, /, **context: object) -> str:
     """Of a page that can be kept: with neither `nonce` nor `now`, so that a template that uses one fails."""
-    name = settings.operator_name or "Keysat"
+    name = named or "Keysat"
     shop = {
         "shop_name": name,
         "sold_by": name,

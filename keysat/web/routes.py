@@ -23,6 +23,7 @@ from keysat.web.api import (
     admin_orders,
     admin_payments,
     admin_rates,
+    admin_settings,
     admin_subscriptions,
     codes,
     hooks,
@@ -92,6 +93,8 @@ ADMIN_API = (
     Chapter("Admin: orders", "Orders, and what only a person can decide.", admin_orders.ROUTES, "orders"),
     Chapter("Admin: payments", "What came in for orders, and what did not.", admin_payments.ROUTES, "orders"),
     Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES, "rates"),
+    Chapter("Admin: settings", "What the shop calls itself, and its database.", admin_settings.ROUTES, "settings"),
+    Chapter("Admin: audit", "What happened, and who did it.", admin_audit.ROUTES, "audit"),
     Chapter(
         "Admin: keys and accounts",
         "Who else may do what: keys for programs, accounts for people. Owners alone come in here.",

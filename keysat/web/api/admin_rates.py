@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from litestar import delete, get, put
+from litestar import delete, get, post, put
 from litestar.openapi.spec import Example
 from litestar.params import JSONBody, PathParameter
 from msgspec import Meta
@@ -27,6 +27,10 @@ class PinBody(StrictInbound, frozen=True, kw_only=True):
     """The price of one bitcoin in major units: text or a whole number. JSON's fractions are not exact."""
 
     price: Annotated[Typed | Whole, Meta(examples=["50000.00", 50_000])]
+
+
+class RateWanted(StrictInbound, frozen=True, kw_only=True):
+    currency: Annotated[str, Meta(max_length=8, examples=["EUR"])]
 
 
 class Pin(Outbound, frozen=True, kw_only=True):
@@ -88,6 +92,12 @@ async def list_rates(shop: WithShop) -> Rates:
     )
 
 
+@post("/rates/refresh", operation_id="refreshRate", status_code=200, responses=refusals(400, 401, 403, 502))
+async def refresh_rate(shop: WithShop, data: JSONBody[RateWanted]) -> Rate:
+    """Ask the sources now, whatever is known or pinned."""
+    return _rate(await shop.board.refresh(data.currency.upper()))
+
+
 @put("/rates/{currency:str}/pin", operation_id="pinRate", status_code=200, responses=refusals(400, 401, 403))
 async def pin_rate(work: WithWork, currency: Currency, data: JSONBody[PinBody]) -> Pin:
     """Sell at this price of one bitcoin until it is unpinned: `{"price": "50000.00"}`."""
@@ -123,4 +133,4 @@ def _source(health: SourceHealth) -> Source:
     return Source(name=health.name, failures=health.failures, open_until=health.open_until, openings=health.openings)
 
 
-ROUTES = (list_rates, pin_rate, unpin_rate)
+ROUTES = (list_rates, refresh_rate, pin_rate, unpin_rate)

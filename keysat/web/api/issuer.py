@@ -123,7 +123,7 @@ def _listed(key: OpenKey) -> ListedKey:
 def _about(shop: Shop) -> About:
     return About(
         version=version("keysat"),
-        operator=shop.settings.operator_name,
+        operator=shop.operator_name,
         public_key_pem=public_pem(shop.ring.signing.public_key),
         sandbox=True if shop.mode == Mode.SANDBOX else UNSET,
     )

@@ -92,13 +92,13 @@ class Reference:
 
 @get("/v1/docs", include_in_schema=False)
 async def docs(request: Request[Any, Any, Any], shop: WithShop) -> Response[str]:
-    return Response(_written_out(request.app, shop.settings, shop.mode), media_type="text/html")
+    return Response(_written_out(request.app, shop.settings, shop.mode, shop.operator_name), media_type="text/html")
 
 
 @lru_cache(maxsize=1)  # a process has one app and one shop, and the page takes 35 ms
-def _written_out(app: Litestar, settings: Settings, mode: Mode) -> str:
+def _written_out(app: Litestar, settings: Settings, mode: Mode, named: str | None) -> str:
     told = reference(document(app), settings.public_url)
-    return text_for_all(settings, mode, "reference.html", reference=told, source=PATH)
+    return text_for_all(settings, mode, named, "reference.html", reference=told, source=PATH)
 
 
 def reference(told: Mapping[str, Any], url: str) -> Reference:
@@ -141,7 +141,7 @@ def _door(call: Call, told: Mapping[str, Any], url: str, summaries: Mapping[str,
         errors=[
             (status, prose(told["components"]["responses"][_name(error)]["description"]))
             for status, error in operation["responses"].items()
-            if status != "200"
+            if int(status) >= 400
         ],
         followers=[(id, summaries[id]) for id in operation["responses"]["200"].get("links", ())],
     )

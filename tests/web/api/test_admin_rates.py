@@ -6,7 +6,7 @@ import pytest
 
 from keysat.infra.http import HttpClient
 from keysat.kit.ids import SeededChance
-from keysat.payments.rates.board import RateBoard, RateUnavailable
+from keysat.payments.rates.board import RateBoard
 from keysat.upkeep.shop import Shop
 from tests.fakes.rate_sources import RateSources, TravellingClock
 from tests.web.conftest import ADMIN, Watch, browse, doors_of
@@ -66,10 +66,14 @@ async def test_only_currencies_have_a_price_of_bitcoin(client: httpx.AsyncClient
 async def test_what_the_sources_agreed_on_is_shown(shop: Shop, watch: Watch):
     asked = HttpClient(transport=RateSources(TravellingClock(watch.now()), USD=97_000))
     board = RateBoard(asked, watch, SeededChance(7))
-    await board.rate("USD")
     async with browse(doors_of(replace(shop, board=board))) as client:
+        asked_for = await client.post("/v1/admin/rates/refresh", json={"currency": "usd"}, headers=ADMIN)
         rates: dict[str, Any] = (await client.get("/v1/admin/rates", headers=ADMIN)).json()
+        for wrong in ("SAT", "XXX"):
+            refused = await client.post("/v1/admin/rates/refresh", json={"currency": wrong}, headers=ADMIN)
+            assert refused.status_code == 400
     [rate] = rates["rates"]
+    assert (asked_for.status_code, asked_for.json()) == (200, rate)
     assert (rate["currency"], rate["price"], rate["centibps"]) == ("USD", "97000.0000", 970_000_000)
     assert (rate["stale"], rate["at"]) == (False, "2026-01-15T12:00:00Z")
     assert "kraken" in rate["source"].split("+")
@@ -78,9 +82,9 @@ async def test_what_the_sources_agreed_on_is_shown(shop: Shop, watch: Watch):
     await asked.aclose()
 
 
-async def test_sources_that_do_not_answer_are_told(shop: Shop, client: httpx.AsyncClient):
-    with pytest.raises(RateUnavailable):
-        await shop.board.rate("USD")
+async def test_sources_that_do_not_answer_are_told(client: httpx.AsyncClient):
+    refused = await client.post("/v1/admin/rates/refresh", json={"currency": "USD"}, headers=ADMIN)
+    assert (refused.status_code, refused.json()["error"]) == (502, "upstream_error")
     rates: dict[str, Any] = (await client.get("/v1/admin/rates", headers=ADMIN)).json()
     assert (rates["rates"], all(source["failures"] == 1 for source in rates["sources"])) == ([], True)
 
