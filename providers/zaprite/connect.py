@@ -31,10 +31,8 @@ async def connect(fields: Mapping[str, str], connection_id: str, http: HttpClien
     that nobody pays.
     """
     typed = {name: value.strip() for name, value in fields.items()}
-    base_url, api_key = (
-        _address(typed.get("base_url") or typed.get("url") or BASE_URL),
-        _api_key(typed.get("api_key", "")),
-    )
+    base_url = _address(typed.get("base_url") or typed.get("url") or BASE_URL)
+    api_key = _api_key(typed.get("api_key", ""))
     label = typed.get("label", "")[:LABEL_MAX] or "Zaprite"
     api = Api(http, base_url, api_key)
     try:

@@ -323,7 +323,8 @@ async def test_an_organization_without_orders_is_asked_by_one_that_nobody_pays(z
     assert (connection.account_id, connection.label, connection.network) == (ORGANIZATION, "Zaprite", Network.MAINNET)
     (probe,) = zaprite.fake.orders.values()
     assert (probe.body["externalUniqId"], probe.body["expiresAt"]) == ("keysat-probe-c1", "2026-09-21T12:01:00Z")
-    await seat(zaprite)
+    again = {"api_key": connection.secrets["api_key"], "url": connection.base_url}
+    assert (await zaprite.provider.connect_with(again, "c2", zaprite.http)).account_id == ORGANIZATION
     assert len(zaprite.fake.orders) == 1
 
 
