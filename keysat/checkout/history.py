@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select, union
+from sqlalchemy import select
 
 from keysat.checkout.read import orders_of
 from keysat.checkout.tables import Order, TierChange
@@ -19,7 +19,7 @@ async def orders_of_license(read: Read, license: License) -> Sequence[Order]:
     cycles = select(Cycle.order_id).join(Subscription, Subscription.id == Cycle.subscription_id)
     periods = cycles.where(Subscription.license_id == license.id)
     changes = select(TierChange.order_id).where(TierChange.license_id == license.id)
-    ids = {license.order_id, *await read.session.scalars(union(periods, changes))}
+    ids = {license.order_id, *await read.session.scalars(periods), *await read.session.scalars(changes)}
     return (await orders_of(read, ids))[:MOST]
 
 

@@ -17,6 +17,7 @@ from keysat.jobs.webhooks import forget_deliveries, send_webhooks
 from keysat.upkeep.opening import refresh_tills
 from keysat.upkeep.self_license import refresh_edition
 from keysat.upkeep.shop import Shop
+from keysat.upkeep.tallies import tally
 
 MILLISECOND, SECOND, MINUTE, HOUR = (
     timedelta(milliseconds=1),
@@ -70,6 +71,10 @@ async def _write_last_used(shop: Shop, now: datetime) -> None:
     await shop.seen.flush(shop.store, now)
 
 
+async def _tally(shop: Shop, now: datetime) -> None:
+    await tally(shop.store, now)
+
+
 def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
     """`kept`: what the doors store and for how long, since jobs do not know them."""
     return (
@@ -81,6 +86,7 @@ def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
         Job("health", 5 * MINUTE, check_connections),
         Job("refresh", 30 * SECOND, _refresh),
         Job("letters", SECOND, write_and_send, topic="seals", gather=50 * MILLISECOND, limit=HOUR),
+        Job("tally", MINUTE, _tally, topic="seals", gather=5 * SECOND),
         Job("edition", HOUR, _edition),
         Job("webhooks", SECOND, send_webhooks, topic="seals", gather=20 * MILLISECOND, limit=HOUR),
         Job("webhooks-forget", HOUR, forget_deliveries),

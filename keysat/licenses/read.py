@@ -96,6 +96,16 @@ async def licenses_named(
     return (await read.session.scalars(query.order_by(License.id).limit(NAMED_MOST))).all()
 
 
+async def how_many(read: Read, status: LicenseStatus | None = None, since: datetime | None = None) -> int:
+    """Of a status that is not active, or issued after a moment: what an index counts."""
+    query = select(func.count()).select_from(License)
+    if status is not None:
+        query = query.where(License.status == literal_column(f"'{status}'"), text(ENDED))
+    if since is not None:
+        query = query.where(License.issued_at > since)
+    return await read.session.scalar(query) or 0
+
+
 async def machines_of(read: Read, license_id: UUID, *, most: int = 200) -> Sequence[Machine]:
     """The seats taken now, the machine seen last first."""
     active = Machine.license_id == license_id, Machine.deactivated_at.is_(None)

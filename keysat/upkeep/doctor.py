@@ -13,9 +13,10 @@ from keysat.infra.work import Read
 from keysat.licenses import invariants as licenses
 from keysat.payments import invariants as payments
 from keysat.subscriptions import invariants as subscriptions
+from keysat.upkeep import tallies
 from keysat.webhooks import invariants as webhooks
 
-SLICES = (infra, catalog, customers, licenses, subscriptions, payments, checkout, webhooks)
+SLICES = (infra, catalog, customers, licenses, subscriptions, payments, checkout, webhooks, tallies)
 
 
 async def violations(read: Read, now: datetime) -> list[str]:

@@ -9,13 +9,14 @@ from litestar.types import ControllerRouterHandler
 from keysat.web.admin import account, home, login
 from keysat.web.admin.door import admin_router
 from keysat.web.api import (
-    admin_audit,
     admin_accounts,
+    admin_audit,
     admin_catalog,
     admin_changes,
     admin_codes,
     admin_customers,
     admin_edition,
+    admin_figures,
     admin_gifts,
     admin_keys,
     admin_licenses,
@@ -84,13 +85,18 @@ ADMIN_API = (
     Chapter(
         "Admin: licenses",
         "Licenses that were sold or given.",
-        (*admin_gifts.ROUTES, *admin_licenses.ROUTES, *admin_changes.ROUTES),
+        (*admin_gifts.ROUTES, *admin_licenses.ROUTES, *admin_changes.ROUTES, *admin_figures.OF_LICENSES),
         "licenses",
     ),
     Chapter("Admin: machines", "What has a seat.", admin_machines.ROUTES, "machines"),
     Chapter("Admin: customers", "Who buys.", admin_customers.ROUTES, "customers"),
     Chapter("Admin: subscriptions", "What renews.", admin_subscriptions.ROUTES, "subscriptions"),
-    Chapter("Admin: orders", "Orders, and what only a person can decide.", admin_orders.ROUTES, "orders"),
+    Chapter(
+        "Admin: orders",
+        "Orders, and what only a person can decide.",
+        (*admin_orders.ROUTES, *admin_figures.OF_ORDERS),
+        "orders",
+    ),
     Chapter("Admin: payments", "What came in for orders, and what did not.", admin_payments.ROUTES, "orders"),
     Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES, "rates"),
     Chapter("Admin: settings", "What the shop calls itself, and its database.", admin_settings.ROUTES, "settings"),
