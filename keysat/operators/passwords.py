@@ -20,7 +20,7 @@ PASSES, MEMORY_BYTES = argon2id.OPSLIMIT_INTERACTIVE, argon2id.MEMLIMIT_INTERACT
 AT_ONCE, WAITING_MAX = 2, 20
 
 NOBODYS = "$argon2id$v=19$m=65536,t=2,p=1$+PX0nJK4elLDlP/5fEAzeQ$bpkyQok/aTICtrg5Gn/dPGVKIBrnu5WL2RHoVGvjhuM"
-"""Compared with where there is no account: it takes as long, and nothing fits."""
+"""Compared with where there is no account: it takes as long, and whatever fits it opens nothing."""
 
 T = TypeVar("T")
 

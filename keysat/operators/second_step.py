@@ -14,7 +14,7 @@ from keysat.operators.tables import Account, AccountId, RecoveryCode, SessionId
 
 CODES = 10
 CODE_BITS = 130  # so many that a plain hash will do (ASVS 6.5.2, 11.5.1)
-CODE_GROUP = 5
+CODE_GROUP = 7
 
 
 async def switch_on(

@@ -11,12 +11,13 @@ from keysat.customers import invariants as customers
 from keysat.infra import invariants as infra
 from keysat.infra.work import Read
 from keysat.licenses import invariants as licenses
+from keysat.operators import invariants as operators
 from keysat.payments import invariants as payments
 from keysat.subscriptions import invariants as subscriptions
 from keysat.upkeep import tallies
 from keysat.webhooks import invariants as webhooks
 
-SLICES = (infra, catalog, customers, licenses, subscriptions, payments, checkout, webhooks, tallies)
+SLICES = (infra, catalog, customers, licenses, subscriptions, payments, checkout, operators, webhooks, tallies)
 
 
 async def violations(read: Read, now: datetime) -> list[str]:

@@ -1,0 +1,143 @@
+"""An operator's own account: what asks for the password again, and what signs the other browsers out."""
+
+import base64
+import re
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from keysat.infra.tables import EventRow
+from keysat.operators import totp
+from keysat.operators.tables import Account, Session
+from keysat.upkeep.shop import Shop
+from keysat.web.auth import SESSION_COOKIE
+from tests.web.admin.signing_in import PASSWORD, signed_in
+from tests.web.conftest import BROWSER, Watch, browse, doors_of
+
+pytestmark = pytest.mark.once
+
+NEW = "a new password of mine"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture
+async def ada(shop: Shop):
+    async with signed_in(shop) as client:
+        yield client
+
+
+async def a_second_browser(shop: Shop) -> httpx.Cookies:
+    async with shop.read() as read:
+        name = (await read.session.scalars(select(Account.name))).one()
+    async with browse(doors_of(shop)) as other:
+        headers = BROWSER | {"Origin": "https://shop.test", "User-Agent": FIREFOX}
+        answer = await other.post("/admin/login", data={"name": name, "password": PASSWORD}, headers=headers)
+        assert answer.status_code == 303
+        return other.cookies
+
+
+async def is_in(ada: httpx.AsyncClient, token: str) -> bool:
+    before = ada.cookies[SESSION_COOKIE]
+    ada.cookies.set(SESSION_COOKIE, token, domain="shop.test")
+    answer = await ada.get("/admin")
+    ada.cookies.set(SESSION_COOKIE, before, domain="shop.test")
+    return answer.status_code == 200
+
+
+async def events(shop: Shop) -> list[str]:
+    async with shop.read() as read:
+        rows = (await read.session.scalars(select(EventRow.name).order_by(EventRow.id))).all()
+    return [name for name in rows if name.startswith(("account.", "login.", "session."))]
+
+
+async def test_a_new_password_signs_the_other_browsers_out_and_changes_the_token(ada: httpx.AsyncClient, shop: Shop):
+    before = ada.cookies[SESSION_COOKIE]
+    other = (await a_second_browser(shop))[SESSION_COOKIE]
+    page = (await ada.get("/admin/account")).text
+    assert (page.count("this one"), "Firefox on Linux" in page, "A browser" in page) == (1, True, True)
+    wrong = await ada.post("/admin/account/password", data={"password": "wrong", "new_password": NEW})
+    assert (wrong.status_code, "That is not your password." in wrong.text) == (403, True)
+    short = await ada.post("/admin/account/password", data={"password": PASSWORD, "new_password": "x" * 11})
+    assert (short.status_code, "12 to 256 characters" in short.text) == (400, True)
+    assert await is_in(ada, other)
+    done = await ada.post("/admin/account/password", data={"password": PASSWORD, "new_password": NEW})
+    assert (done.status_code, done.headers["location"]) == (303, "/admin/account?done=password")
+    assert "HttpOnly" in done.headers["set-cookie"]
+    assert "The password is changed." in (await ada.get(done.headers["location"])).text
+    assert [await is_in(ada, token) for token in (before, other)] == [False, False]
+    assert (await events(shop))[-3:] == ["login.failed", "account.password_changed", "session.ended"]
+    repeated = await ada.post("/admin/account/password", data={"password": NEW, "new_password": PASSWORD})
+    assert repeated.status_code == 303
+
+
+async def test_trying_passwords_in_an_open_browser_is_counted_as_logins_are(ada: httpx.AsyncClient):
+    answers = [await ada.post("/admin/account/totp", data={"password": "wrong"}) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [403] * 5 + [429]
+    assert "try again in 3 min" in answers[-1].text
+    assert (await ada.get("/admin/account")).status_code == 200
+
+
+async def test_the_second_step_is_switched_on_by_a_code_and_off_by_the_password(
+    ada: httpx.AsyncClient, shop: Shop, watch: Watch
+):
+    other = (await a_second_browser(shop))[SESSION_COOKIE]
+    offered = await ada.post("/admin/account/totp", data={"password": PASSWORD})
+    seed = re.search(r'<code class="seed">([A-Z2-7 ]+)</code>', offered.text)
+    offer = re.search(r'name="offer" value="([^"]+)"', offered.text)
+    assert seed
+    assert offer
+    assert (offered.text.count("<svg"), "otpauth://totp/Keysat%3Aowner%20" in offered.text) == (1, True)
+    raw = base32(seed[1])
+    wrong = await ada.post("/admin/account/totp/on", data={"offer": offer[1], "code": "000000"})
+    assert (wrong.status_code, "does not fit" in wrong.text, offer[1] in wrong.text) == (400, True, False)
+    async with signed_in(shop) as eve:  # what was offered to one is nothing to another
+        taken = await eve.post("/admin/account/totp/on", data={"offer": offer[1], "code": now(raw, watch)})
+        assert taken.status_code == 400
+    for other_offer in ("", offer[1][4:], "%"):
+        answer = await ada.post("/admin/account/totp/on", data={"offer": other_offer, "code": now(raw, watch)})
+        assert answer.status_code == 400
+    watch.pass_by(minutes=14)
+    done = await ada.post("/admin/account/totp/on", data={"offer": offer[1], "code": now(raw, watch)})
+    assert (done.status_code, done.headers["cache-control"]) == (200, "no-store")
+    assert len(set(re.findall(r"<code>([a-z2-7-]{29})</code>", done.text))) == 10
+    assert not await is_in(ada, other)
+    assert "10 of 10 recovery codes are left" in (await ada.get("/admin/account")).text
+    assert (await ada.post("/admin/account/totp/off", data={"password": "wrong"})).status_code == 403
+    off = await ada.post("/admin/account/totp/off", data={"password": PASSWORD})
+    assert off.headers["location"] == "/admin/account?done=totp_off"
+    assert "Switch it on" in (await ada.get("/admin/account")).text
+    watch.pass_by(minutes=2)
+    late = await ada.post("/admin/account/totp/on", data={"offer": offer[1], "code": now(raw, watch)})
+    assert late.status_code == 400
+    assert [name for name in await events(shop) if "totp" in name] == [
+        "account.totp_switched_on",
+        "account.totp_switched_off",
+    ]
+
+
+async def test_other_browsers_are_signed_out_one_by_one_or_all_at_once(ada: httpx.AsyncClient, shop: Shop):
+    first, second, third = [(await a_second_browser(shop))[SESSION_COOKIE] for _ in range(3)]
+    async with signed_in(shop) as eve:
+        page = (await ada.get("/admin/account")).text
+        ids = re.findall(r'name="session" value="([^"]+)"', page)
+        assert len(ids) == 3
+        for wrong in (ids[0], "x"):
+            await eve.post("/admin/account/sessions/end", data={"session": wrong})
+        assert [await is_in(ada, token) for token in (first, second, third)] == [True, True, True]
+        await ada.post("/admin/account/sessions/end", data={"session": ids[0]})
+        assert sum([await is_in(ada, token) for token in (first, second, third)]) == 2
+        assert (await ada.post("/admin/account/sessions/end", data={})).status_code == 303
+        assert [await is_in(ada, token) for token in (first, second, third)] == [False, False, False]
+        assert (await ada.get("/admin/account")).status_code == 200
+        assert (await eve.get("/admin/account")).status_code == 200
+    async with shop.read() as read:
+        assert len((await read.session.scalars(select(Session))).all()) == 2
+
+
+def base32(shown: str) -> bytes:
+    return base64.b32decode(shown.replace(" ", ""))
+
+
+def now(seed: bytes, watch: Watch) -> str:
+    return totp.code(seed, totp.step_of(watch.now()))
