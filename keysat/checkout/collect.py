@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from keysat.checkout.change_apply import change_doubt
+from keysat.checkout.change.apply import change_doubt
 from keysat.checkout.close import call_attention, close, question
 from keysat.checkout.codes import release
 from keysat.checkout.desk import Desk
@@ -26,7 +26,7 @@ from keysat.checkout.invoice import PROVIDER_WORDS_MAX, opened
 from keysat.checkout.next_order import renewal_doubt
 from keysat.checkout.schedule import DRAFT_FOR, PAGE_EVERY, Times, after_failure, next_look
 from keysat.checkout.settle import fulfil_now, settle
-from keysat.checkout.tables import ENDED, ORDER, Order, OrderId, OrderStatus, PaidHow, Step
+from keysat.checkout.tables import ENDED, OPEN, ORDER, Order, OrderId, OrderStatus, PaidHow, Step
 from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.work import Work
@@ -43,7 +43,6 @@ from keysat.payments.provider import (
 from keysat.payments.tables import Attempt, AttemptId
 
 PAGE_WAITS_SECONDS = 4  # SDK clients give up after 10
-OPEN = frozenset({OrderStatus.AWAITING, OrderStatus.PROCESSING})
 
 
 @dataclass(frozen=True, slots=True)

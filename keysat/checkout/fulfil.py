@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from keysat.catalog.tables import Policy
 from keysat.catalog.views import period_of
-from keysat.checkout.change_apply import apply_paid
+from keysat.checkout.change.apply import apply_paid
 from keysat.checkout.redemptions import redemption_of
 from keysat.checkout.tables import Order, Purpose
 from keysat.infra.work import Work

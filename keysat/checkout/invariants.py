@@ -9,6 +9,7 @@ from keysat.catalog.tables import DiscountCode
 from keysat.checkout.gate import LATE_WINDOW
 from keysat.checkout.tables import (
     ENDED,
+    OPEN,
     ChangeStatus,
     Order,
     OrderStatus,
@@ -27,7 +28,7 @@ from keysat.subscriptions.tables import Cycle, Subscription
 
 MOST = 100
 MAKES_A_LICENSE = (Purpose.PURCHASE, Purpose.MANUAL)
-ON_THE_WAY = (OrderStatus.DRAFT, OrderStatus.AWAITING, OrderStatus.PROCESSING, OrderStatus.PAID)
+ON_THE_WAY = (OrderStatus.DRAFT, *OPEN, OrderStatus.PAID)
 LAST_LOOK = timedelta(days=1)  # the daily look may fall this far before the end of the watch
 BY_INVOICE = (PaidHow.IN_TIME, PaidHow.LATE, PaidHow.MARKED)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tiers import Choice, list_price
 from keysat.catalog.views import PolicyView, ProductView
-from keysat.checkout.change_apply import change_of, check_may_change, hold_license
+from keysat.checkout.change.open import change_of, check_may_change, hold_license
 from keysat.checkout.close import close
 from keysat.checkout.codes import release
 from keysat.checkout.collect import collect
@@ -32,7 +32,7 @@ async def accept(work: Work, order_id: OrderId) -> Order:
 
     Raises Conflict for a draft, and for what is paid already: a paid order that has no license yet wants `retry`. Of a
     renewal whose place another order took, it pays the next period; Conflict when there is none, and for another
-    tier. Of a change of tier: as `change_apply.check_may_change`.
+    tier. Of a change of tier: as `check_may_change`.
     """
     order = await work.hold(Order, order_id)
     if order.status in (OrderStatus.DRAFT, OrderStatus.PAID, OrderStatus.FULFILLED):

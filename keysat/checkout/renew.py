@@ -9,15 +9,15 @@ inactive, and a license that is suspended.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 
 from keysat.catalog.read import offer, policy, product
 from keysat.catalog.tiers import Choice
-from keysat.checkout.change_apply import apply_scheduled
-from keysat.checkout.collect import mark_due
+from keysat.checkout.change.apply import apply_scheduled
+from keysat.checkout.charge import Payer, charge
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, try_at
@@ -25,6 +25,7 @@ from keysat.checkout.next_order import Overtaken, drop, hold_all, open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import quote
 from keysat.checkout.read import payable_attempt
+from keysat.checkout.schedule import OPENING_TAKES
 from keysat.checkout.settle import settle
 from keysat.checkout.subscribed import end_period, lapse
 from keysat.checkout.tables import SEEN_PAID, Order, OrderId, OrderStatus, PaidHow, Purpose
@@ -35,11 +36,11 @@ from keysat.kit.currencies import SAT
 from keysat.kit.errors import Conflict, KeysatError, Unavailable, UpstreamError
 from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License, LicenseStatus
-from keysat.payments.provider import OutcomeUnknown, ProviderError, Transient
+from keysat.payments.provider import Transient
 from keysat.payments.rates.board import RateEvidence, RateUnavailable
 from keysat.payments.rates.pins import pin_of
 from keysat.payments.tables import Attempt
-from keysat.payments.tills import NoTill, OpenTill
+from keysat.payments.tills import NoTill
 from keysat.subscriptions import openings
 from keysat.subscriptions.happenings import SkipReason
 from keysat.subscriptions.lifecycle import fall_due
@@ -48,9 +49,6 @@ from keysat.subscriptions.tables import Cycle, Subscription
 
 ACTS_MOST = 4
 """Of one errand: after a long outage it falls due, lapses, and is opened anew."""
-
-OPENING_TAKES = timedelta(minutes=1)
-"""For so long a draft is taken to be in somebody's hands."""
 
 NO_RATE, NO_PROVIDER, UNREACHABLE, REFUSED = "no_rate", "no_provider", "provider_unreachable", "provider_refused"
 """Why no order could be opened: the `reason` of `subscription.renewal_failed`."""
@@ -62,17 +60,10 @@ log = get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What was found out before the order is written. `before` is the try that paid the last cycle."""
+    """What was found out before the order is written."""
 
     rate: RateEvidence | None
-    till: OpenTill | None
-    before: Attempt | None
-
-    @property
-    def customer_ref(self) -> str | None:
-        """Who may have a card at this till."""
-        same = self.before is not None and self.till is not None and self.before.connection_id == self.till.id
-        return self.before.customer_ref if self.before is not None and same else None
+    payer: Payer
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,26 +148,26 @@ async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, 
     ground = await _explore(desk, subscription_id)
     async with desk.store.work(now, actor) as work:
         begun = await _begin(work, subscription_id, ground, is_asked_for=is_asked_for)
-    if begun is None or begun.attempt is None or ground.till is None:
+    if begun is None or begun.attempt is None or ground.payer.till is None:
         return begun
     if begun.attempt.provider_invoice_id is not None:  # a crash left it between its opening and the card
-        await _charge(desk, ground, subscription_id, begun.attempt, begun.attempt.provider_invoice_id, now, actor)
+        await charge(desk, ground.payer, subscription_id, begun.attempt, begun.attempt.provider_invoice_id, now, actor)
         return begun
-    charges = ground.till.capabilities.saved_profiles and not is_asked_for
+    charges = ground.payer.till.capabilities.saved_profiles and not is_asked_for
     shown = await open_invoice(
         desk,
-        ground.till,
+        ground.payer.till,
         begun.order,
         begun.attempt,
         begun.choice,
         now,
         actor,
-        customer_ref=ground.customer_ref,
+        customer_ref=ground.payer.customer_ref,
         charge_follows=charges,
         back_to=f"{desk.public_url}/pay/{pay_token(desk.vault, subscription_id)}",  # the order's own page shows the key
     )
     if charges:
-        await _charge(desk, ground, subscription_id, begun.attempt, shown.invoice_id, now, actor)
+        await charge(desk, ground.payer, subscription_id, begun.attempt, shown.invoice_id, now, actor)
     return begun
 
 
@@ -199,7 +190,7 @@ async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
         till = await desk.tills.pick(seller, prefer=before.connection_id if before is not None else None)
     except NoTill:
         till = None
-    return Ground(rate, till, before)
+    return Ground(rate, Payer(till, before))
 
 
 async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_for: bool) -> Begun | None:
@@ -235,10 +226,10 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
     if quoted.is_free:
         await settle(work, order, how=PaidHow.FREE)
         return Begun(order, choice)
-    if ground.till is None:
+    if ground.payer.till is None:
         raise NoTill
-    price = ground.till.asks_in(quoted.asked, quoted.amount_sats)
-    return Begun(order, choice, try_at(work, order, ground.till, price))
+    price = ground.payer.till.asks_in(quoted.asked, quoted.amount_sats)
+    return Begun(order, choice, try_at(work, order, ground.payer.till, price))
 
 
 def _check_asked(subscription: Subscription, license: License, current: Order | None, now: datetime) -> None:
@@ -286,55 +277,6 @@ async def _paid_last(read: Read, subscription_id: UUID) -> Attempt | None:
         .order_by(Cycle.number.desc())
         .limit(1)
     )
-
-
-async def _charge(
-    desk: Desk, ground: Ground, subscription_id: UUID, attempt: Attempt, invoice_id: str, now: datetime, actor: Actor
-) -> None:
-    """Ask the saved card, if there is one, once. Whether it has paid is seen as of any payment: by looking."""
-    till, order_id = ground.till, OrderId(attempt.order_id)
-    is_there = till is not None and till.id == attempt.connection_id
-    profile_id = await _card(desk, ground, subscription_id, now, actor) if is_there else None
-    async with desk.store.work(now, actor) as work:
-        begins = await openings.begin_charge(work, subscription_id, order_id, has_card=profile_id is not None)
-    if not begins or till is None or profile_id is None:
-        return
-    failure: ProviderError | None = None
-    try:
-        await till.till.charge_saved(invoice_id, profile_id)
-    except OutcomeUnknown:  # it may have been charged: nobody tries again
-        pass
-    except ProviderError as error:
-        failure = error
-    async with desk.store.work(now, actor) as work:
-        if failure is not None:
-            await openings.charge_failed(work, subscription_id, order_id, type(failure).__name__.lower())
-        else:
-            await mark_due(work, [order_id])
-
-
-async def _card(desk: Desk, ground: Ground, subscription_id: UUID, now: datetime, actor: Actor) -> str | None:
-    """The card that the last cycle was paid with and that was saved then, else the one that was known before."""
-    till, before = ground.till, ground.before
-    if till is None or not till.capabilities.saved_profiles:
-        return None
-    async with desk.store.read() as read:
-        row = await read.get(Subscription, subscription_id)
-    known = row.profile_id if row.profile_connection_id == till.id else None
-    if before is None or ground.customer_ref is None:
-        return known
-    try:
-        profiles = await till.till.list_profiles(ground.customer_ref)
-    except ProviderError as error:
-        log.warning("renewal.no_profiles", error, subscription=str(subscription_id))
-        return known
-    found = next((one.id for one in profiles if one.source_attempt_id == before.echo), None)
-    if found is None and known not in {one.id for one in profiles}:
-        known = None  # it was taken away at the provider
-    if found is not None and found != row.profile_id:
-        async with desk.store.work(now, actor) as work:
-            await openings.keep_profile(work, subscription_id, till.id, found)
-    return found or known
 
 
 def _reason(error: Exception) -> str:

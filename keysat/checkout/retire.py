@@ -16,7 +16,16 @@ from keysat.catalog import discounts, policies, products
 from keysat.catalog.discount_read import count_use
 from keysat.catalog.rows import locked_policy, locked_product
 from keysat.catalog.tables import DiscountCode, DiscountTier, Offer, Policy, Product
-from keysat.checkout.tables import Order, OrderId, OrderStatus, Redemption, RedemptionStatus, TierChange
+from keysat.checkout.tables import (
+    NEVER_PAID,
+    TOOK_MONEY,
+    Order,
+    OrderId,
+    OrderStatus,
+    Redemption,
+    RedemptionStatus,
+    TierChange,
+)
 from keysat.infra.attention import settle_about
 from keysat.infra.house import Mode, mode_of
 from keysat.infra.tables import Base
@@ -27,8 +36,6 @@ from keysat.payments.tables import Attempt, NudgeRow
 from keysat.subscriptions.tables import Subscription
 
 S = OrderStatus
-SOLD = (S.PAID, S.FULFILLED, S.UNDERPAID)
-ENDED = (S.DRAFT, S.EXPIRED, S.INVALID)
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -215,19 +222,19 @@ async def _removable(work: Work, scope: _Scope, *, force: bool) -> Select[OrderI
     refusal = (await _hanging(work, scope, work.now)).refusal(force=force)
     if refusal is not None:
         raise Conflict(refusal)
-    return select(Order.id).where(scope.orders, Order.status.in_(ENDED))
+    return select(Order.id).where(scope.orders, Order.status.in_(NEVER_PAID))
 
 
 async def _hanging(read: Read, scope: _Scope, now: datetime) -> Hanging:
-    ended = and_(scope.orders, Order.status.in_(ENDED))
+    ended = and_(scope.orders, Order.status.in_(NEVER_PAID))
     watched = select(func.max(Order.watch_until)).where(ended, await _may_still_be_paid(read, now))
     return Hanging(
         scope.name,
         scope.instead,
         licenses=await _count(read, License, scope.licenses),
         subscriptions=await _count(read, Subscription, scope.subscriptions),
-        settled=await _count(read, Order, scope.orders, Order.status.in_(SOLD)),
-        open=await _count(read, Order, scope.orders, Order.status.not_in((*SOLD, *ENDED))),
+        settled=await _count(read, Order, scope.orders, Order.status.in_(TOOK_MONEY)),
+        open=await _count(read, Order, scope.orders, Order.status.not_in(TOOK_MONEY | NEVER_PAID)),
         ended=await _count(read, Order, ended),
         codes=await _count(read, DiscountCode, scope.codes),
         watched_until=await read.session.scalar(watched.execution_options(is_long=True)),

@@ -13,6 +13,7 @@ OPEN_FOR = 15 * MINUTE  # how long a buyer has to pay
 MONITOR_FOR = 7 * DAY  # how long the provider watches the chain for what was seen
 WATCH_AFTER_MONITOR = 7 * DAY  # how long we look for late money after that
 FIRST_LOOK = 30 * SECOND  # at an order whose page was just opened
+OPENING_TAKES = MINUTE  # a draft so young is in somebody's hands
 DRAFT_FOR = 10 * MINUTE  # a draft whose invoice is not found by then was never opened
 
 AFTER_THE_END = (5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY)  # then daily

@@ -79,7 +79,16 @@ HAS_MONEY = frozenset({S.PROCESSING, S.PAID})
 SEEN_PAID = frozenset({*HAS_MONEY, S.FULFILLED, S.REVIEW})
 """Nobody is asked to pay it any more."""
 
+OPEN = frozenset({S.AWAITING, S.PROCESSING})
+"""Its invoice stands at the provider."""
+
 ENDED = frozenset({S.EXPIRED, S.UNDERPAID, S.INVALID})
+
+NEVER_PAID = frozenset({S.DRAFT, S.EXPIRED, S.INVALID})
+"""Nobody has any money of it, so far."""
+
+TOOK_MONEY = frozenset({S.PAID, S.FULFILLED, S.UNDERPAID})
+"""It stays in the books."""
 
 
 class PaidHow(StrEnum):
@@ -302,6 +311,10 @@ CHANGE: dict[tuple[ChangeStatus, ChangeStep], ChangeStatus] = {
     (ChangeStatus.SCHEDULED, ChangeStep.SUPERSEDE): ChangeStatus.SUPERSEDED,
     (ChangeStatus.SCHEDULED, ChangeStep.CANCEL): ChangeStatus.CANCELLED,
 }
+
+
+OPEN_CHANGES = frozenset({ChangeStatus.AWAITING_PAYMENT, ChangeStatus.SCHEDULED})
+"""A license has at most one in each."""
 
 
 class ChangeDirection(StrEnum):

@@ -36,7 +36,7 @@ def issue(
             order = await give(work, await gift(work, product, tier, email, note))
             if order.license_id is None:
                 raise Unavailable(f"The license could not be made: {order.failure}.")
-        return await _shown(shop, str(order.license_id))
+        return await _read_change(shop, str(order.license_id))
 
     show_one(inside(data_dir, act), as_json=as_json)
 
@@ -51,7 +51,7 @@ def show(data_dir: Path | None, as_json: bool, license_id: str) -> None:
     from keysat.upkeep.shop import Shop
 
     async def act(shop: Shop) -> dict[str, object]:
-        return await _shown(shop, license_id)
+        return await _read_change(shop, license_id)
 
     show_one(inside(data_dir, act, seals=False), as_json=as_json)
 
@@ -140,7 +140,7 @@ def replace_key(data_dir: Path | None, as_json: bool, license_id: str, yes: bool
     async def act(shop: Shop) -> dict[str, object]:
         async with shop.work(CLI) as work:
             await verbs.replace_key(work, id_of(license_id))
-        return await _shown(shop, license_id)
+        return await _read_change(shop, license_id)
 
     show_one(inside(data_dir, act), as_json=as_json)
 
@@ -171,9 +171,9 @@ def change_tier(
     """To another tier of its product: `keysat license change-tier ID pro --when by_invoice`."""
     from msgspec.structs import asdict
 
-    from keysat.checkout.change import When, by_operator
-    from keysat.checkout.change_quote import Wanted
-    from keysat.checkout.change_read import shown
+    from keysat.checkout.change.operator import When, by_operator
+    from keysat.checkout.change.quote import Wanted
+    from keysat.checkout.change.read import read_change
     from keysat.cli.opened import CLI, inside
     from keysat.upkeep.shop import Shop
 
@@ -181,7 +181,7 @@ def change_tier(
         wanted = Wanted(tier, offer)
         change_id = await by_operator(shop.desk, id_of(license_id), wanted, When(when), shop.now(), CLI, reason)
         async with shop.read() as read:
-            return asdict(await shown(read, change_id))
+            return asdict(await read_change(read, change_id))
 
     show_one(inside(data_dir, act), as_json=as_json)
 
@@ -194,14 +194,14 @@ def cancel_tier_change(data_dir: Path | None, as_json: bool, license_id: str) ->
     """One that is planned for the renewal: the license keeps its tier."""
     from msgspec.structs import asdict
 
-    from keysat.checkout.change import unplan
-    from keysat.checkout.change_read import shown
+    from keysat.checkout.change.plan import unplan
+    from keysat.checkout.change.read import read_change
     from keysat.cli.opened import CLI, inside
     from keysat.upkeep.shop import Shop
 
     async def act(shop: Shop) -> dict[str, object]:
         async with shop.work(CLI) as work:
-            return asdict(await shown(work, (await unplan(work, id_of(license_id))).id))
+            return asdict(await read_change(work, (await unplan(work, id_of(license_id))).id))
 
     show_one(inside(data_dir, act), as_json=as_json)
 
@@ -227,7 +227,7 @@ def _step(data_dir: Path | None, text: str, step: str, reason: str | None) -> No
     click.echo(inside(data_dir, act))
 
 
-async def _shown(shop: object, text: str) -> dict[str, object]:
+async def _read_change(shop: object, text: str) -> dict[str, object]:
     from keysat.licenses.issue import key_text
     from keysat.licenses.tables import License
     from keysat.upkeep.shop import Shop

@@ -8,8 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from keysat.checkout.change import Asker, When, by_operator, plan
-from keysat.checkout.change_quote import Wanted
+from keysat.checkout.change.draft import Asker
+from keysat.checkout.change.operator import When, by_operator
+from keysat.checkout.change.plan import plan
+from keysat.checkout.change.quote import Wanted
 from keysat.checkout.collect import collect
 from keysat.checkout.renew import pay
 from keysat.checkout.subscribed import cancel, lapse, pause, revoke

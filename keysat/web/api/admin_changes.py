@@ -7,10 +7,10 @@ from litestar import post
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
-from keysat.checkout import change
-from keysat.checkout.change import When
-from keysat.checkout.change_quote import Wanted
-from keysat.checkout.change_read import Change, shown
+from keysat.checkout.change.operator import When, by_operator
+from keysat.checkout.change.plan import unplan
+from keysat.checkout.change.quote import Wanted
+from keysat.checkout.change.read import Change, read_change
 from keysat.kit.errors import BadRequest
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
@@ -53,9 +53,9 @@ async def change_tier(
     """To another tier or offer of its product, private and archived ones too. Id, key and seats stay."""
     wanted = Wanted(data.to_policy_slug, data.offer or None)
     reason = (data.reason or "").strip() or None
-    change_id = await change.by_operator(shop.desk, license_id, wanted, data.moment(), now, actor, reason)
+    change_id = await by_operator(shop.desk, license_id, wanted, data.moment(), now, actor, reason)
     async with shop.read() as read:
-        return await shown(read, change_id)
+        return await read_change(read, change_id)
 
 
 @post(
@@ -66,7 +66,7 @@ async def change_tier(
 )
 async def cancel_tier_change(license_id: FromPath[UUID], work: WithWork) -> Change:
     """One that is planned: the license keeps its tier."""
-    return await shown(work, (await change.unplan(work, license_id)).id)
+    return await read_change(work, (await unplan(work, license_id)).id)
 
 
 ROUTES = (change_tier, cancel_tier_change)

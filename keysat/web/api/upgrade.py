@@ -6,10 +6,10 @@ from litestar import post
 from litestar.params import JSONBody
 from msgspec import Meta
 
-from keysat.checkout.change import Asker, upgrade
-from keysat.checkout.change_quote import UpgradeQuote, Wanted, quote_change, shown
-from keysat.checkout.change_read import Change
-from keysat.checkout.change_read import shown as shown_change
+from keysat.checkout.change.draft import Asker
+from keysat.checkout.change.quote import UpgradeQuote, Wanted, quote_change, upgrade_quote
+from keysat.checkout.change.read import Change, read_change
+from keysat.checkout.change.upgrade import upgrade
 from keysat.infra.work import Read
 from keysat.licenses.refresh import authorized
 from keysat.licenses.ring import present
@@ -49,7 +49,7 @@ async def quote_upgrade(data: JSONBody[UpgradeQuoteRequest], shop: WithShop, vis
     """What going to another tier costs now, and from when on it holds. Nothing is written."""
     async with shop.read() as read:
         license = await _presented(read, visit, data.license_key)
-        return shown(await quote_change(read, license, data.wanted(), visit.now))
+        return upgrade_quote(await quote_change(read, license, data.wanted(), visit.now))
 
 
 @post(
@@ -69,7 +69,7 @@ async def start_upgrade(
     asker = Asker(redirect_url=data.redirect_url or None)
     change_id = await upgrade(shop.desk, license_id, data.wanted(), now, actor, asker)
     async with shop.read() as read:
-        return await shown_change(read, change_id)
+        return await read_change(read, change_id)
 
 
 async def _presented(read: Read, visit: Visit, key: str) -> License:

@@ -8,7 +8,7 @@ from urllib.parse import quote as quoted
 
 from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
-from keysat.checkout.change_apply import open_change
+from keysat.checkout.change.open import open_change
 from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import known_quote

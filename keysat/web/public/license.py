@@ -15,9 +15,10 @@ from litestar import Response, get, post
 from litestar.params import URLEncodedBody
 
 from keysat.catalog.read import policies
-from keysat.checkout.change import unplan, upgrade
-from keysat.checkout.change_quote import Wanted, quote_change
-from keysat.checkout.change_read import shown as shown_change
+from keysat.checkout.change.plan import unplan
+from keysat.checkout.change.quote import Wanted, quote_change
+from keysat.checkout.change.read import read_change
+from keysat.checkout.change.upgrade import upgrade
 from keysat.checkout.subscribed import cancel, keep_on
 from keysat.checkout.tables import ChangedBy, ChangeStatus
 from keysat.infra.work import Read
@@ -138,7 +139,7 @@ async def _upgrade(visit: Visit, data: LicenseForm, license: License) -> str | R
         return await _way_shown(visit, data, license, is_dearer=True)
     change_id = await upgrade(visit.shop.desk, license.id, _wanted(data), visit.now, visit.actor)
     async with visit.shop.read() as read:
-        change = await shown_change(read, change_id)
+        change = await read_change(read, change_id)
     if change.checkout_url:
         return Response(None, status_code=303, headers={"Location": change.checkout_url})
     return "planned" if change.status is ChangeStatus.SCHEDULED else "opening"

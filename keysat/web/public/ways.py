@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from keysat.catalog.read import policy
 from keysat.catalog.views import PolicyView
-from keysat.checkout.change_quote import ChangeQuote, Wanted, quote_change
+from keysat.checkout.change.quote import ChangeQuote, Wanted, quote_change
 from keysat.checkout.quote import known_quote
 from keysat.checkout.tables import ChangedBy, ChangeDirection, ChangeStatus, TierChange
 from keysat.infra.work import Read

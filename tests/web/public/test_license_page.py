@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 
 from keysat.catalog import products
-from keysat.checkout.change import Asker, plan
-from keysat.checkout.change_quote import Wanted
+from keysat.checkout.change.draft import Asker
+from keysat.checkout.change.plan import plan
+from keysat.checkout.change.quote import Wanted
 from keysat.checkout.tables import ChangedBy, Purpose
 from keysat.kit.licensekey import parse
 from keysat.licenses.issue import replace_key, revoke, suspend

@@ -1,33 +1,28 @@
-"""A change of tier comes into force: paid, given, or at the end of what is paid. Once, under the license's lock.
-
-Locks are taken as `next_order` does: orders first, the one that is settled and the one that renews, then license and
-subscription. A change that is superseded has an order too, which is closed only if nobody holds it: who does finds out
-by itself that it pays nothing any more.
-"""
-
-from uuid import UUID
-
-from sqlalchemy import select
+"""A change of tier comes into force: paid, given, or at the end of what is paid. Once, under the license's lock."""
 
 from keysat.catalog.tables import Policy
 from keysat.catalog.views import period_of
-from keysat.checkout.change_quote import Before
+from keysat.checkout.change.open import (
+    change_of,
+    check_may_change,
+    hold_license,
+    is_renewing,
+    open_change,
+    supersede_open,
+)
+from keysat.checkout.change.quote import Before
 from keysat.checkout.gate import Doubt
 from keysat.checkout.happenings import LicenseTierChanged
-from keysat.checkout.next_order import drop, hold_all, is_being_paid
-from keysat.checkout.tables import CHANGE, ChangeStatus, ChangeStep, Order, Purpose, TierChange
-from keysat.infra.work import Read, Work
-from keysat.kit.errors import Conflict, NotFound
+from keysat.checkout.next_order import drop
+from keysat.checkout.tables import CHANGE, OPEN_CHANGES, ChangeStatus, ChangeStep, Order, Purpose, TierChange
+from keysat.infra.work import Work
 from keysat.kit.money import Money
 from keysat.licenses.tables import License, LicenseStatus
-from keysat.subscriptions.lifecycle import id_of
 from keysat.subscriptions.moves import Target, move
 from keysat.subscriptions.openings import put_off
 from keysat.subscriptions.proration import Price
 from keysat.subscriptions.read import subscription_of
-from keysat.subscriptions.tables import Cycle, Subscription
-
-OPEN = (ChangeStatus.AWAITING_PAYMENT, ChangeStatus.SCHEDULED)
+from keysat.subscriptions.tables import Subscription
 
 
 async def change_doubt(work: Work, order: Order) -> Doubt | None:
@@ -80,11 +75,7 @@ async def apply_scheduled(work: Work, subscription: Subscription) -> bool:
 async def apply(work: Work, change: TierChange, *, worth: int | None, paid: int) -> License:
     """The caller holds the license."""
     await work.advance(CHANGE, change, ChangeStep.APPLY, status_at=work.now)
-    others = await work.session.scalars(
-        select(TierChange).where(TierChange.license_id == change.license_id, TierChange.status.in_(OPEN))
-    )
-    for other in others.all():
-        await supersede(work, other)
+    await supersede_open(work, change.license_id, *OPEN_CHANGES)
     policy = await work.get(Policy, change.to_policy_id)
     price = Price(
         Money(change.listed_currency, change.target_value), period_of(change.period_count, change.period_unit)
@@ -114,62 +105,6 @@ async def apply(work: Work, change: TierChange, *, worth: int | None, paid: int)
         )
     )
     return license
-
-
-async def supersede(work: Work, change: TierChange) -> None:
-    """Another change takes its place; money that still comes for it goes to a person."""
-    await work.advance(CHANGE, change, ChangeStep.SUPERSEDE, status_at=work.now)
-    if change.order_id is not None:
-        free = select(Order.id).where(Order.id == change.order_id).with_for_update(skip_locked=True)
-        await drop(work, await work.session.scalar(free))
-
-
-async def hold_license(work: Work, license_id: UUID) -> License:
-    """With the order that renews it, and its subscription, if there is one. Raises NotFound; Overtaken."""
-    subscription_id = await id_of(work, license_id)
-    if subscription_id is None:
-        return await work.hold(License, license_id)
-    _, _, license = await hold_all(work, subscription_id)
-    return license
-
-
-async def is_renewing(work: Work, license_id: UUID) -> bool:
-    """A payment for its next period is on its way, which a change of tier would leave without a period to pay.
-
-    The caller holds the license, and with it (`hold_license`) all that is asked for here.
-    """
-    order = await work.session.scalar(
-        select(Order)
-        .join(Cycle, Cycle.order_id == Order.id)
-        .join(Subscription, Subscription.id == Cycle.subscription_id)
-        .where(Subscription.license_id == license_id, Cycle.paid_at.is_(None))
-    )
-    return order is not None and await is_being_paid(work, order)
-
-
-async def check_may_change(work: Work, license: License) -> None:
-    """Raises Conflict when it is revoked, or a payment for its next period is on its way. The caller holds it."""
-    if license.status is LicenseStatus.REVOKED:
-        raise Conflict("A revoked license does not change any more.")
-    if await is_renewing(work, license.id):
-        raise Conflict("A renewal payment is on its way; try again when it is confirmed.")
-
-
-async def open_change(read: Read, license_id: UUID, status: ChangeStatus) -> TierChange | None:
-    """There is at most one that awaits payment, and one that is scheduled. Who changes it holds the license."""
-    return await read.session.scalar(
-        select(TierChange)
-        .where(TierChange.license_id == license_id, TierChange.status == status)
-        .execution_options(populate_existing=True)
-    )
-
-
-async def change_of(work: Work, order: Order) -> TierChange:
-    """Raises NotFound."""
-    change = await work.session.scalar(select(TierChange).where(TierChange.order_id == order.id))
-    if change is None:
-        raise NotFound(f"Order {order.support_reference} changes no tier.")
-    return change
 
 
 async def _is_as_quoted(work: Work, change: TierChange, license: License) -> bool:

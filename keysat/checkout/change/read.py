@@ -36,7 +36,7 @@ class Change(msgspec.Struct, frozen=True):
     skip_payment: bool
 
 
-async def shown(read: Read, change_id: TierChangeId) -> Change:
+async def read_change(read: Read, change_id: TierChangeId) -> Change:
     """Raises NotFound."""
     change = await read.get(TierChange, change_id)
     is_paid_for = change.order_id is not None and change.charge_value > 0

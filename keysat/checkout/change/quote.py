@@ -149,7 +149,7 @@ async def quote_change(
     )
 
 
-def shown(asked: ChangeQuote) -> UpgradeQuote:
+def upgrade_quote(asked: ChangeQuote) -> UpgradeQuote:
     period = asked.choice.period if asked.renews else None
     effective_at = asked.effective_at
     return UpgradeQuote(
