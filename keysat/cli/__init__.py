@@ -10,8 +10,9 @@ from keysat.cli.account import account
 from keysat.cli.api_key import api_key
 from keysat.cli.attention import attention
 from keysat.cli.audit import audit
-from keysat.cli.backup import backup, restore
+from keysat.cli.backup import backup, export, restore
 from keysat.cli.code import code
+from keysat.cli.customer import customer
 from keysat.cli.house import demo, doctor, init, migrate, serve
 from keysat.cli.job import job
 from keysat.cli.key import key
@@ -34,10 +35,10 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(serve, init, demo, migrate, doctor, job, backup, restore),
+    *(serve, init, demo, migrate, doctor, job, backup, restore, export),
     *(account, api_key),
     *(product, policy, offer, code),
-    *(key, verify, provider, rate, order, attention, license_group, subscription, letter, audit),
+    *(key, verify, provider, rate, order, attention, license_group, subscription, customer, letter, audit),
 )
 for _command in COMMANDS:
     cli.add_command(_command)

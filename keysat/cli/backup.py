@@ -90,6 +90,24 @@ def restore(data_dir: Path | None, file: Path, passphrase_file: Path | None, ask
     show_findings(*inside(data_dir, act), as_json=False)
 
 
+@click.command()
+@data_dir
+@option("--to", type=click.Path(file_okay=False, path_type=Path), default=Path("keysat-export"), show_default=True)
+def export(data_dir: Path | None, to: Path) -> None:
+    """Write everything as JSON lines, a file for each table, into a new folder. What opens something is left out.
+
+    It is for reading and moving on. Only a backup can be restored.
+    """
+    from keysat.cli.opened import CLI, inside
+    from keysat.upkeep.export import write_out
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> int:
+        return await write_out(shop, to, CLI)
+
+    click.echo(f"{to}: {inside(data_dir, act)} rows.")
+
+
 def _passphrase(file: Path | None, *, asks: bool, is_new: bool) -> str | None:
     if file is not None:
         return file.read_text().partition("\n")[0].rstrip("\r")

@@ -38,6 +38,19 @@ class ShopRestored(Happening, frozen=True, tag="shop.restored"):
     made_at: datetime
 
 
+class ShopExported(Happening, frozen=True, tag="shop.exported"):
+    mode: Mode
+
+
+class CustomerExported(Happening, frozen=True, tag="customer.exported"):
+    customer_id: UUID
+
+
+class CustomerErased(Happening, frozen=True, tag="customer.erased"):
+    customer_id: UUID
+>>>>>>> Stashed changes
+
+
 class ShopImported(Happening, frozen=True, tag="shop.imported"):
     issuer_key_id: UUID  # of the key that signed what came
     brought: dict[str, int]  # how many of each kind

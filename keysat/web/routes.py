@@ -14,6 +14,7 @@ from keysat.web.api import (
     admin_catalog,
     admin_changes,
     admin_codes,
+    admin_data,
     admin_customers,
     admin_edition,
     admin_figures,
@@ -100,6 +101,7 @@ ADMIN_API = (
     Chapter("Admin: payments", "What came in for orders, and what did not.", admin_payments.ROUTES, "orders"),
     Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES, "rates"),
     Chapter("Admin: settings", "What the shop calls itself, and its database.", admin_settings.ROUTES, "settings"),
+    Chapter("Admin: data", "What is kept about people, and forgetting it.", admin_data.ROUTES, "customers"),
     Chapter("Admin: audit", "What happened, and who did it.", admin_audit.ROUTES, "audit"),
     Chapter(
         "Admin: keys and accounts",
