@@ -48,7 +48,6 @@ class CustomerExported(Happening, frozen=True, tag="customer.exported"):
 
 class CustomerErased(Happening, frozen=True, tag="customer.erased"):
     customer_id: UUID
->>>>>>> Stashed changes
 
 
 class ShopImported(Happening, frozen=True, tag="shop.imported"):
