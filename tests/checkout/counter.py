@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,6 +33,7 @@ from keysat.payments.nudges import keep
 from keysat.payments.provider import Rail
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.rates.pins import set_pin
+from keysat.payments.rates.quotes import RULES
 from keysat.payments.tables import Attempt, AttemptId, ConnectionId
 from keysat.payments.tills import Tills
 from keysat.upkeep.doctor import violations
@@ -52,7 +54,8 @@ class Counter:
         self.http = HttpClient(transport=self.fake.transport)
         self.vault = Vault(bytes(32), SeededChance(2))
         self.tills = Tills(store, self.vault, self.http)
-        self.board = RateBoard(self.http, self.clock, SeededChance(3), sources=())
+        rules = replace(RULES, exchanges_min=0)  # a test that wants rates brings its own sources
+        self.board = RateBoard(self.http, self.clock, SeededChance(3), sources=(), rules=rules)
         self.desk = Desk(store, self.vault, self.tills, self.board, Mode.LIVE, PUBLIC_URL)
         self.office = Office(store, self.vault, self.http, Mode.LIVE, PUBLIC_URL)
         self.door: httpx.AsyncClient | None = None  # where webhooks go in, when a story is told over HTTP

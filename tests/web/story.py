@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -113,6 +114,8 @@ class Names:
             case list(), list() if len(told) == len(answer):
                 pairs = enumerate(zip(told, answer, strict=True))
                 return [line for at, pair in pairs for line in self.differences(*pair, f"{where}.{at}")]
+            case int(), int() if where.endswith(".size_bytes"):  # another one with each table and each SQLite
+                return []
             case str(), str() if told != answer and _is_name(told) and _is_name(answer):
                 return [] if self.here.setdefault(told, answer) == answer else [where]
             case _:
@@ -161,6 +164,9 @@ class Player:
     async def _prepare(self, operation_id: str, example: Example) -> None:
         """What no answer tells: the provider's secrets, the code that stands on the buyer's page alone; and a plan."""
         here = self.names.here
+        if operation_id == "refreshRate":
+            for name in ("first-exchange", "second-exchange"):
+                self.front.shop.board.add_source(name, _quoted)
         if operation_id == "receivePaymentWebhook":
             [till] = self.front.shop.tills.all()
             here[example.body["storeId"]] = till.connection.account_id
@@ -190,6 +196,10 @@ class Player:
             subscribed = (await work.session.scalars(select(Subscription).filter_by(license_id=given.license_id))).one()
             for _ in range(FAILURES_MAX):
                 await failed(work, subscribed.id, "no_rate")
+
+
+async def _quoted(_currency: str) -> Decimal | None:
+    return Decimal(92_000)
 
 
 async def record() -> None:
