@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
@@ -215,6 +215,8 @@ class FakeZaprite:
         while (message := await receive()).get("more_body"):
             body += message["body"]
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        if headers.get("host") != urlsplit(BASE_URL).netloc:
+            raise httpx.ConnectError("no such host")
         query = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
         call = Call(scope["method"], scope["path"], query, headers, body + message.get("body", b""))
         reply = self._with_accident(call)
