@@ -25,6 +25,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Addresses of a host, as text. Raises OSError."""
 
 URL_MAX = 2048
+LOOKUP_SECONDS = 3  # while somebody waits for an answer
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 GLOBAL_IPV6 = ip_network("2000::/3")
 """The global unicast space: loopback, link-local, unique local, multicast, mapped and translated (NAT64) addresses lie
@@ -93,8 +94,9 @@ class PublicHttp:
         """Raises Refused where `request` could reach nothing. A name that resolves to nothing now may do so later."""
         parsed = checked_url(url)
         try:
-            addresses = await self._resolve(parsed.host, _port(parsed))
-        except OSError:
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                addresses = await self._resolve(parsed.host, _port(parsed))
+        except (OSError, UnicodeError):
             return
         judge = self._judge(parsed.scheme)
         if addresses and not any(judge(address) for address in addresses):

@@ -69,9 +69,9 @@ class Outcome:
     is_final: bool = False
 
 
-async def attempt(http: PublicHttp, url: str, delivery: Delivery, signers: Sequence[Signer], at: datetime) -> Outcome:
+async def attempt(http: PublicHttp, url: str, delivery: Delivery, signers: Sequence[Signer], clock: Clock) -> Outcome:
     """2xx is taken; a redirect is an answer like any other."""
-    body, began = delivery.payload.encode(), asyncio.get_running_loop().time()
+    body, at = delivery.payload.encode(), clock.now()
     sent = headers(delivery.id, delivery.event_type, body, at, signers)
     if delivery.position is not None:
         sent["X-Keysat-Position"] = str(delivery.position)
@@ -92,7 +92,7 @@ async def attempt(http: PublicHttp, url: str, delivery: Delivery, signers: Seque
     return Outcome(
         delivery,
         at,
-        took_ms=int(1000 * (asyncio.get_running_loop().time() - began)),
+        took_ms=(clock.now() - at) // timedelta(milliseconds=1),
         status=status,
         error=words and words[:ERROR_CHARACTERS],
         answer=answer and answer[:PREVIEW_CHARACTERS],

@@ -132,7 +132,9 @@ class Lanes:
                 async with free:
                     if loop.time() > until:
                         return
-                    outcome = await attempt(self.http, batch.endpoint.url, delivery, batch.signers, self._now())
+                    outcome = await attempt(
+                        self.http, batch.endpoint.url, delivery, batch.signers, self._exchange.clock
+                    )
                 outcomes.append(outcome)
                 self.attempts += 1
                 if outcome.error is not None:  # what follows about the same object waits for it

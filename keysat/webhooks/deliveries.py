@@ -140,7 +140,7 @@ async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Acto
         work.record(EndpointTested(receiver.id, ping.id))
     http = exchange.http()
     try:
-        outcome = await attempt(http, receiver.url, ping, keys, now)
+        outcome = await attempt(http, receiver.url, ping, keys, exchange.clock)
     finally:
         await http.aclose()
     async with exchange.store.work(now, actor) as work:

@@ -1,21 +1,23 @@
 """Receivers: add, edit, rotate the secret, take away. A secret is shown once, by the verb that makes it."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, tuple_, update
 
 from keysat.infra.public_http import checked_url
 from keysat.infra.tables import EventSeal
 from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict, NotFound
+from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.webhooks import happenings
 from keysat.webhooks.names import ALL, checked
 from keysat.webhooks.sign import Signer, new_signer
@@ -59,7 +61,7 @@ class Shown:
     secret: str
 
 
-async def create(work: Work, vault: Vault, new: NewEndpoint) -> Shown:
+async def create(work: Work, vault: Vault, new: NewEndpoint, *, endpoint_id: EndpointId | None = None) -> Shown:
     """It is told what happens from now on. Its URL is checked by the door that can look names up.
 
     Raises BadRequest, Conflict when there are too many.
@@ -68,7 +70,7 @@ async def create(work: Work, vault: Vault, new: NewEndpoint) -> Shown:
     if (await work.session.scalar(there) or 0) >= ENDPOINTS_MAX:
         raise Conflict(f"There are {ENDPOINTS_MAX} endpoints, and there can be no more: delete one first.")
     endpoint = Endpoint(
-        id=EndpointId(work.new_id()),
+        id=endpoint_id or EndpointId(work.new_id()),
         url=str(checked_url(new.url)),
         event_types=checked(new.event_types),
         description=new.description or None,
@@ -141,16 +143,25 @@ async def retire_old_secrets(work: Work, endpoint_id: UUID) -> Endpoint:
     return endpoint
 
 
-async def endpoints(read: Read) -> Sequence[Endpoint]:
-    """All that are there, the oldest first."""
-    query = select(Endpoint).where(Endpoint.deleted_at.is_(None))
-    return (await read.session.scalars(query.order_by(Endpoint.created_at, Endpoint.id))).all()
+async def endpoints(read: Read, limit: int = ENDPOINTS_MAX, cursor: str | None = None) -> Page[Endpoint]:
+    """Those that are there, the oldest first. Raises BadRequest for a cursor that is not ours."""
+    query = select(Endpoint).where(Endpoint.deleted_at.is_(None)).order_by(Endpoint.created_at, Endpoint.id)
+    if cursor is not None:
+        query = query.where(tuple_(Endpoint.created_at, Endpoint.id) > tuple_(*cursor_parts(cursor, datetime, UUID)))
+    rows = (await read.session.scalars(query.limit(limit + 1))).all()
+    return page_of(rows, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
 
 
 async def endpoint(read: Read, endpoint_id: UUID) -> Endpoint:
     """One that is there. Raises NotFound."""
     row = await read.session.get(Endpoint, endpoint_id)
     return _there(row, endpoint_id)
+
+
+async def named(read: Read, endpoint_ids: Collection[UUID]) -> Mapping[UUID, Endpoint]:
+    """Of deliveries: also those that are gone."""
+    rows = await read.session.scalars(select(Endpoint).where(Endpoint.id.in_(endpoint_ids)))
+    return {row.id: row for row in rows}
 
 
 async def held(work: Work, endpoint_id: UUID) -> Endpoint:
@@ -166,9 +177,12 @@ async def signers(read: Read, vault: Vault, endpoint_id: UUID) -> list[Signer]:
     ]
 
 
-async def public_keys(read: Read, endpoint_id: UUID) -> list[EndpointSecret]:
-    """As `signers`, without what is sealed."""
-    return list(await _secrets(read, endpoint_id))
+async def keys_of(read: Read, endpoint_ids: Collection[UUID]) -> Mapping[UUID, Sequence[EndpointSecret]]:
+    """What `signers` has of each, without what is sealed."""
+    found: defaultdict[UUID, list[EndpointSecret]] = defaultdict(list)
+    for row in await read.session.scalars(select(EndpointSecret).where(EndpointSecret.endpoint_id.in_(endpoint_ids))):
+        found[row.endpoint_id].append(row)
+    return {endpoint_id: _present_first(rows) for endpoint_id, rows in found.items()}
 
 
 async def forget_retired(work: Work) -> None:
@@ -210,4 +224,8 @@ async def _retire(work: Work, endpoint_id: UUID, at: object) -> None:
 
 async def _secrets(read: Read, endpoint_id: UUID) -> Sequence[EndpointSecret]:
     rows = await read.session.scalars(select(EndpointSecret).where(EndpointSecret.endpoint_id == endpoint_id))
+    return _present_first(rows)
+
+
+def _present_first(rows: Iterable[EndpointSecret]) -> Sequence[EndpointSecret]:
     return sorted(rows, key=lambda row: (row.retires_at is None, row.created_at, row.id), reverse=True)
