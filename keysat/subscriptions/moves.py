@@ -42,10 +42,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What became of license and subscription; `dropped` is the open renewal order, which is superseded."""
+    """What became of the license; `dropped` is the open renewal order, which is superseded."""
 
     changed: Changed
-    subscription: Subscription | None
     dropped: UUID | None
 
 
@@ -58,8 +57,6 @@ async def move(
     worth: int | None,
     paid: int,
     order_id: UUID | None,
-    keeps_own_values: bool = True,
-    keeps_discount: bool = False,
 ) -> Moved:
     """Give license and subscription the target's values, at once.
 
@@ -77,9 +74,8 @@ async def move(
         seconds = target.policy.duration_seconds
         expires_at = work.now + timedelta(seconds=seconds) if seconds else None
         terms = tier_terms(target.policy, expires_at=expires_at, is_subscribed=False)
-        changed = await change_tier(work, license.id, terms, keeps_own_values=keeps_own_values)
-        ended = await work.get(Subscription, subscription_id) if subscription_id is not None else None
-        return Moved(changed, ended, dropped)
+        changed = await change_tier(work, license.id, terms)
+        return Moved(changed, dropped)
     over, dropped = grace_end(license), None
     if subscription_id is None:
         subscription = await _begin(work, license_id, target, target.price.period, worth, order_id)
@@ -91,17 +87,16 @@ async def move(
         await _retune(
             work, subscription, target, target.price.period, is_anew=is_anew, worth=worth, paid=paid, order_id=order_id
         )
-        if not keeps_discount:
-            keep_discount(subscription, None)
+        keep_discount(subscription, None)
         _tell(work, subscription, before, is_anew=is_anew)
     is_trial = subscription.cycle_number == 0
     terms = tier_terms(target.policy, expires_at=subscription.paid_through, is_subscribed=True, is_trial=is_trial)
-    changed = await change_tier(work, license_id, terms, keeps_own_values=keeps_own_values)
+    changed = await change_tier(work, license_id, terms)
     is_over = over is not None and over <= work.now and subscription.status in ENDED
     is_aside = subscription.paused_grace_seconds is not None or is_over  # a longer grace revives nothing
     if is_aside and OwnField.GRACE_SECONDS not in changed.kept:
         subscription.paused_grace_seconds, changed.license.grace_seconds = changed.license.grace_seconds, 0
-    return Moved(changed, subscription, dropped)
+    return Moved(changed, dropped)
 
 
 async def change_price(

@@ -83,15 +83,15 @@ async def open_cycle(work: Work, subscription_id: UUID, order_id: UUID) -> Openi
 
 async def opened(
     work: Work, subscription_id: UUID, order_id: UUID, amount_sats: int | None, *, charge_follows: bool = False
-) -> bool:
-    """The buyer can pay it. False: another order has taken its place meanwhile.
+) -> None:
+    """The buyer can pay it, unless another order has taken its place meanwhile.
 
     Where `charge_follows` it stays due until `begin_charge`: whoever comes by after a crash asks the saved card.
     """
     subscription, license = await held(work, subscription_id)
     cycle = await open_cycle_of(work, subscription.id)
     if cycle is None or cycle.order_id != order_id:
-        return False
+        return
     await plan_opening(work, subscription, work.now if charge_follows and cycle.charged_at is None else None)
     if cycle.opened_at is None:
         cycle.opened_at = work.now
@@ -113,17 +113,16 @@ async def opened(
                 is_first_paid_cycle=cycle.number == 1,
             )
         )
-    return True
 
 
-async def failed(work: Work, subscription_id: UUID, reason: str) -> Subscription:
+async def failed(work: Work, subscription_id: UUID, reason: str) -> None:
     """No order could be opened: it is tried again later, and parked after the fifth time. `reason` is a code.
 
     One that has ended or was opened meanwhile stays as it is.
     """
     subscription, license = await held(work, subscription_id)
     if subscription.next_attempt_at is None:
-        return subscription
+        return
     failures = subscription.consecutive_failures + 1
     again = next_attempt(failures, work.now)
     subscription.consecutive_failures, subscription.next_attempt_at = failures, again
@@ -139,7 +138,6 @@ async def failed(work: Work, subscription_id: UUID, reason: str) -> Subscription
             next_attempt_at=again,
         )
     )
-    return subscription
 
 
 async def park(work: Work, subscription: Subscription, reason: str, words: str) -> None:
@@ -223,7 +221,7 @@ async def is_card_asked(read: Read, cycle: Cycle, since: datetime) -> bool:
 
 
 async def charge_failed(work: Work, subscription_id: UUID, order_id: UUID, reason: str) -> None:
-    """The card was declined, or nothing was heard: the pay link stands. `reason` is a code."""
+    """The provider refused, so that nothing was charged: the pay link stands. `reason` is a code."""
     subscription, license = await held(work, subscription_id)
     cycle = await open_cycle_of(work, subscription.id)
     number = cycle.number if cycle is not None else subscription.cycle_number

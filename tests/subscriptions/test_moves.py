@@ -10,6 +10,7 @@ from keysat.kit.periods import Period, Unit, cycle_end
 from keysat.licenses.change import OwnValues, set_own
 from keysat.subscriptions import lifecycle
 from keysat.subscriptions.moves import change_price
+from keysat.subscriptions.read import the_subscription_of
 from keysat.subscriptions.tables import SubscriptionStatus
 from tests.conftest import NOON
 from tests.subscriptions.subscriber import DAY, MONTH, Subscriber
@@ -84,10 +85,9 @@ async def test_what_an_upgrade_has_cost_is_paid_for_the_cycles_that_run_by_what_
 
 async def test_to_a_tier_for_good_and_back_to_a_subscription(subscriber: Subscriber) -> None:
     await subscriber.subscribe()
-    moved = await subscriber.move("ever", 9000, None, worth=None)
-    license = await subscriber.license()
-    assert moved.subscription is not None
-    assert (moved.subscription.status, license.expires_at, license.is_subscribed) == (S.CANCELLED, None, False)
+    await subscriber.move("ever", 9000, None, worth=None)
+    row, license = await subscriber.row(), await subscriber.license()
+    assert (row.status, license.expires_at, license.is_subscribed) == (S.CANCELLED, None, False)
     subscriber.now += 90 * DAY
     await subscriber.move("pro", 2400, MONTH, is_anew=True, worth=2400, **PRO)
     row, license = await subscriber.row(), await subscriber.license()
@@ -99,10 +99,10 @@ async def test_to_a_tier_for_good_and_back_to_a_subscription(subscriber: Subscri
 async def test_a_license_that_was_for_good_gets_a_subscription(subscriber: Subscriber) -> None:
     license = await subscriber.seller.sell()
     subscriber.license_id = license.id
-    moved = await subscriber.move("pro", 2400, MONTH, is_anew=True, worth=2400, **PRO)
-    assert moved.subscription is not None
-    subscriber.id = moved.subscription.id
-    assert (await subscriber.license()).expires_at == moved.subscription.paid_through
+    await subscriber.move("pro", 2400, MONTH, is_anew=True, worth=2400, **PRO)
+    async with subscriber.work() as work:
+        row = await the_subscription_of(work, license.id)
+    assert (await subscriber.license()).expires_at == row.paid_through
     assert [(cycle.number, cycle.worth) for cycle in await subscriber.cycles()] == [(1, 2400)]
 
 
@@ -147,8 +147,8 @@ async def test_a_new_price_is_announced_ahead_and_never_touches_an_open_order(su
     assert (renewed.next_value, renewed.next_value_from, renewed.next_value_reason) == (None, None, None)
     async with subscriber.work() as work:
         await change_price(work, row.id, 1600, reason="More still.")
-    moved = (await subscriber.move("pro", 2400, MONTH, **PRO)).subscription
-    assert moved is not None
+    await subscriber.move("pro", 2400, MONTH, **PRO)
+    moved = await subscriber.row()
     assert (moved.next_value, moved.next_value_from, moved.next_value_reason) == (None, None, None)
     async with subscriber.work() as work:
         await lifecycle.cancel(work, row.id, reason=None)

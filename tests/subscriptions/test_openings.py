@@ -46,7 +46,7 @@ async def test_a_second_order_for_a_cycle_supersedes_the_first_and_keeps_its_num
     assert (cycle.number, cycle.order_id, cycle.starts_at) == (2, second, row.paid_through)
     assert (await subscriber.told()).count("renewal_pending") == 1
     async with subscriber.work() as work:
-        assert await openings.opened(work, row.id, first, 1200) is False
+        await openings.opened(work, row.id, first, 1200)
         assert await cycle_of_order(work, first) is None
     with pytest.raises(Conflict, match="another one took its place"):
         await subscriber.pay(first)
@@ -65,7 +65,8 @@ async def test_failures_back_off_and_the_fifth_parks(subscriber: Subscriber) -> 
             holder, claimed = await openings.claim(work)
             assert len(claimed) == 1
         async with subscriber.work() as work:
-            row = await openings.failed(work, row.id, "provider_unreachable")
+            await openings.failed(work, row.id, "provider_unreachable")
+            row = await work.get(Subscription, row.id)
             await openings.let_go(work, holder, claimed)
             if await fall_due(work, row.id):
                 assert (row.status, row.consecutive_failures) == (SubscriptionStatus.PAST_DUE, 1)
@@ -77,7 +78,8 @@ async def test_failures_back_off_and_the_fifth_parks(subscriber: Subscriber) -> 
         assert (await openings.claim(work))[1] == []
         assert (await work.get(Subscription, row.id)).parked_reason == "provider_unreachable"
         assert list(await unpaid(work, subscriber.now)) == []
-        assert (await openings.failed(work, row.id, "late")).consecutive_failures == 5
+        await openings.failed(work, row.id, "late")
+        assert (await work.get(Subscription, row.id)).consecutive_failures == 5
         assert [call.kind for call in await work.session.scalars(select(AttentionRow))] == ["subscription_parked"]
         assert await openings.unpark(work, row.id)
         assert not await openings.unpark(work, row.id)
@@ -89,7 +91,8 @@ async def test_a_failure_before_the_end_of_what_is_paid_makes_nothing_past_due(s
     row = await subscriber.subscribe()
     subscriber.now = row.paid_through - 3 * DAY
     async with subscriber.work() as work:
-        row = await openings.failed(work, row.id, "rate_unavailable")
+        await openings.failed(work, row.id, "rate_unavailable")
+        row = await work.get(Subscription, row.id)
         assert (row.status, row.consecutive_failures) == (SubscriptionStatus.ACTIVE, 1)
     await subscriber.open()
     row = await subscriber.row()

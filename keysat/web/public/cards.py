@@ -1,7 +1,7 @@
 """Tiers as cards on the buy page: what each one gives, and the prices it can be had for. Pure."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from keysat.catalog.tables import PolicyId, TrialNeeds
@@ -45,9 +45,9 @@ class Option:
     validity: str
     act: str
     """The words of the button that begins the trial, where there is one; else of the one that buys."""
-    follows: str = ""
+    follows: str
     """What comes after the trial, or after the period that is paid; empty: nothing."""
-    trial: "Trial | None" = None
+    trial: "Trial | None"
 
     @property
     def is_free(self) -> bool:
@@ -135,14 +135,11 @@ def _card(
     has_trials: bool,
 ) -> Card:
     offers = [None, *(offer for offer in tier.offers if offer.active)]
-    options: list[Option] = []
-    for choice in (choice_of(product, tier, offer) for offer in offers):
-        option = _option(choice, rate, rails, discount)
-        then = _next(choice, rate, discount, now)
-        if then is not None:
-            has_cards = Rail.CARD in rails
-            option = replace(option, follows=words.renewal(then, tier.grace_period_days, has_cards=has_cards))
-        options.append(_tried(choice, tier, option, then) if has_trials else option)
+    choices = [choice_of(product, tier, offer) for offer in offers]
+    options = [
+        _option(choice, rate, rails, discount, _next(choice, rate, discount, now), has_trials=has_trials)
+        for choice in choices
+    ]
     is_special = discount is not None and discount.featured and any(option.was for option in options)
     return Card(
         name=tier.name,
@@ -181,13 +178,26 @@ def value_of(choice: Choice) -> str:
 
 
 def _option(
-    choice: Choice, rate: RateEvidence | None, rails: Collection[Rail], discount: DiscountView | None
+    choice: Choice,
+    rate: RateEvidence | None,
+    rails: Collection[Rail],
+    discount: DiscountView | None,
+    then: words.Next | None = None,
+    *,
+    has_trials: bool = False,
 ) -> Option:
+    """`then`: what is paid after the first period; None: nothing."""
     tier, base, period = choice.policy, choice.price, choice.period
     validity = words.span(period) if period else words.duration(tier.duration_seconds if tier else 0)
     found = known_quote(base, rate, discount)
     price = found.asked if found else base
     was = base if found and found.price < base else None
+    act = words.act(price, rails)
+    grace_days = tier.grace_period_days if tier else 0
+    follows = words.renewal(then, grace_days, has_cards=Rail.CARD in rails) if then is not None else ""
+    trial = _trial(choice, act, then) if has_trials else None
+    if tier is not None and trial is not None:  # the list price follows it, whatever a code does to a purchase now
+        act, follows = words.trial_act(tier.trial_days), words.after_trial(tier.trial_days, base, period, grace_days)
     return Option(
         value=value_of(choice),
         price=price,
@@ -196,23 +206,23 @@ def _option(
         sats=_sats(price, found),
         cadence=words.cadence(period) if period and price.minor else "",
         validity=validity if validity == "for ever" else f"for {validity}",
-        act=words.act(price, rails),
+        act=act,
+        follows=follows,
+        trial=trial,
     )
 
 
-def _tried(choice: Choice, tier: PolicyView, option: Option, then: words.Next | None) -> Option:
-    """What follows a trial is the list price, whatever a code does to a purchase now."""
-    base = choice.price
-    if not tier.trial_begins_in_browser or not trial_days(tier, base):
-        return option
-    trial = Trial(
+def _trial(choice: Choice, buy: str, then: words.Next | None) -> Trial | None:
+    """None: there is none in the browser."""
+    tier = choice.policy
+    if tier is None or not tier.trial_begins_in_browser or not trial_days(tier, choice.price):
+        return None
+    return Trial(
         days=words.counted(tier.trial_days, "day"),
         asks_email=tier.trial_needs == TrialNeeds.EMAIL,
-        buy=option.act,
+        buy=buy,
         then=words.without_trial(then) if then is not None and then.price.minor else "",
     )
-    follows = words.after_trial(tier.trial_days, base, choice.period, tier.grace_period_days)
-    return replace(option, act=words.trial_act(tier.trial_days), follows=follows, trial=trial)
 
 
 def _next(choice: Choice, rate: RateEvidence | None, discount: DiscountView | None, now: datetime) -> words.Next | None:
