@@ -121,6 +121,7 @@ class Lanes:
             gone = "the endpoint was deleted"
             outcomes += [Outcome(one, self._now(), error=gone, is_final=True) for one in batch.deliveries]
             return
+        url, clock = batch.endpoint.url, self._exchange.clock
         chains: defaultdict[str, list[Delivery]] = defaultdict(list)
         for delivery in batch.deliveries:
             chains[delivery.subject].append(delivery)
@@ -132,9 +133,7 @@ class Lanes:
                 async with free:
                     if loop.time() > until:
                         return
-                    outcome = await attempt(
-                        self.http, batch.endpoint.url, delivery, batch.signers, self._exchange.clock
-                    )
+                    outcome = await attempt(self.http, url, delivery, batch.signers, clock)
                 outcomes.append(outcome)
                 self.attempts += 1
                 if outcome.error is not None:  # what follows about the same object waits for it

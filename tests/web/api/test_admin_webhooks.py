@@ -65,9 +65,8 @@ async def test_an_endpoint_from_its_first_day_to_its_last(
     assert (await door.get(PATH, params={"include_secret": "true"})).status_code == 400
 
     # Edited by who has read it last
-    changed = await told(
-        await door.patch(one, json={"event_types": ["license.*"]}, headers={"If-Match": shown.headers["etag"]})
-    )
+    read = {"If-Match": shown.headers["etag"]}
+    changed = await told(await door.patch(one, json={"event_types": ["license.*"]}, headers=read))
     assert (changed["event_types"], changed["description"]) == (["license.*"], "Books")
     late = await door.patch(one, json={"description": None}, headers=read)
     assert late.status_code == 412
