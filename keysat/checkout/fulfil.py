@@ -8,6 +8,7 @@ from keysat.checkout.change.apply import apply_paid
 from keysat.checkout.redemptions import redemption_of
 from keysat.checkout.tables import Order, Purpose
 from keysat.infra.work import Work
+from keysat.kit.errors import Conflict
 from keysat.kit.periods import Period, one_after
 from keysat.licenses.change import tier_terms
 from keysat.licenses.issue import Terms, issue
@@ -25,6 +26,8 @@ async def fulfil(work: Work, order: Order) -> License:
             return await _renew(work, order)
         case Purpose.TIER_CHANGE:
             return await apply_paid(work, order)
+        case Purpose.IMPORT:
+            raise Conflict("This order was fulfilled by the shop it came from.")
 
 
 async def _sell(work: Work, order: Order) -> License:

@@ -26,6 +26,7 @@ class Purpose(StrEnum):
     PURCHASE = "purchase"
     MANUAL = "manual"  # issued by the operator, price 0
     RENEWAL = "renewal"  # of the license it names: the next cycle of its subscription
+    IMPORT = "import"  # sold by another shop before the move; made by `upkeep/imports` and by nothing else
     TIER_CHANGE = "tier_change"  # of the license it names: paid, or given by the operator at price 0
 
 
@@ -97,6 +98,7 @@ class PaidHow(StrEnum):
     MARKED = "marked"  # by hand, at the provider
     BY_OPERATOR = "by_operator"  # by hand, here
     FREE = "free"
+    IMPORTED = "imported"  # to another shop, before the move
 
 
 PUBLIC_WORD = {  # contract 8.4: SDKs wait for ever on any other word
@@ -111,6 +113,8 @@ PUBLIC_WORD = {  # contract 8.4: SDKs wait for ever on any other word
     S.REVIEW: "pending",
 }
 
+
+UUID_CHARACTERS = 36  # an id of ours has 32
 
 PAID = "paid_at IS NOT NULL AND paid_how <> 'free'"
 """The condition of an index, which a query has to repeat in these words."""
@@ -171,6 +175,11 @@ class Order(Leased, Base):
     paid_how: Mapped[PaidHow | None]
     failure: Mapped[str | None] = mapped_column(String(64))
     failures: Mapped[int] = mapped_column(default=0)  # of fulfilling
+
+    @property
+    def is_weak(self) -> bool:
+        """Its public id is a UUID of another shop's, which stood in addresses and at providers (`decisions.md`)."""
+        return len(self.invoice_id) == UUID_CHARACTERS
 
     @property
     def sats_off(self) -> int:

@@ -14,6 +14,7 @@ from keysat.cli.backup import backup, export, restore
 from keysat.cli.code import code
 from keysat.cli.customer import customer
 from keysat.cli.house import demo, doctor, init, migrate, serve
+from keysat.cli.imports import import_shop
 from keysat.cli.job import job
 from keysat.cli.key import key
 from keysat.cli.letter import letter
@@ -26,6 +27,7 @@ from keysat.cli.provider import provider
 from keysat.cli.rate import rate
 from keysat.cli.subscription import subscription
 from keysat.cli.verify import verify
+from keysat.cli.webhook import webhook
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,10 +37,11 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(serve, init, demo, migrate, doctor, job, backup, restore, export),
+    *(serve, init, demo, migrate, doctor, job, backup, restore, export, import_shop),
     *(account, api_key),
     *(product, policy, offer, code),
     *(key, verify, provider, rate, order, attention, license_group, subscription, customer, letter, audit),
+    webhook,
 )
 for _command in COMMANDS:
     cli.add_command(_command)

@@ -24,6 +24,7 @@ class Rate(StrEnum):
     PREVIEW = "preview"  # address: preview, upgrade-quote
     TRIAL = "trial"  # address: trials that ask for no identity, in the database
     POLL = "poll"  # order
+    WEAK_POLL = "weak_poll"  # order whose public id came from another shop
     WRONG_BEARER = "wrong_bearer"  # address
     NUDGE = "nudge"  # connection: webhooks in
     BAD_WEBHOOK = "bad_webhook"  # address: webhooks in that are not signed by the connection's secret
@@ -43,6 +44,7 @@ LIMITS = {
     Rate.PREVIEW: Limit(burst=30, refill_seconds=1),
     Rate.TRIAL: Limit(burst=3, refill_seconds=28_800),  # 3 a day
     Rate.POLL: Limit(burst=60, refill_seconds=1),
+    Rate.WEAK_POLL: Limit(burst=5, refill_seconds=12 * 60),
     Rate.WRONG_BEARER: Limit(burst=20, refill_seconds=6),
     Rate.NUDGE: Limit(burst=300, refill_seconds=Fraction(1, 20)),
     Rate.BAD_WEBHOOK: Limit(burst=20, refill_seconds=6),

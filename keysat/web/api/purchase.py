@@ -90,7 +90,7 @@ async def get_purchase(
     """How far the order is. A client that polls also makes this server look at the payment."""
     async with shop.read() as read:
         order = await order_by_invoice(read, invoice_id)
-    visit.limit(Rate.POLL, order.id)
+    visit.limit(Rate.WEAK_POLL if order.is_weak else Rate.POLL, order.id)
     await look_if_stale(shop.desk, order, now, actor)
     async with shop.read() as read:
         seen = await poll(read, shop.ring, await order_by_invoice(read, invoice_id))

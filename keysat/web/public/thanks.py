@@ -128,7 +128,7 @@ async def thank_you(request: Request[Any, Any, Any], visit: WithVisit) -> Respon
             order = await order_by_invoice(read, invoice_id)
     except NotFound as error:
         return _unknown(visit, error)
-    visit.limit(Rate.POLL, order.id)
+    visit.limit(Rate.WEAK_POLL if order.is_weak else Rate.POLL, order.id)
     await look_if_stale(visit.shop.desk, order, visit.now, visit.actor)
     async with visit.shop.read() as read:
         sale = await sale_of(read, visit.shop, invoice_id, visit.now)
@@ -143,7 +143,7 @@ async def download(request: Request[Any, Any, Any], visit: WithVisit) -> Respons
             sale = await sale_of(read, visit.shop, request.query_params.get(PARAMETER, ""), visit.now)
     except NotFound as error:
         return _unknown(visit, error)
-    visit.limit(Rate.POLL, sale.order.id)
+    visit.limit(Rate.WEAK_POLL if sale.order.is_weak else Rate.POLL, sale.order.id)
     if sale.key is None:
         return _page(visit, sale)
     return Response(

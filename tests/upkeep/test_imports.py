@@ -1,0 +1,232 @@
+"""The move from the published server: every key it ever sold holds here, and nobody pays twice for it."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+
+from keysat.catalog.tables import DiscountCode, Feature, Policy, Product
+from keysat.checkout import operate
+from keysat.checkout.tables import Order, OrderId, OrderStatus
+from keysat.customers.tables import Customer
+from keysat.infra.seals import seal
+from keysat.infra.store import Store
+from keysat.infra.tables import AttentionRow, Base, EventRow
+from keysat.kit.errors import BadRequest, Conflict, KeysatError
+from keysat.licenses.tables import License, Machine
+from keysat.operators.tables import ApiKey
+from keysat.payments.rates.pins import pin_of
+from keysat.payments.tables import MerchantProfile
+from keysat.subscriptions.tables import Subscription, SubscriptionStatus
+from keysat.upkeep.doctor import violations
+from keysat.upkeep.imports.bring import bring
+from keysat.upkeep.imports.report import Report
+from keysat.upkeep.imports.source import moment
+from keysat.webhooks.tables import Endpoint
+from tests.conftest import NOON, TESTER
+from tests.upkeep.published import Published, a_shop_of_years, an_empty_one
+from tests.web.conftest import ADMIN
+from tests.web.selling import Front, open_front
+
+
+@pytest.fixture
+async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
+    async with open_front(store, tmp_path) as front:
+        front.http.headers["accept"] = "application/json"
+        [spare] = (await front.http.get("/v1/products")).json()["products"]
+        assert (await front.http.delete(f"/v1/admin/products/{spare['id']}", headers=ADMIN)).status_code == 200
+        yield front
+
+
+@pytest.fixture
+def old(front: Front, tmp_path: Path) -> Published:
+    return a_shop_of_years(tmp_path / "licensing.db", front.counter.now)
+
+
+async def move(front: Front, old: Published, *, dry_run: bool = False) -> Report:
+    shop = front.shop
+    report = await bring(shop.store, shop.vault, old.path, front.counter.now, TESTER, dry_run=dry_run)
+    await shop.ring.refresh()
+    return report
+
+
+def uuid_of(old: Published, name: str) -> UUID:
+    return UUID(old.ids[name])
+
+
+async def counted(front: Front) -> dict[str, int]:
+    async with front.shop.read() as read:
+        kinds: tuple[type[Base], ...] = (Product, Policy, License, Order, Customer, Machine, Subscription, DiscountCode)
+        return {
+            kind.__tablename__: await read.session.scalar(select(func.count()).select_from(kind)) or 0 for kind in kinds
+        }
+
+
+async def test_every_key_that_was_sold_holds_here(front: Front, old: Published) -> None:
+    report = await move(front, old)
+    said = {}
+    for name, key in old.keys.items():
+        answer = await front.http.post("/v1/validate", json={"key": key, "product_slug": "app"})
+        said[name] = (answer.json()["ok"], answer.json().get("reason"))
+    refused = {"revoked": "revoked", "suspended": "suspended", "over": "expired"}
+    assert said == {name: (name not in refused, refused.get(name)) for name in old.keys}
+    assert report.brought["licenses"] == len(old.keys)
+
+    again = await move(front, old)
+    assert (sum(again.brought.values()), again.there["licenses"]) == (0, len(old.keys))
+    await seal(front.shop.store, front.counter.now)
+    async with front.shop.read() as read:
+        assert await violations(read, front.counter.now) == []
+
+
+async def test_a_dry_run_tells_the_same_and_leaves_nothing(front: Front, old: Published) -> None:
+    before = await counted(front)
+    foreseen = await move(front, old, dry_run=True)
+    assert await counted(front) == before
+    assert foreseen == await move(front, old)
+    async with front.shop.read() as read:
+        events = (await read.session.scalars(select(EventRow.name).where(EventRow.name == "shop.imported"))).all()
+    assert len(events) == 1
+
+
+async def test_seats_codes_and_buyers_come_as_they_count_here(front: Front, old: Published) -> None:
+    report = await move(front, old)
+    async with front.shop.read() as read:
+        sold = await read.get(License, uuid_of(old, "sold"))
+        machines = await read.session.execute(
+            select(Machine.deactivation_reason, func.count())
+            .where(Machine.license_id == sold.id)
+            .group_by(Machine.deactivation_reason)
+        )
+        assert sold.seats_taken == 3
+        assert sorted(map(tuple, machines), key=str) == [("imported_over_cap", 1), (None, 3)]
+        assert (await read.get(License, uuid_of(old, "bound"))).seats_taken == 1
+        given = await read.get(License, uuid_of(old, "given"))
+        assert (given.note, given.expires_at) == ("For a review", None)
+        emails = (await read.session.scalars(select(Customer.email).order_by(Customer.email))).all()
+        assert emails == ["Ann@Example.org", *(f"{name}@example.org" for name in ("bob", "cy", "dora", "eve", "fay"))]
+
+        spring, ten, tiers = [
+            (await read.session.scalars(select(DiscountCode).where(DiscountCode.code == code))).one()
+            for code in ("SPRING", "TEN", "TIERS")
+        ]
+        assert (spring.used_count, spring.active, ten.currency, ten.active) == (1, True, "USD", False)
+        assert tiers.product_id == uuid_of(old, "app")
+        pro = await read.get(Policy, uuid_of(old, "pro"))
+        assert (pro.description, pro.highlighted, pro.details) == ("For many", True, {"x": 1})
+        assert (await read.session.scalars(select(Feature.slug))).all() == ["sync"]
+        assert (await read.get(Product, uuid_of(old, "old"))).price_value == 9000
+        default = (await read.session.scalars(select(MerchantProfile).where(MerchantProfile.is_default))).one()
+        assert (default.name, default.support_email) == ("Ada & Sons", "help@ada.example")
+        pinned = await pin_of(read, "EUR")
+        assert pinned is not None
+        assert pinned.centibps == 600_005_000
+        hooks = (await read.session.scalars(select(Endpoint))).all()
+        assert [(str(hook.id), hook.url) for hook in hooks] == [(old.ids["hook"], "https://hooks.example/keysat")]
+        key = (await read.session.scalars(select(ApiKey))).one()
+    told = " ".join(report.notes)
+    for words in (
+        "TEN is switched off",
+        "tips of tiers",
+        "had paid yet",
+        "never ends",
+        "by a click",
+        "endpoint",
+    ):
+        assert words in told, words
+    answer = await front.http.get("/v1/admin/licenses", headers={"Authorization": f"Bearer ks_{'a' * 43}"})
+    assert (answer.status_code, str(key.id)) == (200, old.ids["ci"])
+
+
+async def test_a_buyer_of_three_goes_on_with_the_oldest_and_nobody_is_billed_for_a_week(
+    front: Front, old: Published
+) -> None:
+    report = await move(front, old)
+    now = front.counter.now
+    async with front.shop.read() as read:
+        rows = {str(row.id): row for row in await read.session.scalars(select(Subscription))}
+        licenses = {str(row.id): row for row in await read.session.scalars(select(License))}
+    dora = [rows[old.ids[f"of dora {number}"]] for number in range(3)]
+    assert [row.status for row in dora] == [SubscriptionStatus.ACTIVE, *[SubscriptionStatus.CANCELLED] * 2]
+    assert (dora[0].paid_through, dora[0].cycle_number) == (now + timedelta(days=15), 3)
+    assert licenses[old.ids["dora 0"]].expires_at == dora[0].paid_through
+    assert [licenses[old.ids[f"dora {number}"]].expires_at for number in (1, 2)] == [None, None]  # as they were
+    assert sum("older one of the same tier" in note for note in report.notes) == 2
+
+    eve, fay, gus = rows[old.ids["of eve"]], rows[old.ids["of fay"]], rows[old.ids["of gus"]]
+    assert (eve.paid_through, eve.listed_value) == (now + timedelta(days=7), 1200)  # it was to renew for nothing (D-2)
+    assert (fay.status, licenses[old.ids["fay"]].expires_at) == (SubscriptionStatus.CANCELLED, None)
+    assert gus.paid_through == now + timedelta(days=20)
+    due = [row.next_attempt_at for row in rows.values() if row.status == SubscriptionStatus.ACTIVE]
+    assert all(moment is not None and moment >= now + timedelta(days=7) for moment in due)
+
+
+async def test_an_old_invoice_opens_its_key_a_few_times_an_hour(front: Front, old: Published) -> None:
+    await move(front, old)
+    path = f"/v1/purchase/{old.ids['invoice of sold']}"
+    answers = [await front.http.get(path) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert (answers[0].json()["status"], answers[0].json()["license_id"]) == ("settled", old.ids["sold"])
+    mine = {"invoice_id": old.ids["invoice of bound"], "email": "ann@example.org"}
+    recovered = await front.http.post("/v1/recover", json=mine)
+    assert recovered.json()["license_id"] == old.ids["bound"]
+
+
+async def test_what_was_paid_in_vain_is_for_the_operator_and_makes_a_license_once(front: Front, old: Published) -> None:
+    await move(front, old)
+    await move(front, old)
+    order_id = OrderId(uuid_of(old, "paid in vain"))
+    async with front.shop.work(TESTER) as work:
+        [call] = await work.session.scalars(select(AttentionRow).where(AttentionRow.kind == "order_imported"))
+        assert call.subject == str(order_id)
+        await operate.accept(work, order_id)
+    async with front.shop.read() as read:
+        order = await read.get(Order, order_id)
+        assert (order.status, order.license_id is not None) == (OrderStatus.FULFILLED, True)
+    await move(front, old)
+    assert (await counted(front))["licenses"] == len(old.keys) + 1
+
+
+@pytest.mark.once
+async def test_what_cannot_be_brought_is_said_and_nothing_is_written(front: Front, tmp_path: Path) -> None:
+    new = {"slug": "taken", "name": "Taken", "price_sats": 1}
+    assert (await front.http.post("/v1/admin/products", json=new, headers=ADMIN)).status_code == 200
+    before = await counted(front)
+    cases: dict[str, tuple[Published, type[KeysatError], str]] = {}
+    other = an_empty_one(tmp_path / "other.db", NOON)
+    made = {"created_at": "2025-06-01 08:00:00", "updated_at": "2025-06-01 08:00:00"}
+    other.add("products", slug="taken", name="Another", price_sats=1, **made)
+    cases["a slug that is taken"] = (other, Conflict, "shop of its own")
+    long = an_empty_one(tmp_path / "long.db", NOON)
+    long.add("products", slug="x" * 64, name="Long", price_sats=1, **made)
+    cases["a slug that is too long"] = (long, BadRequest, "64 characters")
+    for name, (old, kind, words) in cases.items():
+        with pytest.raises(kind, match=words):
+            await move(front, old)
+        assert await counted(front) == before, name
+    for name, content in (("nothing.db", None), ("text.db", b"This is no database, but it is long enough to be one.")):
+        path = tmp_path / name
+        if content:
+            path.write_bytes(content)
+        with pytest.raises(BadRequest):
+            await move(front, Published(path, NOON))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("2026-06-01T10:00:00.123456789+00:00", datetime(2026, 6, 1, 10, 0, 0, 123456, UTC)),
+        ("2026-06-01 10:00:00", datetime(2026, 6, 1, 10, tzinfo=UTC)),
+        ("2026-06-01T12:00:00+02:00", datetime(2026, 6, 1, 10, tzinfo=UTC)),
+        ("2026-06-01T10:00:00Z", datetime(2026, 6, 1, 10, tzinfo=UTC)),
+        ("2026-13-01T10:00:00Z", None),
+        ("soon", None),
+        (None, None),
+    ],
+)
+def test_both_kinds_of_dates_are_read(text: str | None, read: datetime | None) -> None:  # D-30
+    assert moment(text) == read
