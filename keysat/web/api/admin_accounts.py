@@ -12,8 +12,9 @@ from keysat.operators import accounts
 from keysat.operators.accounts import NAME_MAX, AccountView
 from keysat.operators.passwords import CHARACTERS_MAX, CHARACTERS_MIN, HASHING
 from keysat.operators.scopes import Role
-from keysat.operators.tables import AccountId
+from keysat.operators.tables import Account, AccountId
 from keysat.web.api.admin_licenses import Limit
+from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
@@ -83,7 +84,18 @@ async def list_accounts(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: Fr
     return Accounts(accounts=page.items, next_cursor=page.next_cursor)
 
 
-@patch("/accounts/{account_id:uuid}", operation_id="editAccount", responses=refusals(400, 401, 403, 404, 409))
+@get("/accounts/{account_id:uuid}", operation_id="getAccount", opt=TAGGED, responses=refusals(401, 403, 404))
+async def get_account(read: WithRead, account_id: FromPath[UUID]) -> AccountView:
+    """One account."""
+    return accounts.view(await read.get(Account, account_id))
+
+
+@patch(
+    "/accounts/{account_id:uuid}",
+    operation_id="editAccount",
+    opt=edits(get_account),
+    responses=refusals(400, 401, 403, 404, 409),
+)
 async def edit_account(work: WithWork, account_id: FromPath[UUID], data: JSONBody[AccountEdit]) -> AccountView:
     """Another role, or disabled: every browser of the account is signed out. The last owner stays one."""
     return await accounts.edit(work, AccountId(account_id), data.role, data.disabled)
@@ -105,4 +117,4 @@ async def reset_account(
     return MadeAccount(account=account, password=password)
 
 
-ROUTES = (create_account, list_accounts, edit_account, reset_account)
+ROUTES = (create_account, list_accounts, get_account, edit_account, reset_account)
