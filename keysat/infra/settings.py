@@ -104,6 +104,8 @@ class Settings:
     vault_key: Secret | None
     """Base64url of 32 bytes; `key_bytes` decodes it."""
     admin_api_key: Secret | None
+    btcpay_url: str | None
+    """Where it is, whether or not a store of it is to be connected at the start."""
     btcpay: BtcPay | None
     btcpay_browser_url: str | None
     btcpay_public_url: str | None
@@ -158,6 +160,7 @@ def load(
     if public_url is None:
         reader.warn(f"KEYSAT_PUBLIC_URL is not set: buyers and webhooks are sent to {local_url}.")
     smtp, mail_from = _mail(reader)
+    btcpay_url = reader.parsed("BTCPAY_URL", base_url, None)
     _warn_of_what_does_nothing(reader)
     return Settings(
         data_dir=directory,
@@ -172,7 +175,8 @@ def load(
         mail_from=mail_from,
         vault_key=reader.parsed("KEYSAT_VAULT_KEY", vault_key, None),
         admin_api_key=reader.parsed("KEYSAT_ADMIN_API_KEY", admin_key, None),
-        btcpay=_btcpay(reader),
+        btcpay_url=btcpay_url,
+        btcpay=_btcpay(reader, btcpay_url),
         btcpay_browser_url=reader.parsed("BTCPAY_BROWSER_URL", base_url, None),
         btcpay_public_url=reader.parsed("BTCPAY_PUBLIC_URL", base_url, None),
         btcpay_webhook_secret=reader.parsed("BTCPAY_WEBHOOK_SECRET", Secret, None),
@@ -269,13 +273,10 @@ def _warn_of_what_does_nothing(reader: _Reader) -> None:
         reader.warn("BTCPAY_WEBHOOK_SECRET does nothing without BTCPAY_URL, BTCPAY_API_KEY and BTCPAY_STORE_ID.")
 
 
-def _btcpay(reader: _Reader) -> BtcPay | None:
+def _btcpay(reader: _Reader, url: str | None) -> BtcPay | None:
     names = ("BTCPAY_URL", "BTCPAY_API_KEY", "BTCPAY_STORE_ID")
-    url = reader.parsed(names[0], base_url, None)
     key, store = reader.text(names[1]), reader.text(names[2])
-    if not key and not store:
-        if reader.text(names[0]):  # the published server wanted it from everybody
-            reader.warn("BTCPAY_URL alone does nothing: connect BTCPay in the admin, or set the key and the store too.")
+    if not key and not store:  # the address alone is where the operator is sent to connect it by a click
         return None
     for name in names:
         if not reader.text(name):

@@ -105,7 +105,8 @@ async def finish(office: Office, name: str, state: str, api_key: str, now: datet
     except KeysatError as error:
         is_gone = await _gave_back(maker, request.base_url, fields["api_key"], office.http)
         async with office.store.work(now, actor) as work:
-            work.record(ConnectRefused(request.id, name, error.code.code, is_gone))
+            happened = ConnectRefused(request_id=request.id, provider=name, error=error.code.code, is_revoked=is_gone)
+            work.record(happened)
         raise Refused(error, key_is_gone=is_gone) from error
 
 

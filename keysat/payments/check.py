@@ -8,10 +8,11 @@ from sqlalchemy import update
 from keysat.infra.attention import clear
 from keysat.infra.events import Actor
 from keysat.infra.log import get
+from keysat.kit.errors import Conflict
 from keysat.payments.connections import EXCESS, MISSING, UNAUTHORIZED, WEBHOOK_MISSING, Office, register_webhook
 from keysat.payments.provider import CredentialGone, Health, ProviderError
-from keysat.payments.tables import ConnectionRow
-from keysat.payments.tills import OpenTill
+from keysat.payments.tables import ConnectionId, ConnectionRow
+from keysat.payments.tills import OpenTill, Tills
 
 log = get(__name__)
 
@@ -27,7 +28,7 @@ async def check(office: Office, till: OpenTill, now: datetime, actor: Actor) -> 
         await work.session.execute(
             update(ConnectionRow)
             .where(ConnectionRow.id == till.id)
-            .values(health=msgspec.to_builtins(health), checked_at=now)
+            .values(health=msgspec.to_builtins(health, order="deterministic"), checked_at=now)
         )
         await clear(work, till.id, *gone)
         for kind in said.keys() - {WEBHOOK_MISSING}:
@@ -61,3 +62,18 @@ def _wrong(health: Health, till: OpenTill, *, has_moved: bool) -> dict[str, str]
     if health.webhook_ok is False or has_moved:
         said[WEBHOOK_MISSING] = f"{provider} does not tell this shop about payments."
     return said
+
+
+async def selling_till(tills: Tills, connection_id: ConnectionId) -> OpenTill:
+    """Raises NotFound; Conflict for one that was disconnected."""
+    till = await tills.get(connection_id)
+    if not till.sells:
+        raise Conflict("This account is disconnected. Connect it again.")
+    return till
+
+
+async def repair(office: Office, tills: Tills, connection_id: ConnectionId, now: datetime, actor: Actor) -> Health:
+    """Write the webhook anew, so that both sides have the same secret, and look. Raises as `selling_till`."""
+    till = await selling_till(tills, connection_id)
+    await register_webhook(office, till.id, till.till, now, actor)
+    return await check(office, await tills.get(connection_id), now, actor)

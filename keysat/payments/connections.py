@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 
 from keysat.infra.attention import clear
+from keysat.infra.edition import Cap
 from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.http import HttpClient
@@ -54,6 +55,7 @@ from keysat.payments.tills import SECRETS, OpenTill, Tills
 WEBHOOK_MISSING, WEBHOOK_SECRET = "webhook_missing", "webhook_secret"  # kinds of attention
 UNAUTHORIZED, MISSING, EXCESS = "provider_unauthorized", "permissions_missing", "permissions_excess"
 CONDITIONS = (WEBHOOK_MISSING, WEBHOOK_SECRET, UNAUTHORIZED, MISSING, EXCESS)
+CAPPED = {"zaprite": Cap.ZAPRITE}
 ASKED_FOR = timedelta(days=7)  # to give a key back
 
 
@@ -129,6 +131,8 @@ async def _kept(
         .order_by(ConnectionRow.connected_at.desc())
         .limit(1)
     )
+    if connection.provider in CAPPED:
+        await work.within(CAPPED[connection.provider], _selling(connection.provider))
     taken = f"This {connection.provider} account is connected already. Disconnect it first to connect it anew."
     values = {
         "merchant_profile_id": profile.id,
@@ -142,8 +146,8 @@ async def _kept(
         "connected_at": work.now,
     }
     if before is None:
-        row = ConnectionRow(id=fresh, provider=connection.provider, account_id=connection.account_id, **values)
-        row.status = ConnectionStatus.ACTIVE
+        account = {"provider": connection.provider, "account_id": connection.account_id}
+        row = ConnectionRow(id=fresh, status=ConnectionStatus.ACTIVE, **account, **values)
         async with flushed(work, taken):
             work.session.add(row)
         work.record(ProviderConnected(row.id, row.provider, row.network))
@@ -153,6 +157,10 @@ async def _kept(
         await work.advance(CONNECTION, before, ConnectionStep.RECONNECT, **again)
     work.record(ProviderReconnected(before.id, before.provider, connection.network))
     return before
+
+
+def _selling(name: str) -> Select[int]:
+    return select(func.count()).where(ConnectionRow.provider == name, ConnectionRow.status == ConnectionStatus.ACTIVE)
 
 
 async def register_webhook(

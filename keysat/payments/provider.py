@@ -297,6 +297,21 @@ class Revocable(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PaymentMethod:
+    """What an account can be paid by, in the provider's own words: `BTC-CHAIN`, `BTC-LN`."""
+
+    id: str
+    is_enabled: bool
+
+
+@runtime_checkable
+class ListsMethods(Protocol):
+    async def payment_methods(self) -> Sequence[PaymentMethod]:
+        """Raises ProviderError."""
+        ...
+
+
 @runtime_checkable
 class Authorizing(Protocol):
     """A provider on whose own page the operator lets us in: it sends a key that was made for us back to `redirect`."""

@@ -25,6 +25,8 @@ from keysat.web.api import (
     admin_machines,
     admin_orders,
     admin_payments,
+    admin_profiles,
+    admin_providers,
     admin_rates,
     admin_settings,
     admin_subscriptions,
@@ -42,7 +44,7 @@ from keysat.web.api import (
 )
 from keysat.web.auth import about
 from keysat.web.hot import HotRoad
-from keysat.web.public import buy, pay, reference, thanks
+from keysat.web.public import authorize, buy, pay, reference, thanks
 from keysat.web.public import license as license_page
 from keysat.web.public import recover as recover_pages
 
@@ -103,6 +105,8 @@ ADMIN_API = (
     Chapter("Admin: payments", "What came in for orders, and what did not.", admin_payments.ROUTES, "orders"),
     Chapter("Admin: webhooks", "Who is told what happens, and what became of it.", admin_webhooks.ROUTES, "webhooks"),
     Chapter("Admin: events", "What webhooks tell, at one's own pace.", admin_events.ROUTES, "webhooks"),
+    Chapter("Admin: merchant profiles", "Who sells.", admin_profiles.ROUTES, "merchant_profiles"),
+    Chapter("Admin: payment providers", "Whose accounts take the money.", admin_providers.ROUTES, "payment_providers"),
     Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES, "rates"),
     Chapter("Admin: settings", "What the shop calls itself, and its database.", admin_settings.ROUTES, "settings"),
     Chapter("Admin: data", "What is kept about people, and forgetting it.", admin_data.ROUTES, "customers"),
@@ -127,6 +131,7 @@ PAGES: Sequence[ControllerRouterHandler] = (
     *license_page.ROUTES,
     *pay.ROUTES,
     *reference.ROUTES,
+    *authorize.ROUTES,
     admin_router(ADMIN_PAGES),
 )
 """For people: HTML, left out of the OpenAPI document."""

@@ -15,6 +15,7 @@ from keysat.payments.provider import (
     Malformed,
     NoSuchId,
     Nudge,
+    PaymentMethod,
     PermissionMissing,
     ProviderError,
     Rejected,
@@ -121,6 +122,10 @@ class BtcPayTill:
         secrets = {**self._connection.secrets, "webhook_secret": secret}
         self._connection = replace(self._connection, webhook_id=ours.id, webhook_url=url, secrets=secrets)
         return self._connection
+
+    async def payment_methods(self) -> Sequence[PaymentMethod]:
+        found = await self._api.ask(f"{self._store}/payment-methods", list[wire.StoreMethod])
+        return [PaymentMethod(one.payment_method_id, one.enabled) for one in found]
 
     async def revoke(self) -> Sequence[str]:
         return await leave(self._api, self._connection, self._http)

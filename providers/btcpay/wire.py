@@ -40,6 +40,11 @@ class Store(Wire, frozen=True):
     archived: bool = False
 
 
+class StoreMethod(Wire, frozen=True):
+    payment_method_id: str
+    enabled: bool
+
+
 class ServerInfo(Wire, frozen=True):
     version: str | None = None
     fully_synched: bool | None = None

@@ -118,6 +118,10 @@ def _store(server: Server, _call: Call, store: str) -> Any:
     return server.stores[store].json()
 
 
+def _store_methods(server: Server, _call: Call, store: str) -> Any:
+    return [{"enabled": True, "paymentMethodId": method} for method in server.stores[store].methods]
+
+
 def _rates(server: Server, call: Call, _store: str) -> Any:
     found: list[dict[str, Any]] = []
     for pair in call.values("currencyPair"):
@@ -273,6 +277,7 @@ _TABLE: tuple[tuple[str, str, str | None, set[str], Callable[..., Any]], ...] = 
     ("DELETE", "/api-keys/current", "", set(), _revoke),
     ("GET", "/stores", SETTINGS, set(), _stores),
     ("GET", "/stores/{store}", SETTINGS, set(), _store),
+    ("GET", "/stores/{store}/payment-methods", SETTINGS, set(), _store_methods),
     ("GET", "/stores/{store}/rates", SETTINGS, {"currencyPair"}, _rates),
     ("POST", "/stores/{store}/invoices", CREATE, set(), _create),
     ("GET", "/stores/{store}/invoices", VIEW, _LISTED, _list),

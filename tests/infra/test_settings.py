@@ -255,10 +255,10 @@ def test_btcpay_is_all_or_none():
     assert len(refused({"BTCPAY_API_KEY": "key"})) == 2
 
 
-def test_the_address_of_btcpay_alone_was_once_required_and_is_let_be():
+def test_the_address_of_btcpay_alone_is_where_it_is_connected_by_a_click():
     settings = load({"BTCPAY_URL": "https://pay.example.org", "BTCPAY_BROWSER_URL": "https://pay.local/btcpay/"})
     assert settings.btcpay is None
-    assert any("BTCPAY_URL" in line for line in settings.warnings)
+    assert settings.btcpay_url == "https://pay.example.org"
     assert settings.btcpay_browser_url == "https://pay.local/btcpay"
 
 
