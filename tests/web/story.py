@@ -28,6 +28,7 @@ from keysat.checkout.recover import claim_code
 from keysat.infra.store import Store
 from keysat.kit.ids import SeededChance
 from keysat.licenses.issue import key_text
+from keysat.licenses.seats import Device, bind
 from keysat.licenses.tables import License
 from keysat.schema import metadata
 from keysat.subscriptions.openings import failed
@@ -105,6 +106,7 @@ class Names:
         """Where the answer is another one than the example tells, in more than a name. New names are learned."""
         match told, answer:
             case dict(), dict():
+                told = {self.here.get(name, name): inner for name, inner in told.items()}
                 missing = [f"{where}.{name}" for name in told.keys() ^ answer.keys()]
                 return missing + [
                     line
@@ -125,7 +127,7 @@ class Names:
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     match value:
         case dict():
-            return {field: _renamed(inner, names) for field, inner in value.items()}
+            return {names.get(field, field): _renamed(inner, names) for field, inner in value.items()}
         case list():
             return [_renamed(inner, names) for inner in value]
         case str():
@@ -182,6 +184,12 @@ class Player:
             here[example.body["claim_code"]] = claim_code(self.front.shop.vault, UUID(order_id))
         if operation_id == "listSubscriptions":
             await self._subscribe()
+        if operation_id == "listMachines":
+            told = UUID(self.names.translated(examples()["getSubscription"].answer["license_id"]))
+            async with self.front.shop.work(TESTER) as work:
+                seat = await bind(work, await work.hold(License, told), Device("5f" * 32, "desk", "linux"))
+                assert seat is not None
+                here[examples()["releaseMachine"].path["machine_id"]] = str(seat.id)
         if operation_id == "cancelSubscription":
             async with self.front.shop.read() as read:
                 told = examples()["getSubscription"].answer["license_id"]
