@@ -1,6 +1,6 @@
 """A shop's counter for tests: a real database, BTCPay's specification-checked fake, and one clock for both."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -51,7 +51,8 @@ class Counter:
         self.clock = HandClock()
         self.fake = FakeBtcPay(clock=self.clock, webhook_transport=httpx.MockTransport(self._hook))
         self.store = store
-        self.http = HttpClient(transport=self.fake.transport)
+        self.hosts: dict[str, httpx.AsyncBaseTransport] = {}  # who else is there besides BTCPay
+        self.http = HttpClient(transport=_World(self.fake.transport, self.hosts))
         self.vault = Vault(bytes(32), SeededChance(2))
         self.tills = Tills(store, self.vault, self.http)
         rules = replace(RULES, exchanges_min=0)  # a test that wants rates brings its own sources
@@ -190,6 +191,14 @@ class Counter:
                     select(EventRow.name).where(EventRow.name.like("order.%")).order_by(EventRow.id)
                 )
             )
+
+
+class _World(httpx.AsyncBaseTransport):
+    def __init__(self, btcpay: httpx.AsyncBaseTransport, hosts: Mapping[str, httpx.AsyncBaseTransport]) -> None:
+        self._btcpay, self._hosts = btcpay, hosts
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._hosts.get(request.url.host, self._btcpay).handle_async_request(request)
 
 
 @asynccontextmanager

@@ -30,6 +30,7 @@ from keysat.kit.ids import SeededChance
 from keysat.licenses.issue import key_text
 from keysat.licenses.seats import Device, bind
 from keysat.licenses.tables import License
+from keysat.payments.connections import connect
 from keysat.schema import metadata
 from keysat.subscriptions.openings import failed
 from keysat.subscriptions.rules import FAILURES_MAX
@@ -39,6 +40,9 @@ from keysat.web.examples import Example, chapters, examples
 from keysat.web.openapi import document, operations
 from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.conftest import TESTER
+from tests.fakes.btcpay_server import LEAST_PRIVILEGES
+from tests.fakes.btcpay_server import Store as Shelf
+from tests.fakes.zaprite import FakeZaprite
 from tests.upkeep.test_self_license import VENDOR
 from tests.web.conftest import ADMIN
 from tests.web.selling import Front, open_front
@@ -175,6 +179,11 @@ class Player:
             body = json.dumps(self.names.translated(example.body)).encode()
             secret = till.connection.secrets["webhook_secret"].encode()
             here[example.headers["BTCPay-Sig"]] = f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"
+        if operation_id == "disconnectBtcpay":
+            here[example.body["provider_id"]] = str(await self._second_store())
+        if operation_id == "connectZaprite":
+            zaprite = FakeZaprite(clock=self.front.counter.clock)
+            self.front.counter.hosts["api.zaprite.test"] = zaprite.transport
         if operation_id == "cancelTierChange":
             license_id = self.names.translated(example.path["license_id"])
             planned = {"to_policy_slug": "studio", "offer": "yearly", "when": "at_renewal"}
@@ -195,6 +204,12 @@ class Player:
                 told = examples()["getSubscription"].answer["license_id"]
                 license = await read.get(License, UUID(self.names.translated(told)))
                 here[example.body["license_key"]] = await key_text(read, license, self.front.shop.ring)
+
+    async def _second_store(self) -> UUID:
+        counter = self.front.counter
+        counter.fake.stores["second"] = Shelf("second", name="Second shop")
+        fields = {"url": counter.fake.base_url, "api_key": counter.fake.make_key(*LEAST_PRIVILEGES, store="second")}
+        return await connect(counter.office, "btcpay", fields, counter.now, TESTER)
 
     async def _subscribe(self) -> None:
         """Eve gets a subscription, and its next order could not be opened."""
