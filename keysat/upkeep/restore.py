@@ -7,14 +7,15 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from keysat.infra.events import Actor
-from keysat.infra.migrate import BrokenReferences, check_references, known_revisions, rebuilding, upgrade
+from keysat.infra.migrate import BrokenReferences, check_references, known_revisions, rebuilding, revision_of, upgrade
 from keysat.infra.private import make_private
 from keysat.infra.settings import Settings
 from keysat.infra.store import Store
+from keysat.infra.tables import House
 from keysat.infra.vault import KEY_FILE, Vault, keep_key, vault_key
 from keysat.infra.work import Work
 from keysat.kit.clock import Clock
@@ -25,8 +26,8 @@ from keysat.subscriptions.tables import Subscription
 from keysat.upkeep.archive import Archive, Manifest, opened
 from keysat.upkeep.happenings import ShopRestored
 from keysat.upkeep.occupy import occupied
-from keysat.upkeep.opening import CannotOpen, explained
-from keysat.upkeep.rows import Loader, is_empty, number_on, tables
+from keysat.upkeep.opening import MODE, CannotOpen, explained
+from keysat.upkeep.rows import Loader, empty, is_empty, number_on, tables
 from keysat.upkeep.wrapped_key import unwrap
 
 RESTORED = "shop_restored"  # the kind of the call for attention, and why a subscription waits
@@ -50,7 +51,7 @@ class Restored:
 
 
 async def restore(settings: Settings, path: Path, passphrase: str | None, clock: Clock, chance: Chance) -> Restored:
-    """Raises BadRequest for a backup that is none, was altered, or came without its key; CannotOpen; OSError."""
+    """Raises CannotOpen: it is no backup, was altered, came without its key, or there is a shop here."""
     with explained(settings), opened(path) as archive:
         manifest = archive.manifest
         _check_schema(manifest)
@@ -62,13 +63,23 @@ async def restore(settings: Settings, path: Path, passphrase: str | None, clock:
                 if store.is_sqlite:
                     make_private(Path(str(store.url.database)))
                 async with rebuilding(store) as connection:
-                    if not await connection.run_sync(is_empty):
+                    if not await connection.run_sync(_is_free, manifest.schema):
                         raise CannotOpen("There is something in this database already: restore into an empty one.")
                     await _fill(connection, archive)
                     held = await _resume(connection, manifest, clock, chance)
                     if settings.vault_key is None:
                         keep_key(settings.data_dir, key, chance)
     return Restored(manifest, held)
+
+
+def _is_free(connection: Connection, schema: str) -> bool:
+    """No table is there; or those that some command has made where no shop was ever set up."""
+    if is_empty(connection):
+        return True
+    return (
+        revision_of(connection) == schema
+        and connection.execute(select(House.value).where(House.name == MODE)).first() is None
+    )
 
 
 def _check_schema(manifest: Manifest) -> None:
@@ -100,6 +111,7 @@ async def _fill(connection: AsyncConnection, archive: Archive) -> None:
     manifest = archive.manifest
     entries = {entry.name: entry for entry in manifest.tables}
     await connection.run_sync(upgrade, to=manifest.schema)
+    await connection.run_sync(empty)  # of what migrations put in
     for table in tables():
         entry = entries.pop(table.name, None)
         if entry is not None:

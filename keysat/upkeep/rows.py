@@ -98,6 +98,14 @@ def strangers(connection: Connection) -> set[str]:
     return there ^ {table.name for table in tables()}
 
 
+def empty(connection: Connection) -> None:
+    """Of all rows, those first that refer to others. Tables of a later schema are not there."""
+    there = set(inspect(connection).get_table_names())
+    for table in reversed(tables()):
+        if table.name in there:
+            connection.execute(table.delete())
+
+
 def is_empty(connection: Connection) -> bool:
     """There is no table at all."""
     return not inspect(connection).get_table_names()

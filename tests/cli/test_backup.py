@@ -1,0 +1,79 @@
+"""Backup, restore, export, and what is kept about a customer: as an operator types them."""
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from tests.cli.conftest import Run
+from tests.running import Program
+
+PASSPHRASE = "correct horse battery staple"
+MANY = 60_000  # so that a restore takes a second
+
+
+def filled(database: Path, many: int) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO customers (id, name, created_at) VALUES (?, ?, '2026-01-15 12:00:00')",
+            ((f"{number:032x}", "Ann " * 20) for number in range(many)),
+        )
+
+
+def test_a_restore_that_is_killed_leaves_nothing_and_is_repeated(house: Run, nowhere: Path):
+    """Exit code 0 of the second one: the doctor has nothing to say either."""
+    filled(nowhere / "data" / "keysat.db", MANY)
+    (nowhere / "words").write_text(f"{PASSPHRASE}\n")
+    made = house("backup", "--to", "shop.zip", "--passphrase-file", "words")
+    assert made.code == 0, made.err
+    files = (str(nowhere / "shop.zip"), "--passphrase-file", str(nowhere / "words"))
+    command = ("restore", *files, "--data-dir", str(nowhere / "elsewhere"))
+    killed = Program("keysat", *command, log=nowhere / "log")
+    killed.start()
+    log = nowhere / "elsewhere" / "keysat.db-wal"
+    while not (log.exists() and log.stat().st_size > 1_000_000):
+        assert killed.ended() is None, killed.output()
+        time.sleep(0.005)
+    killed.kill()
+    assert "restored" not in killed.output()
+    assert not (nowhere / "elsewhere" / "vault.key").exists()
+    assert "no shop" in house("doctor", "--data-dir", "elsewhere").err
+
+    again = house(*command)
+    assert again.code == 0, again.out + again.err
+    assert "stop the shop that it was copied from" in again.err
+    with closing(sqlite3.connect(nowhere / "elsewhere" / "keysat.db")) as restored:
+        assert restored.execute("SELECT count(*) FROM customers").fetchone() == (MANY,)
+    assert "something in this database" in house(*command).err
+    head = made.out.splitlines()[0].rpartition(" ")[2]
+    told = house("audit", "verify", "--data-dir", "elsewhere", "--head", head)
+    assert (told.code, "nothing was altered" in told.out) == (0, True)
+    actions = [one["action"] for one in house("audit", "list", "--data-dir", "elsewhere", "--json").json["items"]]
+    assert actions[:1] == ["shop.restored"]
+    assert house("audit", "verify", "--head", f"{head[:-1]}{'0' if head[-1] != '0' else '1'}").code == 1
+
+
+def test_everything_is_exported_and_what_opens_something_is_not(stocked: Run, nowhere: Path):
+    key = stocked("license", "issue", "aurora", "pro", "--email", "ann@example.org", "--json").json["key"]
+    assert stocked("export").code == 0
+    files = {path.stem: path.read_text() for path in (nowhere / "keysat-export").iterdir()}
+    assert [json.loads(line)["email"] for line in files["customers"].splitlines()] == ["ann@example.org"]
+    assert {"public_key", "key_id"} <= json.loads(files["issuer_keys"].splitlines()[0]).keys()
+    whole = "".join(files.values())
+    for word in ("sealed", "_hash", '"hash"', "salt", "admin_key", key):
+        assert word not in whole, word
+    assert "choose another folder" in stocked("export").err
+
+
+def test_a_customer_is_shown_what_is_kept_and_forgotten(stocked: Run):
+    given = stocked("license", "issue", "aurora", "pro", "--email", "ann@example.org", "--json").json
+    told = stocked("customer", "export", "Ann@example.org").json
+    assert [row["id"] for row in told["tables"]["licenses"]] == [given["id"]]
+    assert stocked("customer", "erase", "ann@example.org", "--yes").code == 0
+    assert stocked("customer", "export", "ann@example.org").code == 1
+    assert stocked("customer", "erase", told["customer_id"], "--yes").code == 0
+    left = stocked("customer", "export", told["customer_id"])
+    assert (left.json["tables"]["customers"][0]["email"], "ann@" in left.out) == (None, False)
+    assert stocked("license", "show", given["id"], "--json").json["key"] == given["key"]
+    assert stocked("doctor").code == 0
