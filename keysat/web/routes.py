@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from keysat.web.admin import account, home, login
+from keysat.web.admin import account, home, login, webhooks
 from keysat.web.admin.door import admin_router
 from keysat.web.api import (
     admin_accounts,
@@ -121,7 +121,7 @@ ADMIN_API = (
 )
 """Under /v1/admin: for who may (`auth.py`), with larger bodies."""
 
-ADMIN_PAGES: Sequence[ControllerRouterHandler] = (*home.ROUTES, *login.ROUTES, *account.ROUTES)
+ADMIN_PAGES: Sequence[ControllerRouterHandler] = (*home.ROUTES, *webhooks.ROUTES, *login.ROUTES, *account.ROUTES)
 """For the operator's browser, at paths relative to /admin (`admin/door.py`)."""
 
 PAGES: Sequence[ControllerRouterHandler] = (

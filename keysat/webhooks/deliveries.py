@@ -1,11 +1,11 @@
 """What was owed and what became of it: lists for the operator, replay, test."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
@@ -29,6 +29,7 @@ from keysat.webhooks.tables import (
 )
 
 REPLAYED_AT_ONCE = 1000
+COUNTED: Collection[DeliveryStatus] = (DeliveryStatus.PENDING, DeliveryStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,19 @@ async def deliveries(read: Read, wanted: Wanted, limit: int, cursor: str | None)
         query = query.where(tuple_(Delivery.created_at, Delivery.id) < tuple_(*cursor_parts(cursor, datetime, UUID)))
     rows = (await read.session.scalars(query)).all()
     return page_of(rows, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
+
+
+async def counts(read: Read, endpoint_ids: Collection[UUID]) -> Mapping[UUID, Mapping[DeliveryStatus, int]]:
+    """How many of each endpoint wait and are dead letters; those that arrived are not counted."""
+    found = {endpoint_id: dict.fromkeys(COUNTED, 0) for endpoint_id in endpoint_ids}
+    query = (
+        select(Delivery.endpoint_id, Delivery.status, func.count())
+        .where(Delivery.status.in_(COUNTED), Delivery.endpoint_id.in_(endpoint_ids))
+        .group_by(Delivery.endpoint_id, Delivery.status)
+    )
+    for endpoint_id, status, count in await read.session.execute(query):
+        found[endpoint_id][status] = count
+    return found
 
 
 async def delivery(read: Read, delivery_id: UUID) -> Delivery:

@@ -46,6 +46,7 @@ class Place:
 
 PLACES = (
     Place("Home", PATH, "Where to go from here."),
+    Place("Webhooks", f"{PATH}/webhooks", "Who is told what happens, and what became of it.", Scope.WEBHOOKS_READ),
     Place("Account", f"{PATH}/account", "Your password, the second step of signing in, and where you are signed in."),
 )
 """A page adds its line here once it is there."""

@@ -1,0 +1,258 @@
+"""Webhooks: who is told, with which secret, and what became of each delivery."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery, URLEncodedBody
+
+from keysat.kit.errors import BadRequest, Conflict, KeysatError
+from keysat.operators.scopes import Scope
+from keysat.web.admin.door import PATH, admin_page, signed_in
+from keysat.web.provide import WithRead, WithVisit, WithWork
+from keysat.web.visit import Visit
+from keysat.web.wire import Line, Paragraph
+from keysat.webhooks import deliveries, endpoints
+from keysat.webhooks.endpoints import EndpointEdit, NewEndpoint, Shown
+from keysat.webhooks.names import NAMES
+from keysat.webhooks.tables import DeliveryStatus
+
+HERE = f"{PATH}/webhooks"
+SHOWN_AT_ONCE = 50
+LOOK, CHANGE = [signed_in(Scope.WEBHOOKS_READ)], [signed_in(Scope.WEBHOOKS_WRITE)]
+OVERLAP_HOURS = {"0": 0, "1": 1, "24": 24, "168": 168}
+
+
+class EndpointForm(msgspec.Struct, frozen=True, kw_only=True):
+    url: Paragraph = ""
+    event_types: Paragraph = "*"
+    """Names, with spaces, commas or line ends between them."""
+    description: Paragraph = ""
+
+    @property
+    def names(self) -> list[str]:
+        return self.event_types.replace(",", " ").split()
+
+
+class ActiveForm(msgspec.Struct, frozen=True, kw_only=True):
+    active: Line = ""
+
+
+class RotateForm(msgspec.Struct, frozen=True, kw_only=True):
+    overlap_hours: Line = "24"
+
+
+@get("/webhooks", guards=LOOK)
+async def show_webhooks(visit: WithVisit, done: FromQuery[str] = "") -> Response[str]:
+    return await _list_page(visit, done=done)
+
+
+@post("/webhooks", status_code=200, guards=CHANGE)
+async def add_webhook(data: URLEncodedBody[EndpointForm], visit: WithVisit) -> Response[str]:
+    """The page shows the secret, once."""
+    try:
+        new = NewEndpoint(url=data.url.strip(), event_types=data.names, description=data.description or None)
+        await _check(visit, new.url)
+        async with visit.shop.work(visit.actor) as work:
+            shown = await endpoints.create(work, visit.shop.vault, new)
+    except (BadRequest, Conflict) as error:
+        return await _list_page(visit, error, form=data)
+    return _secret_page(visit, shown, is_new=True)
+
+
+@get("/webhooks/{endpoint_id:uuid}", guards=LOOK)
+async def show_webhook(
+    visit: WithVisit,
+    endpoint_id: FromPath[UUID],
+    done: FromQuery[str] = "",
+    status: FromQuery[str] = "",
+    cursor: FromQuery[str | None] = None,
+) -> Response[str]:
+    return await _endpoint_page(visit, endpoint_id, done=done, status=status, cursor=cursor)
+
+
+@post("/webhooks/{endpoint_id:uuid}", status_code=200, guards=CHANGE)
+async def edit_webhook(
+    data: URLEncodedBody[EndpointForm], visit: WithVisit, endpoint_id: FromPath[UUID]
+) -> Response[Any]:
+    wanted = EndpointEdit(url=data.url.strip(), event_types=data.names, description=data.description or None)
+    try:
+        await _check(visit, data.url.strip())
+        async with visit.shop.work(visit.actor) as work:
+            await endpoints.edit(work, endpoint_id, wanted)
+    except BadRequest as error:
+        return await _endpoint_page(visit, endpoint_id, error, form=data)
+    return _back(endpoint_id, "edited")
+
+
+@post("/webhooks/{endpoint_id:uuid}/active", status_code=200, guards=CHANGE)
+async def set_webhook_active(
+    data: URLEncodedBody[ActiveForm], work: WithWork, endpoint_id: FromPath[UUID]
+) -> Response[Any]:
+    is_on = data.active == "on"
+    await endpoints.edit(work, endpoint_id, EndpointEdit(active=is_on))
+    return _back(endpoint_id, "on" if is_on else "off")
+
+
+@post("/webhooks/{endpoint_id:uuid}/rotate", status_code=200, guards=CHANGE)
+async def rotate_webhook(
+    data: URLEncodedBody[RotateForm], visit: WithVisit, endpoint_id: FromPath[UUID]
+) -> Response[str]:
+    hours = OVERLAP_HOURS.get(data.overlap_hours, 24)
+    try:
+        async with visit.shop.work(visit.actor) as work:
+            shown = await endpoints.rotate(work, visit.shop.vault, endpoint_id, hours * 3600)
+    except Conflict as error:
+        return await _endpoint_page(visit, endpoint_id, error)
+    return _secret_page(visit, shown, is_new=False, hours=hours)
+
+
+@post("/webhooks/{endpoint_id:uuid}/retire", status_code=200, guards=CHANGE)
+async def retire_webhook_secrets(work: WithWork, endpoint_id: FromPath[UUID]) -> Response[Any]:
+    await endpoints.retire_old_secrets(work, endpoint_id)
+    return _back(endpoint_id, "retired")
+
+
+@post("/webhooks/{endpoint_id:uuid}/test", status_code=200, guards=CHANGE)
+async def test_webhook(visit: WithVisit, endpoint_id: FromPath[UUID]) -> Response[Any]:
+    row = await deliveries.test(visit.shop.exchange, endpoint_id, visit.now, visit.actor)
+    return _to(f"{HERE}/deliveries/{row.id}?done=tested")
+
+
+@post("/webhooks/{endpoint_id:uuid}/replay", status_code=200, guards=CHANGE)
+async def replay_webhook(work: WithWork, endpoint_id: FromPath[UUID]) -> Response[Any]:
+    """The dead letters."""
+    await deliveries.replay(work, endpoint_id)
+    return _back(endpoint_id, "replayed")
+
+
+@post("/webhooks/{endpoint_id:uuid}/delete", status_code=200, guards=CHANGE)
+async def delete_webhook(work: WithWork, endpoint_id: FromPath[UUID]) -> Response[Any]:
+    await endpoints.delete(work, endpoint_id)
+    return _to(f"{HERE}?done=deleted")
+
+
+@get("/webhooks/deliveries/{delivery_id:uuid}", guards=LOOK)
+async def show_delivery(
+    visit: WithVisit, read: WithRead, delivery_id: FromPath[UUID], done: FromQuery[str] = ""
+) -> Response[str]:
+    row = await deliveries.delivery(read, delivery_id)
+    [endpoint] = (await endpoints.named(read, [row.endpoint_id])).values()
+    body = msgspec.json.format(row.payload.encode(), indent=2).decode()
+    return admin_page(
+        visit,
+        "admin/webhook_delivery.html",
+        at=HERE,
+        done=done,
+        delivery=row,
+        endpoint=endpoint,
+        attempts=await deliveries.attempts(read, row.id),
+        body=body,
+    )
+
+
+@post("/webhooks/deliveries/{delivery_id:uuid}/retry", status_code=200, guards=CHANGE)
+async def retry_delivery(work: WithWork, delivery_id: FromPath[UUID]) -> Response[Any]:
+    await deliveries.retry(work, delivery_id)
+    return _to(f"{HERE}/deliveries/{delivery_id}?done=retried")
+
+
+async def _check(visit: Visit, url: str) -> None:
+    """Raises BadRequest. Looks the name up, so not within a transaction."""
+    http = visit.shop.exchange.http()
+    try:
+        await http.check(url)
+    finally:
+        await http.aclose()
+
+
+async def _list_page(
+    visit: Visit, trouble: KeysatError | None = None, *, form: EndpointForm | None = None, done: str = ""
+) -> Response[str]:
+    async with visit.shop.read() as read:
+        page = await endpoints.endpoints(read)
+        counts = await deliveries.counts(read, [row.id for row in page.items])
+    return admin_page(
+        visit,
+        "admin/webhooks.html",
+        at=HERE,
+        trouble=trouble,
+        done=done,
+        endpoints=page.items,
+        counts=counts,
+        form=form or EndpointForm(),
+        names=NAMES,
+    )
+
+
+async def _endpoint_page(
+    visit: Visit,
+    endpoint_id: UUID,
+    trouble: KeysatError | None = None,
+    *,
+    form: EndpointForm | None = None,
+    done: str = "",
+    status: str = "",
+    cursor: str | None = None,
+) -> Response[str]:
+    wanted = DeliveryStatus(status) if status in {one.value for one in DeliveryStatus} else None
+    async with visit.shop.read() as read:
+        row = await endpoints.endpoint(read, endpoint_id)
+        keys = (await endpoints.keys_of(read, [row.id])).get(row.id, ())
+        filters = deliveries.Wanted(endpoint_id=row.id, status=wanted)
+        page = await deliveries.deliveries(read, filters, SHOWN_AT_ONCE, cursor)
+        counts = await deliveries.counts(read, [row.id])
+    known = EndpointForm(url=row.url, event_types=" ".join(row.event_types), description=row.description or "")
+    return admin_page(
+        visit,
+        "admin/webhook.html",
+        at=HERE,
+        trouble=trouble,
+        done=done,
+        endpoint=row,
+        keys=keys,
+        form=form or known,
+        names=NAMES,
+        deliveries=page.items,
+        next_cursor=page.next_cursor,
+        status=wanted or "",
+        counts=counts[row.id],
+    )
+
+
+def _secret_page(visit: Visit, shown: Shown, *, is_new: bool, hours: int = 0) -> Response[str]:
+    return admin_page(
+        visit,
+        "admin/webhook_secret.html",
+        at=HERE,
+        headers={"Cache-Control": "no-store"},
+        endpoint=shown.endpoint,
+        secret=shown.secret,
+        is_new=is_new,
+        hours=hours,
+    )
+
+
+def _back(endpoint_id: UUID, done: str) -> Response[Any]:
+    return _to(f"{HERE}/{endpoint_id}?done={done}")
+
+
+def _to(address: str) -> Response[Any]:
+    return Response(None, status_code=303, headers={"Location": address})
+
+
+ROUTES = (
+    show_webhooks,
+    add_webhook,
+    show_webhook,
+    edit_webhook,
+    set_webhook_active,
+    rotate_webhook,
+    retire_webhook_secrets,
+    test_webhook,
+    replay_webhook,
+    delete_webhook,
+    show_delivery,
+    retry_delivery,
+)

@@ -1,0 +1,83 @@
+"""The operator's page of webhooks, with forms alone: no script is needed."""
+
+import re
+
+import pytest
+
+from keysat.infra.seals import seal
+from keysat.kit.ids import random_uuid
+from keysat.licenses.happenings import LicenseSuspended
+from keysat.operators.scopes import Role
+from keysat.upkeep.shop import Shop
+from keysat.web.auth import SESSION_COOKIE
+from keysat.webhooks.deliver import work_off
+from keysat.webhooks.sign import verify
+from tests.conftest import TESTER
+from tests.web.admin.signing_in import signed_in, token_for
+from tests.web.conftest import Watch
+from tests.webhooks.receiver import receiving
+
+pytestmark = pytest.mark.once
+
+
+async def test_an_operator_adds_tests_rotates_replays_and_deletes(sandbox: Shop, watch: Watch) -> None:
+    async with receiving() as receiver, signed_in(sandbox) as browser:
+        assert "Nobody is told anything yet" in (await browser.get("/admin/webhooks")).text
+        form = {"url": receiver.url, "event_types": "license.*, order.paid", "description": "<b>Books</b>"}
+        added = await browser.post("/admin/webhooks", data=form)
+        assert (added.status_code, added.headers["cache-control"]) == (200, "no-store")
+        [secret] = re.findall(r"whsec_[\w+/=]+", added.text)
+        [here] = set(re.findall(r"/admin/webhooks/[0-9a-f-]{36}", added.text))
+        shown = await browser.get(here)
+        assert secret not in shown.text
+        assert "&lt;b&gt;Books" in shown.text
+        assert "whpk_" in shown.text
+
+        tested = await browser.post(f"{here}/test", follow_redirects=True)
+        assert "The test arrived." in tested.text
+        assert verify(secret, receiver.taken[-1].headers, receiver.taken[-1].body, watch.now()) is None
+
+        receiver.status = 500
+        async with sandbox.work(TESTER) as work:
+            work.record(LicenseSuspended(random_uuid(work.chance)))
+        await seal(sandbox.store, sandbox.now())
+        for _ in range(11):
+            await work_off(sandbox.exchange)
+            watch.pass_by(hours=30)
+        browser.cookies.clear()  # the session has ended meanwhile
+        browser.cookies.set(SESSION_COOKIE, await token_for(sandbox), domain=browser.base_url.host)
+        dead = await browser.get(here, params={"status": "failed"})
+        assert "answered 500" in dead.text
+        assert "Replay 1 dead letter" in dead.text
+        [delivery] = set(re.findall(r"/admin/webhooks/deliveries/[0-9a-f-]{36}", dead.text))
+        assert (await browser.get(delivery)).text.count("answered 500") == 10
+
+        receiver.status = 200
+        rotated = await browser.post(f"{here}/rotate", data={"overlap_hours": "1"})
+        [new] = re.findall(r"whsec_[\w+/=]+", rotated.text)
+        replayed = await browser.post(f"{here}/replay", follow_redirects=True)
+        assert "on their way again" in replayed.text
+        await work_off(sandbox.exchange)
+        assert verify(new, receiver.taken[-1].headers, receiver.taken[-1].body, watch.now()) is None
+        assert "Retire the older secret" in (await browser.get(here)).text
+        assert "Retire the older secret" not in (await browser.post(f"{here}/retire", follow_redirects=True)).text
+        assert "on its way again" in (await browser.post(f"{delivery}/retry", follow_redirects=True)).text
+
+        await browser.post(here, data={**form, "event_types": "*"})
+        assert "Paused" in (await browser.post(f"{here}/active", data={"active": "off"}, follow_redirects=True)).text
+        gone = await browser.post(f"{here}/delete", follow_redirects=True)
+        assert "Deleted." in gone.text
+        assert (await browser.get(here)).status_code == 404
+        assert "(deleted)" in (await browser.get(delivery)).text
+
+
+async def test_what_is_wrong_is_said_beside_the_form_and_who_may_not_sees_none(shop: Shop) -> None:
+    async with signed_in(shop) as browser:
+        refused = await browser.post("/admin/webhooks", data={"url": "https://10.0.0.1/x", "event_types": "*"})
+        assert refused.status_code == 400
+        assert 'value="https://10.0.0.1/x"' in refused.text
+        assert "which is not public" in refused.text
+    async with signed_in(shop, Role.SUPPORT) as browser:
+        assert "Tell somebody" not in (await browser.get("/admin/webhooks")).text
+        made = await browser.post("/admin/webhooks", data={"url": "https://8.8.8.8/x", "event_types": "*"})
+        assert made.status_code == 403
