@@ -71,7 +71,7 @@ async def create(
     )
     work.session.add(key)
     await work.session.flush()
-    work.record(ApiKeyCreated(key.id, role, tuple(sorted(scopes)), expires_at))
+    work.record(ApiKeyCreated(key_id=key.id, role=role, scopes=tuple(sorted(scopes)), expires_at=expires_at))
     return view(key), text
 
 

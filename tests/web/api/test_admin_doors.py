@@ -1,9 +1,7 @@
-"""Every door of the operator, found by the document that describes them all: shut, strict and of one version."""
+"""What every door of the operator has in common: strict, and of one version. Who gets in: `test_who_may.py`."""
 
-import re
 from importlib.metadata import version
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
@@ -11,28 +9,6 @@ import pytest
 from tests.web.conftest import ADMIN
 
 pytestmark = pytest.mark.once
-
-WRONG = ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"})
-
-
-async def admin_doors(client: httpx.AsyncClient) -> list[tuple[str, str]]:
-    document: dict[str, Any] = (await client.get("/v1/openapi.json")).json()
-    return [
-        (method.upper(), re.sub(r"\{[^}]+\}", "7" if "/attention/" in path else str(UUID(int=7)), path))
-        for path, methods in document["paths"].items()
-        if path.startswith("/v1/admin")
-        for method in methods
-    ]
-
-
-async def test_no_door_of_the_operator_opens_without_the_admin_key(client: httpx.AsyncClient) -> None:  # D-13
-    doors = await admin_doors(client)
-    assert len(doors) > 20
-    for number, (method, path) in enumerate(doors):
-        answer = await client.request(method, path, json={}, headers=WRONG[number % 2])
-        assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized"), (method, path)
-    for headers in WRONG:
-        assert (await client.get("/v1/admin/products", headers=headers)).status_code in (401, 403)
 
 
 @pytest.mark.parametrize("expires_at", ["soon", "2026-13-01", "2030-01-01T00:00:00", "", None, 7])
