@@ -1,25 +1,22 @@
 """How many licenses there are and what came in: right at any moment, and never counted row by row."""
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keysat.infra.seals import seal
-from keysat.infra.store import Store
 from keysat.upkeep.tallies import broken, count_anew, tally
 from tests.catalog.shelf import a_tier
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
 
 @pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        front.http.headers.update(ADMIN | {"Accept": "application/json"})
-        yield front
+def front(front: Front) -> Front:
+    """For the operator's program."""
+    front.http.headers.update(ADMIN | {"Accept": "application/json"})
+    return front
 
 
 async def told(front: Front) -> dict[str, Any]:
