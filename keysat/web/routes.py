@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from keysat.web.admin import account, home, login, webhooks
+from keysat.web.admin import account, home, login, providers, webhooks
 from keysat.web.admin.door import admin_router
 from keysat.web.api import (
     admin_accounts,
@@ -14,8 +14,8 @@ from keysat.web.api import (
     admin_catalog,
     admin_changes,
     admin_codes,
-    admin_data,
     admin_customers,
+    admin_data,
     admin_edition,
     admin_events,
     admin_figures,
@@ -121,7 +121,13 @@ ADMIN_API = (
 )
 """Under /v1/admin: for who may (`auth.py`), with larger bodies."""
 
-ADMIN_PAGES: Sequence[ControllerRouterHandler] = (*home.ROUTES, *webhooks.ROUTES, *login.ROUTES, *account.ROUTES)
+ADMIN_PAGES: Sequence[ControllerRouterHandler] = (
+    *home.ROUTES,
+    *providers.ROUTES,
+    *webhooks.ROUTES,
+    *login.ROUTES,
+    *account.ROUTES,
+)
 """For the operator's browser, at paths relative to /admin (`admin/door.py`)."""
 
 PAGES: Sequence[ControllerRouterHandler] = (
