@@ -132,6 +132,7 @@ async def edit_profile(
     "/merchant-profiles/{profile_id:uuid}",
     operation_id="deleteMerchantProfile",
     status_code=200,
+    opt=edits(get_profile),
     responses=refusals(400, 401, 403, 404, 409),
 )
 async def remove_profile(work: WithWork, profile_id: FromPath[UUID]) -> Done:

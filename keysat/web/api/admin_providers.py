@@ -23,6 +23,7 @@ from keysat.upkeep.opening import refresh_tills
 from keysat.web.auth import needs
 from keysat.web.connecting import BTCPAY, ZAPRITE, Provider, Url, may_connect, places_of, selling, shown, the_connection
 from keysat.web.filters import only
+from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithShop, WithVisit
 from keysat.web.visit import Visit
@@ -33,7 +34,8 @@ LOOKS = refusals(400, 401, 403, 404)
 ERRAND = refusals(400, 401, 403, 404, 409, 502)
 CONNECTS = refusals(400, 401, 402, 403, 404, 409, 502)
 OWNERS = needs(Scope.OWNER)
-CONNECTORS = needs(Scope.PAYMENT_PROVIDERS_WRITE)  # and in a live shop the owner alone: `may_connect`
+# And in a live shop the owner alone: `may_connect`.
+CONNECTORS = {**CREATES, **needs(Scope.PAYMENT_PROVIDERS_WRITE)}
 
 
 class Providers(Outbound, frozen=True, kw_only=True):

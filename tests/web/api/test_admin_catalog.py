@@ -152,6 +152,17 @@ async def test_deleting_says_first_what_it_would_take_along(client: httpx.AsyncC
     assert (await client.get(f"{free[:-4]}0000/deletion")).status_code == 404
 
 
+async def test_only_an_owner_deletes_by_force(client: httpx.AsyncClient):
+    client.headers.update(ADMIN)
+    product = (await client.post("/v1/admin/products", json=APP)).json()
+    made = await client.post("/v1/admin/api-keys", json={"label": "CI", "role": "full-admin"})
+    scoped = {"Authorization": f"Bearer {made.json()['token']}"}
+    path = f"/v1/admin/products/{product['id']}"
+    refused = await client.delete(f"{path}?force=true&name=app", headers=scoped)
+    assert (refused.status_code, "owner" in refused.json()["message"]) == (403, True)
+    assert (await client.delete(path, headers=scoped)).status_code == 200
+
+
 async def test_tiers_and_offers_come_in_pages(client: httpx.AsyncClient):
     client.headers.update(ADMIN)
     await client.post("/v1/admin/products", json=APP)

@@ -23,6 +23,9 @@ NO_LIST: Mapping[str, str] = {
     "getSelfLicense": "what one license grants",
     "getTier": "what one license grants",
     "listWebhookEventTypes": "the words there are",
+    "getPaymentStatus": "the few providers there are",
+    "listBtcpayMethods": "what BTCPay says, word for word",
+    "listEvents": "a feed, which goes on after a position",
 }
 """Answers with lists in them that have no pages, since they end by themselves."""
 
@@ -33,6 +36,8 @@ ACTS = frozenset(
         *("retrySubscription", "changeSubscriptionPrice", "refuseOrder", "retryOrder", "settleAttention"),
         *("refreshRate", "setOperatorName", "eraseCustomer", "resetAccount"),
         *("presentSelfLicense", "refreshSelfLicense"),
+        *("setDefaultMerchantProfile", "checkProvider", "repairProvider"),
+        *("disconnectProvider", "disconnectBtcpay", "disconnectZaprite"),
         *("testWebhookEndpoint", "retireOldWebhookSecrets", "replayWebhookDeliveries", "retryWebhookDelivery"),
     }
 )

@@ -60,6 +60,24 @@ HERE: Mapping[str, str] = {
     "DELETE /v1/admin/webhook-endpoints/:id": "deleteWebhookEndpoint",
     "GET /v1/admin/webhook-deliveries": "listWebhookDeliveries",
     "POST /v1/admin/webhook-deliveries/:id/retry": "retryWebhookDelivery",
+    # 2.9
+    "GET /v1/admin/merchant-profiles": "listMerchantProfiles",
+    "GET /v1/admin/merchant-profiles/:id": "getMerchantProfile",
+    "POST /v1/admin/merchant-profiles": "createMerchantProfile",
+    "PATCH /v1/admin/merchant-profiles/:id": "editMerchantProfile",
+    "DELETE /v1/admin/merchant-profiles/:id": "deleteMerchantProfile",
+    "POST /v1/admin/merchant-profiles/:id/set-default": "setDefaultMerchantProfile",
+    "PUT /v1/admin/merchant-profiles/:id/rail-preferences/:rail": "setRailPreference",
+    "DELETE /v1/admin/merchant-profiles/:id/rail-preferences/:rail": "clearRailPreference",
+    # 2.10
+    "GET /v1/admin/payment-provider/status": "getPaymentStatus",
+    "GET /v1/admin/btcpay/status": "getBtcpayStatus",
+    "GET /v1/admin/btcpay/payment-methods": "listBtcpayMethods",
+    "POST /v1/admin/btcpay/connect": "connectBtcpay",
+    "POST /v1/admin/btcpay/disconnect": "disconnectBtcpay",
+    "POST /v1/admin/zaprite/connect": "connectZaprite",
+    "POST /v1/admin/zaprite/disconnect": "disconnectZaprite",
+    "GET /v1/admin/zaprite/status": "getZapriteStatus",
     # 2.11
     "GET /v1/admin/self-license": "getSelfLicense",
     "POST /v1/admin/self-license": "presentSelfLicense",
@@ -85,6 +103,8 @@ NOT_HERE: Mapping[str, str] = {
     "POST /v1/admin/community-analytics/reset": "As above.",
     "POST /v1/admin/web-password": "Operators have accounts; each changes the password of their own.",
     "POST /v1/admin/import-issuer-key": "A key comes with `keysat key restore` or `keysat import`, never over HTTP.",
+    "GET /v1/btcpay/authorize/callback": "A page, at this address (`web/public/authorize.py`).",
+    "POST /v1/btcpay/authorize/callback": "As above.",
     "GET /v1/openapi.json": "It is there, made from the handlers, and describes all but itself.",
 }
 
