@@ -18,13 +18,13 @@ from keysat.infra.house import Mode
 from keysat.infra.private import keep_new_files_private
 from keysat.infra.seals import seal
 from keysat.infra.settings import Settings
-from keysat.jobs.forget import Kept
 from keysat.jobs.runner import Runner
 from keysat.jobs.schedule import jobs
 from keysat.kit.clock import SystemClock
 from keysat.kit.ids import SystemChance
 from keysat.upkeep.occupy import occupied
 from keysat.upkeep.opening import CannotOpen, Founding, open_shop
+from keysat.upkeep.retention import Kept
 from keysat.upkeep.shop import Shop
 from keysat.web.app import create_app
 from keysat.web.tables import IdempotentAnswer, LimitBucket

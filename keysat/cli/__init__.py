@@ -13,7 +13,7 @@ from keysat.cli.audit import audit
 from keysat.cli.backup import backup, export, restore
 from keysat.cli.code import code
 from keysat.cli.customer import customer
-from keysat.cli.house import demo, doctor, init, migrate, serve
+from keysat.cli.house import demo, doctor, init, migrate, retention, serve
 from keysat.cli.imports import import_shop
 from keysat.cli.job import job
 from keysat.cli.key import key
@@ -38,7 +38,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    *(serve, init, demo, migrate, doctor, job, backup, restore, export, import_shop),
+    *(serve, init, demo, migrate, doctor, retention, job, backup, restore, export, import_shop),
     *(account, api_key),
     *(product, policy, offer, code),
     *(key, verify, provider, rate, order, attention, license_group, subscription, customer, letter, audit),

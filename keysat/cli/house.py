@@ -135,3 +135,19 @@ def doctor(data_dir: Path | None, as_json: bool) -> None:
     from keysat.cli.opened import inside
 
     show_findings(*inside(data_dir, examine, seals=False), as_json=as_json)
+
+
+@click.command()
+@data_dir
+@as_json
+def retention(data_dir: Path | None, as_json: bool) -> None:
+    """What is kept for how long. KEYSAT_KEEP_DAYS changes the days of what has a name; all else is kept for good."""
+    from keysat.cli.output import show_list
+    from keysat.daemon import KEPT as OF_THE_DOORS
+    from keysat.infra.settings import load
+    from keysat.upkeep.retention import KEPT, terms
+
+    told = terms(load(data_dir=data_dir).keep_days, (*KEPT, *OF_THE_DOORS))
+    rows = [{"what": one.what, "since": one.since, "days": round(one.span.total_seconds() / 86_400, 1)} for one in told]
+    named = [row | {"name": one.name or None} for row, one in zip(rows, told, strict=True)]
+    show_list(named, as_json=as_json, nothing="")

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -17,6 +18,9 @@ LogFormat: TypeAlias = Literal["json", "text"]
 
 ADMIN_KEY_CHARACTERS_MIN = 32
 VAULT_KEY_BYTES = 32
+KEEPABLE = ("addresses", "nudges", "validations")
+"""What of `upkeep/retention.py` the operator may say the days of."""
+DAYS_MAX = 36_500
 
 
 class Secret:
@@ -259,6 +263,18 @@ def limits(text: str) -> bool:
     if text.lower() not in ("on", "off"):
         raise Wrong(f"is neither on nor off, but {text!r}", "write on or off")
     return text.lower() == "on"
+
+
+def keep_days(text: str) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, days = (word.strip() for word in part.partition("="))
+        if name not in KEEPABLE:
+            raise Wrong(f"names {name!r}, which nobody keeps", f"write some of {', '.join(KEEPABLE)}: addresses=90")
+        if not (days.isascii() and days.isdigit() and 1 <= int(days) <= DAYS_MAX):
+            raise Wrong(f"has {days!r} days for {name}", f"write a whole number from 1 to {DAYS_MAX}")
+        found[name] = int(days)
+    return found
 
 
 def log_level(text: str) -> LogLevel:

@@ -30,6 +30,7 @@ from keysat.infra.setting_values import (
     contact,
     database_file,
     database_url,
+    keep_days,
     limits,
     log_format,
     log_level,
@@ -67,6 +68,7 @@ KEYSAT_NAMES = frozenset(ALIASES) | {
     "KEYSAT_SANDBOX_MODE",
     "KEYSAT_LICENSE",
     "KEYSAT_LIMITS",
+    "KEYSAT_KEEP_DAYS",
     "KEYSAT_LOG_LEVEL",
     "KEYSAT_LOG_FORMAT",
 }
@@ -115,6 +117,8 @@ class Settings:
     sandbox_mode: bool
     license: Secret | None
     limits_off: bool
+    keep_days: Mapping[str, int]
+    """By a name of `upkeep/retention.py`, where another time shall hold."""
     log_level: LogLevel
     log_format: LogFormat
     warnings: tuple[str, ...]
@@ -185,6 +189,7 @@ def load(
         sandbox_mode=reader.parsed("KEYSAT_SANDBOX_MODE", switch, False),
         license=reader.parsed("KEYSAT_LICENSE", Secret, None),
         limits_off=not reader.parsed("KEYSAT_LIMITS", limits, True),
+        keep_days=reader.parsed("KEYSAT_KEEP_DAYS", keep_days, {}),
         log_level=reader.parsed("KEYSAT_LOG_LEVEL", log_level, "info"),
         log_format=reader.parsed("KEYSAT_LOG_FORMAT", log_format, "text" if sys.stderr.isatty() else "json"),
         warnings=reader.finish(),  # stays last: it raises what the lines above met

@@ -42,7 +42,7 @@ from keysat.kit.errors import KeysatError
 COARSE_AGE = timedelta(hours=6)  # how exact the times in the main database are
 COARSE_MOST = 500  # rows in one transaction of the main database
 QUEUE_MOST = 50_000  # kept of each kind between two flushes; the oldest give way
-DAYS_KEPT = 400
+DAYS_KEPT = 400  # of counts, unless the operator says otherwise
 NOBODY = UUID(int=0)
 """Whom an outcome is counted for when the key told no license."""
 
@@ -141,10 +141,10 @@ class Telemetry:
         async with self._connection() as connection:
             return {outcome: int(count) for outcome, count in await connection.execute(query)}
 
-    async def forget(self, today: date) -> None:
-        """Drop counts older than `DAYS_KEPT`. A daily job calls it."""
+    async def forget(self, before: date) -> None:
+        """Drop the counts of earlier days. A daily job calls it."""
         async with self._connection() as connection:
-            await connection.execute(delete(outcomes).where(outcomes.c.day < today - timedelta(days=DAYS_KEPT)))
+            await connection.execute(delete(outcomes).where(outcomes.c.day < before))
 
     async def close(self) -> None:
         await self.flush()

@@ -7,7 +7,6 @@ from functools import partial
 
 from keysat.infra.seals import seal
 from keysat.jobs.connect import connect_from_settings
-from keysat.jobs.forget import KEPT, Kept, forget
 from keysat.jobs.health import check_connections
 from keysat.jobs.letters import write_and_send
 from keysat.jobs.look import look
@@ -15,6 +14,7 @@ from keysat.jobs.renew import renew
 from keysat.jobs.sweep import sweep
 from keysat.jobs.webhooks import forget_deliveries, send_webhooks
 from keysat.upkeep.opening import refresh_tills
+from keysat.upkeep.retention import KEPT, Kept, forget
 from keysat.upkeep.self_license import refresh_edition
 from keysat.upkeep.shop import Shop
 from keysat.upkeep.tallies import tally

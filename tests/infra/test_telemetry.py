@@ -111,5 +111,5 @@ async def test_old_counts_are_forgotten(telemetry: Telemetry) -> None:
     telemetry.count("ok", ONE, NOON - timedelta(days=DAYS_KEPT + 1))
     telemetry.count("ok", ONE, NOON - timedelta(days=DAYS_KEPT))
     await telemetry.flush()
-    await telemetry.forget(TODAY)
+    await telemetry.forget(TODAY - timedelta(days=DAYS_KEPT))
     assert await telemetry.outcomes_of(ONE, TODAY - timedelta(days=999)) == {"ok": 1}
