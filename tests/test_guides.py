@@ -1,4 +1,4 @@
-"""The commands of the guides, run as a reader would: each page is one session of a shell, from its first line to its last.
+"""The commands of the guides, run as a reader would: each page is one shell, from its first line to its last.
 
 A block that is not fenced as `sh` is shown only. Its port is the one thing that is changed.
 """
