@@ -1,7 +1,6 @@
 """Everything in the shop as JSON lines, in the names of its tables and columns; what opens something is left out.
 
-Left out are what is sealed, hashes, salts, and the facts of the house, which are the admin key's hash and the like. The
-README beside this file says what a backup has that an export has not.
+Left out are what is sealed, hashes, salts, and the facts of the house, which are the admin key's hash and the like.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, LargeBinary, Table, select
+from sqlalchemy import Column, ColumnElement, LargeBinary, String, Table, select
 
 from keysat.infra.events import Actor
 from keysat.infra.work import Read
@@ -33,8 +32,8 @@ def is_secret(column: Column[Any]) -> bool:
     name = f"{column.table.name}.{column.name}"
     if name in PUBLIC:
         return False
-    words = SECRET_WORDS & set(column.name.split("_"))
-    return name in SECRET or bool(words) or isinstance(column.type, LargeBinary)
+    named = isinstance(column.type, String) and not SECRET_WORDS.isdisjoint(column.name.split("_"))
+    return name in SECRET or named or isinstance(column.type, LargeBinary)
 
 
 async def write_out(shop: Shop, folder: Path, actor: Actor) -> int:
