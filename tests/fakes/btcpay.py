@@ -97,6 +97,8 @@ class FakeBtcPay(Server):
                 asked = contract.Asked("GET", call.path, tuple(call.query), (), b"")
                 self.violations += contract.faults_of_request(asked)
             return authorizing.page(self, call)
+        if not call.path.startswith("/api/"):
+            return authorizing.checkout(call)
         if not contract.available() or len(self.requests) % self.judge_every:
             return answer(self, call)
         asked = contract.Asked(call.method, call.path, tuple(call.query), tuple(call.headers.items()), call.body)

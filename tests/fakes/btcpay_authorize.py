@@ -44,6 +44,13 @@ def page(server: Server, call: Call) -> Reply:
     )
 
 
+def checkout(call: Call) -> Reply:
+    """Where a buyer would pay: here the test does. A browser asks for its icon too."""
+    if not call.path.startswith("/i/"):
+        return Reply(204, b"", HTML)
+    return _html(f"<h1>Pay {escape(call.path.rpartition('/')[2])}</h1>")
+
+
 def approved(
     server: Server, query: Iterable[tuple[str, str]], stores: Sequence[str], *, grants: Sequence[str] | None = None
 ) -> tuple[str, Fields]:
