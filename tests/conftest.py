@@ -53,6 +53,16 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def curl() -> str:
+    found = shutil.which("curl")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have curl: .ci/run installs it")
+        pytest.skip("curl is not installed (Debian: apt-get install curl)")
+    return found
+
+
+@pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster, None, None]:
     binaries = find_postgres()
     if binaries is None:

@@ -5,7 +5,6 @@ A block that is not fenced as `sh` is shown only. Its port is the one thing that
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,13 +21,11 @@ COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("guide", GUIDES)
-def test_the_commands_of_a_guide_do_what_it_says(guide: str, tmp_path: Path) -> None:  # D-34
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed (Debian: apt-get install curl)")
+def test_the_commands_of_a_guide_do_what_it_says(guide: str, tmp_path: Path, curl: str) -> None:  # D-34
     blocks = COMMANDS.findall((ROOT / "docs" / f"{guide}.md").read_text())
     assert len(blocks) > 5
     script = "set -euxo pipefail\n" + "\n".join(blocks).replace("8080", str(free_port()))
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{Path(curl).parent}:{os.environ['PATH']}"
     shell = subprocess.Popen(
         ["bash", "-c", script],
         cwd=tmp_path,

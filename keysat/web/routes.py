@@ -110,7 +110,6 @@ ADMIN_API = (
     Chapter("Admin: rates", "What a bitcoin costs.", admin_rates.ROUTES, "rates"),
     Chapter("Admin: settings", "What the shop calls itself, and its database.", admin_settings.ROUTES, "settings"),
     Chapter("Admin: data", "What is kept about people, and forgetting it.", admin_data.ROUTES, "customers"),
-    Chapter("Admin: audit", "What happened, and who did it.", admin_audit.ROUTES, "audit"),
     Chapter(
         "Admin: keys and accounts",
         "Who else may do what: keys for programs, accounts for people. Owners alone come in here.",
