@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, or_, select
 
 from keysat.checkout.tables import PUBLIC_WORD, Order, OrderId, OrderStatus, Purpose
-from keysat.infra.filtered import filtered, latest_first
+from keysat.infra.filtered import latest_first
 from keysat.infra.work import Read
 from keysat.kit.errors import NotFound
 from keysat.kit.paging import Page
@@ -136,16 +136,14 @@ async def orders(
     read: Read, wanted: OrderFilter, limit: int, cursor: str | None, reference: str | None = None
 ) -> Page[Order]:
     """Newest first; those asked for by when they were paid, by that. `reference` is of any kind, as `find_order`'s."""
-    query = filtered(select(Order), Order, wanted)
-    if reference is not None:
-        query = query.where(await _referred(read, reference))
+    also = [await _referred(read, reference)] if reference is not None else []
     by = "paid_at" if wanted.paid_after or wanted.paid_before else "created_at"
-    return await latest_first(read, query, Order, limit, cursor, by=by)
+    return await latest_first(read, Order, wanted, limit, cursor, *also, by=by)
 
 
 async def payments(read: Read, wanted: PaymentFilter, limit: int, cursor: str | None) -> Page[Attempt]:
     """Attempts to be paid, the newest first, of all orders or one."""
-    return await latest_first(read, filtered(select(Attempt), Attempt, wanted), Attempt, limit, cursor)
+    return await latest_first(read, Attempt, wanted, limit, cursor)
 
 
 async def orders_of(read: Read, order_ids: Iterable[UUID | None]) -> Sequence[Order]:

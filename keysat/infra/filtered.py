@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, inspect, tuple_
+from sqlalchemy import ColumnElement, Select, inspect, select, tuple_
 
 from keysat.infra.tables import Base
 from keysat.infra.work import Read
@@ -34,14 +34,34 @@ def filtered(query: Select[Row], model: type[Row], wanted: msgspec.Struct) -> Se
 
 
 async def latest_first(
-    read: Read, query: Select[Row], model: type[Row], limit: int, cursor: str | None, *, by: str = "created_at"
+    read: Read,
+    model: type[Row],
+    wanted: msgspec.Struct,
+    limit: int,
+    cursor: str | None,
+    *also: ColumnElement[bool],
+    by: str = "created_at",
 ) -> Page[Row]:
-    """A page by the moment `by` and then by id, both descending. Raises BadRequest for a cursor that is not ours."""
+    """A page of the `filtered`, by the moment `by` and then by id, both descending.
+
+    Raises BadRequest for a cursor that is not ours.
+    """
     at, key = getattr(model, by), inspect(model).primary_key[0]
+    query = select(model).where(*also)
     if cursor is not None:
-        query = query.where(tuple_(at, key) < tuple_(*cursor_parts(cursor, datetime, UUID)))
-    rows = (await read.session.scalars(query.order_by(at.desc(), key.desc()).limit(limit + 1))).all()
+        moment, last = cursor_parts(cursor, datetime, UUID)
+        query = query.where(tuple_(at, key) < tuple_(moment, last))
+        wanted = _without_idle_bound(wanted, f"{by.removesuffix('_at')}_before", moment)
+    query = filtered(query, model, wanted).order_by(at.desc(), key.desc()).limit(limit + 1)
+    rows = (await read.session.scalars(query)).all()
     return page_of(rows, limit, lambda row: (getattr(row, by).isoformat(), str(getattr(row, key.name))))
+
+
+def _without_idle_bound(wanted: msgspec.Struct, bound: str, moment: datetime) -> msgspec.Struct:
+    """What the cursor says already, since SQLite would begin at this bound instead, and walk up to the cursor."""
+    before: datetime | None = getattr(wanted, bound, None)
+    is_idle = before is not None and moment < before
+    return msgspec.structs.replace(wanted, **{bound: None}) if is_idle else wanted
 
 
 def _moment(model: type[Row], stem: str) -> Any:

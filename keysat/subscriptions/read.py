@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from keysat.infra.filtered import filtered, latest_first
+from keysat.infra.filtered import latest_first
 from keysat.infra.work import Read
 from keysat.kit.errors import NotFound
 from keysat.kit.paging import Page
@@ -48,8 +48,7 @@ async def list_subscriptions(
     Raises BadRequest for a cursor that is not ours.
     """
     by = "paid_through" if wanted.paid_through_after or wanted.paid_through_before else "started_at"
-    query = filtered(select(Subscription), Subscription, wanted)
-    return await latest_first(read, query, Subscription, limit, cursor, by=by)
+    return await latest_first(read, Subscription, wanted, limit, cursor, by=by)
 
 
 async def cycles_of(read: Read, subscription_id: UUID, *, most: int = 200) -> Sequence[Cycle]:

@@ -26,8 +26,8 @@ def upgrade() -> None:
     _index("ix_customers_name", "customers", ["name", "id"], "name IS NOT NULL")
     _licenses()
     _index("ix_orders_customer", "orders", ["customer_id", "created_at", "id"], "customer_id IS NOT NULL")
-    paid = "paid_at IS NOT NULL AND paid_how <> 'free'"
-    _index("ix_orders_paid", "orders", ["paid_at", "listed_currency", "listed_value", "amount_sats"], paid)
+    paid = ["paid_at", "id", "paid_how", "listed_currency", "listed_value", "amount_sats"]
+    _index("ix_orders_paid", "orders", paid, "paid_at IS NOT NULL")
     _index("ix_orders_created", "orders", ["created_at", "id"])
     _index("ix_orders_product", "orders", ["product_id", "created_at", "id"])
     _index("ix_orders_policy", "orders", ["policy_id", "created_at", "id"])
