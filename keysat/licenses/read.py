@@ -62,7 +62,8 @@ async def list_licenses(read: Read, wanted: LicenseFilter, limit: int, cursor: s
 
     Raises BadRequest for a cursor that is not ours.
     """
-    query = select(License).where(*_conditions(read, wanted, wanted.lead)).limit(limit + 1)
+    begins = _conditions(read, wanted, wanted.lead, goes_on=cursor is not None)
+    query = select(License).where(*begins).limit(limit + 1)
     if wanted.is_by_end:
         order = tuple_(License.expires_at, License.id)
         query = query.order_by(License.expires_at, License.id)
@@ -147,12 +148,17 @@ async def _few_licenses(read: Read, product_id: UUID) -> bool:
     return (await read.session.scalar(select(func.count()).select_from(some)) or 0) <= FEW
 
 
-def _conditions(read: Read, wanted: LicenseFilter, lead: str) -> Iterator[ColumnElement[bool] | TextClause]:
-    """SQLite, which guesses, does not see that there is an index for any but the leading filter."""
+def _conditions(
+    read: Read, wanted: LicenseFilter, lead: str, *, goes_on: bool = False
+) -> Iterator[ColumnElement[bool] | TextClause]:
+    """SQLite, which guesses, does not see that there is an index for any but the leading filter.
 
-    def column(name: str) -> ColumnElement[Any]:
+    Where a cursor `goes_on`, it is what the walk begins at, and not the bound that it began at.
+    """
+
+    def column(name: str, *, leads: bool = True) -> ColumnElement[Any]:
         of = getattr(License, name).expression
-        return of if name == lead else aside(read, of)
+        return of if leads and name == lead else aside(read, of)
 
     for name in ("product_id", "policy_id", "customer_id"):
         value = getattr(wanted, name)
@@ -169,9 +175,9 @@ def _conditions(read: Read, wanted: LicenseFilter, lead: str) -> Iterator[Column
     if wanted.issued_after is not None:
         yield column("issued_at") >= wanted.issued_after
     if wanted.issued_before is not None:
-        yield column("issued_at") < wanted.issued_before
+        yield column("issued_at", leads=not goes_on) < wanted.issued_before
     if wanted.expires_after is not None:
-        yield column("expires_at") >= wanted.expires_after
+        yield column("expires_at", leads=not goes_on) >= wanted.expires_after
     if wanted.expires_before is not None:
         yield column("expires_at") < wanted.expires_before
 

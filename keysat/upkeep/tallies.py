@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import delete, func, select, text, update
 
-from keysat.checkout.tables import PAID, Order, PaidHow
+from keysat.checkout.tables import Order, PaidHow
 from keysat.infra.events import Actor
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow, EventSeal, Tally
@@ -164,7 +164,7 @@ async def _counted(read: Read) -> Figures:
     for product_id, policy_id, count in await read.session.execute(licenses):
         found[_of(product_id, policy_id)] = count
     sums = func.count(), func.sum(Order.listed_value), func.sum(func.coalesce(Order.amount_sats, 0))
-    orders = select(Order.listed_currency, *sums).where(text(PAID)).group_by(Order.listed_currency)
+    orders = select(Order.listed_currency, *sums).where(Order.paid_how != PaidHow.FREE).group_by(Order.listed_currency)
     for currency, count, value, sats in await read.session.execute(orders):
         _take(found, currency, count, int(value), int(sats))
     return found

@@ -4,9 +4,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 from litestar import get
-from sqlalchemy import case, func, select, text
+from sqlalchemy import func, select
 
-from keysat.checkout.tables import PAID, Order
+from keysat.checkout.tables import Order, PaidHow
 from keysat.infra.work import Read
 from keysat.licenses.read import how_many
 from keysat.licenses.tables import LicenseStatus
@@ -122,13 +122,13 @@ async def revenue(read: WithRead, now: WithNow) -> Revenue:
 
 
 async def _lately(read: Read, now: datetime) -> Counter[tuple[str, str, timedelta]]:
-    columns = {"value": Order.listed_value, "sats": func.coalesce(Order.amount_sats, 0)}
-    asked = [(what, span) for what in columns for span in (DAY, WEEK, MONTH)]
-    sums = (func.sum(case((Order.paid_at > now - span, columns[what]), else_=0)) for what, span in asked)
-    query = select(Order.listed_currency, *sums).where(text(PAID), Order.paid_at > now - MONTH)
     found: Counter[tuple[str, str, timedelta]] = Counter()
-    for currency, *amounts in await read.session.execute(query.group_by(Order.listed_currency)):
-        found.update({(currency, *which): int(amount) for which, amount in zip(asked, amounts, strict=True)})
+    sums = func.sum(Order.listed_value), func.sum(func.coalesce(Order.amount_sats, 0))
+    for span in (DAY, WEEK, MONTH):
+        paid = Order.paid_at > now - span, Order.paid_how != PaidHow.FREE
+        by_currency = select(Order.listed_currency, *sums).where(*paid).group_by(Order.listed_currency)
+        for currency, value, sats in await read.session.execute(by_currency):
+            found[currency, "value", span], found[currency, "sats", span] = int(value), int(sats)
     return found
 
 
