@@ -93,6 +93,9 @@ async def test_orders_are_found_by_buyer_tier_purpose_moment_and_any_reference(f
     assert {query: await listed(front, query) for query in known} == known
     page = await body(await front.http.get(f"/v1/admin/orders?limit=1&paid_after={paid}"))
     assert await listed(front, f"limit=1&paid_after={paid}&cursor={page['next_cursor']}") == both[1:]
+    # A cursor holds whatever stands beside it: a bound that it makes idle, and one that is tighter.
+    for before, rest in (("9999-12-31T23:59:59Z", both[1:]), ("2000-01-01T00:00:00Z", [])):
+        assert await listed(front, f"paid_before={before}&cursor={page['next_cursor']}") == rest
     for wrong in (
         "paid_after=yesterday",
         "created_after=2026-01-01T00:00:00",
