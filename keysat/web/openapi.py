@@ -63,6 +63,7 @@ LINKS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 }
 """What may follow what (OpenAPI links): the operation that follows, and where its parameters or its body come from."""
 
+_MOMENT = "2026-01-15T12:00:00Z"
 _PARAMETERS: Mapping[str, tuple[str, str | int]] = {
     "limit": ("How many at most.", 20),
     "cursor": ("`next_cursor` of the page before.", "WyIyMDI2LTAxLTE1VDEyOjAwOjAwWiJd"),
@@ -70,6 +71,31 @@ _PARAMETERS: Mapping[str, tuple[str, str | int]] = {
     "customer_id": ("As an order names its buyer.", "5b7e4f0a-3f1d-4c55-9d2e-0a6c9a1f4e77"),
     "license_id": ("The license's id.", "c402200a-20d5-435f-8d2a-5206d48115a8"),
     "policy_id": ("The tier's id.", "019bc186-de00-722c-bbc3-9e50f02c2717"),
+    "product_id": ("The product's id.", "5d6cf3a5-9a0a-4f0f-8a43-0e2f4d1c7b11"),
+    "product_slug": ("The product's slug.", "aurora"),
+    "policy_slug": ("The tier's slug.", "pro"),
+    "invoice_id": ("An order, as its buyer knows it.", "q4ctz6b2v7dmq3ws8k5n9xr2hj6f4ygp"),
+    "order_id": ("The order's id.", "019bc186-de00-7d2e-9a31-6a1c55b0e201"),
+    "connection_id": ("The connection's id.", "8a0f6a0e-51a4-4c9f-a9f7-2b7a1f1d9c33"),
+    "merchant_profile_id": ("The profile's id.", "019bc186-de00-7aa1-8f02-5a6b7c8d9e0f"),
+    "endpoint_id": ("The endpoint's id.", "019bc186-de00-7f42-b7c1-1d2e3f405162"),
+    "provider_invoice_id": ("What the provider calls its invoice.", "CvTjXSYTC6Ws3QAhQMRrMY"),
+    "buyer_email": ("The buyer's address, whole.", "ann@example.org"),
+    "purpose": ("What the order buys.", "renewal"),
+    "kind": ("Of this kind alone.", "btcpay"),
+    "subject": ("The id of what it is about.", "019bc186-de00-7d2e-9a31-6a1c55b0e201"),
+    "seen_state": ("What the provider showed last.", "settled"),
+    "event_type": ("The name of an event.", "license.issued"),
+    "after": ("The `position` of the last event that was read; 0 from the first on.", 0),
+    "actor": ("Who acted, by kind.", "admin_key"),
+    "credential": ("The id of the key or account that acted.", "admin_key"),
+    "since": ("From this moment on.", _MOMENT),
+    "until": ("Before this moment.", _MOMENT),
+    **{
+        f"{what}_{side}": (words, _MOMENT)
+        for what in ("issued", "expires", "created", "paid", "paid_through")
+        for side, words in (("after", "From this moment on."), ("before", "Before this moment."))
+    },
 }
 """Words, and an example for where the story needs none."""
 
