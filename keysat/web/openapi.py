@@ -86,7 +86,7 @@ _PARAMETERS: Mapping[str, tuple[str, str | int]] = {
     "subject": ("The id of what it is about.", "019bc186-de00-7d2e-9a31-6a1c55b0e201"),
     "seen_state": ("What the provider showed last.", "settled"),
     "event_type": ("The name of an event.", "license.issued"),
-    "after": ("The `position` of the last event that was read; 0 from the first on.", 0),
+    "after": ("The `position` of the last event that was read; 0 from the first on.", 17),
     "actor": ("Who acted, by kind.", "admin_key"),
     "credential": ("The id of the key or account that acted.", "admin_key"),
     "since": ("From this moment on.", _MOMENT),
