@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import logging
+import re
 import sqlite3
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
@@ -26,6 +27,7 @@ from keysat.infra.log import configure
 from keysat.infra.mail import Mailer
 from keysat.infra.store import Store
 from keysat.infra.tables import OneTimeLink
+from keysat.operators import totp
 from tests.catalog.shelf import a_code, a_tier
 from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
@@ -40,12 +42,15 @@ pytestmark = pytest.mark.once
 EMAIL, NOTE, FINGERPRINT = "ann.lovelace@letters.example", "call me on 555 0123", "board-4711-disk-0815"
 CANCELS, COSTS = "my mother is ill, I stop", "the landlord in Lodz wants more"
 WRONG_KEY, SCOPED = "not-the-admin-key-but-somebodys-secret", "ks_somebodys0scoped0key0"
+OPERATOR, LABEL, MISTYPED = "Ines Quartermain", "the website's robot", "a password in the wrong field"
 HOMES = {
     "e-mail": {"customers.email", "customers.email_normal"},
     "note": {"customers.note"},
     "invoice id": {"orders.invoice_id"},
     "cancel reason": {"subscriptions.cancellation_reason"},
     "price reason": {"subscriptions.next_value_reason"},
+    "operator": {"accounts.name", "accounts.name_normal"},
+    "label": {"api_keys.label"},
 }
 """Where a person's data and the order's secret id are meant to stand, and nowhere else."""
 Written = tuple[str, str]
@@ -141,6 +146,7 @@ async def test_a_full_story_leaves_no_secret_behind(witness: Witness, log: io.St
     await uses(witness)
     await subscribes(witness)
     await recovers(witness)
+    await operators_come_and_go(witness)
     await strangers_try(witness)
     await all_breaks(witness)
     assert {200, 400, 401, 403, 404, 405, 409, 413, 415, 422, 500, 503} <= set(witness.statuses)
@@ -252,6 +258,33 @@ async def recovers(witness: Witness) -> None:
     answer = await witness.ask("POST", "/v1/licenses/replace-key", 200, json=body, headers={"Idempotency-Key": "new"})
     witness.secrets["new key"] = answer["license_key"]
     await witness.ask("POST", "/v1/licenses/replace-key", 404, json=body | {"claim_code": code[::-1]})
+
+
+async def operators_come_and_go(witness: Witness) -> None:
+    """An account and a key are made, logins fail and succeed, the second step is switched on. ASVS 16.2.5."""
+    named = {"name": OPERATOR, "role": "owner"}
+    made = await witness.ask("POST", "/v1/admin/accounts", 200, json=named, headers=ADMIN | {"Idempotency-Key": "one"})
+    key = await witness.ask("POST", "/v1/admin/api-keys", 200, json={"label": LABEL, "role": "support"}, headers=ADMIN)
+    witness.secrets |= {"operator": OPERATOR, "label": LABEL, "password": made["password"], "made key": key["token"]}
+    witness.secrets |= {"mistyped": MISTYPED}
+    await witness.ask("GET", "/v1/admin/orders", 200, headers={"Authorization": f"Bearer {key['token']}"})
+    browser = BROWSER | {"Origin": PUBLIC_URL}
+    for form in ({"name": MISTYPED, "password": OPERATOR}, {"name": OPERATOR, "password": MISTYPED}):
+        await witness.ask("POST", "/admin/login", 401, data=form, headers=browser)
+    password = {"password": made["password"]}
+    await witness.ask("POST", "/admin/login", 303, data=password | {"name": OPERATOR}, headers=browser)
+    token = witness.secrets["session token"] = witness.front.http.cookies["keysat_session"]
+    browser |= {"Cookie": f"keysat_session={token}"}
+    page = await witness.ask("POST", "/admin/account/totp", 200, data=password, headers=browser)
+    [seed], [offer] = re.findall(r'"seed">([A-Z2-7 ]+)<', page), re.findall(r'"offer" value="([^"]+)"', page)
+    witness.secrets["seed"] = seed.replace(" ", "")
+    form = {
+        "offer": offer,
+        "code": totp.code(base64.b32decode(witness.secrets["seed"]), totp.step_of(witness.shop.now())),
+    }
+    page = await witness.ask("POST", "/admin/account/totp/on", 200, data=form, headers=browser)
+    witness.secrets["recovery code"] = re.findall(r"<code>([a-z2-7-]{29})</code>", page)[0]
+    witness.secrets["second token"] = witness.front.http.cookies["keysat_session"]
 
 
 async def strangers_try(witness: Witness) -> None:
