@@ -1,7 +1,7 @@
 """One attempt: the request, what came of it, and what that means for the delivery."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,7 +19,15 @@ from keysat.webhooks.endpoints import ENDPOINTS_MAX
 from keysat.webhooks.happenings import DeliveryFailed
 from keysat.webhooks.names import PING
 from keysat.webhooks.sign import Signer, headers
-from keysat.webhooks.tables import DELIVERY, Delivery, DeliveryAttempt, DeliveryStatus, DeliveryStep, Endpoint
+from keysat.webhooks.tables import (
+    DELIVERY,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryStatus,
+    DeliveryStep,
+    Endpoint,
+    EndpointId,
+)
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 AGAIN = Backoff(
@@ -101,8 +109,8 @@ async def attempt(http: PublicHttp, url: str, delivery: Delivery, signers: Seque
     )
 
 
-async def write(work: Work, endpoint: Endpoint, outcomes: Sequence[Outcome]) -> None:
-    """Of deliveries that nobody else has written about meanwhile."""
+async def write(work: Work, endpoints: Mapping[EndpointId, Endpoint], outcomes: Sequence[Outcome]) -> None:
+    """Of deliveries that nobody else has written about meanwhile; `endpoints` are theirs, by id."""
     if not outcomes:
         return
     ids = [outcome.delivery.id for outcome in outcomes]
@@ -113,11 +121,11 @@ async def write(work: Work, endpoint: Endpoint, outcomes: Sequence[Outcome]) -> 
         row = rows.get(outcome.delivery.id)
         if row is None or row.status != DeliveryStatus.PENDING or row.attempts != outcome.delivery.attempts:
             continue
-        await _write(work, endpoint, row, outcome)
+        await _write(work, endpoints[row.endpoint_id], row, outcome)
         told.append(
             {
                 "delivery_id": row.id,
-                "number": row.attempts,
+                "number": outcome.delivery.attempts + 1,
                 "at": outcome.at,
                 "took_ms": outcome.took_ms,
                 "answer_status": outcome.status,

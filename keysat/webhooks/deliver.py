@@ -7,22 +7,22 @@ between, is sent again under the same id.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
-from keysat.infra.leases import is_any_due, take
+from keysat.infra.leases import take
 from keysat.infra.log import get
+from keysat.infra.work import Read
 from keysat.webhooks.attempt import IN_FLIGHT_MOST, Exchange, Outcome, attempt, write
-from keysat.webhooks.dispatch import DISPATCHER, dispatch
+from keysat.webhooks.dispatch import DISPATCHER, dispatch, head_of_events, hold_all
 from keysat.webhooks.endpoints import ENDPOINTS_MAX, signers
 from keysat.webhooks.sign import Signer
-from keysat.webhooks.tables import Delivery, Endpoint
+from keysat.webhooks.tables import Delivery, Endpoint, EndpointId
 
 BATCH = 32
 BATCH_SECONDS = 2  # after which a batch begins nothing new: what is known is written down soon
@@ -31,7 +31,8 @@ LOOK_SECONDS = 0.1
 RUN_SECONDS = 600  # a run that goes on because somebody hangs hands over to the next one
 
 _served = or_(Endpoint.active, Endpoint.deleted_at.is_not(None))
-_first_due = select(func.min(Endpoint.due_at)).where(_served)
+_free = or_(Endpoint.leased_until.is_(None), Endpoint.leased_until < bindparam("now", type_=Endpoint.due_at.type))
+_first_due = select(func.min(Endpoint.due_at)).where(_served, _free)
 
 log = get(__name__)
 
@@ -53,15 +54,22 @@ async def work_off(exchange: Exchange) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
+    """What can be sent to an endpoint now, and what came of it."""
+
     endpoint: Endpoint
+    holder: str
     deliveries: Sequence[Delivery]
     signers: Sequence[Signer]
+    outcomes: list[Outcome] = field(default_factory=list[Outcome])
 
 
 class Lanes:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._store = exchange.store
+        self._head = -1
+        self._ended: list[tuple[Batch, asyncio.Future[bool]]] = []
+        self._turn = asyncio.Lock()
         self.http = exchange.http()
         self.attempts = 0
 
@@ -69,61 +77,64 @@ class Lanes:
         running: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while True:
-                now = self._now()
-                await dispatch(self._store, now, is_sandbox=self._exchange.is_sandbox)
-                holder, due = await self._take(now)
-                running |= {group.create_task(self._lane(endpoint.id, holder)) for endpoint in due}
+                await self._dispatch()
+                running |= {group.create_task(self._lane(batch)) for batch in await self._take()}
                 if not running:
                     return
                 _, running = await asyncio.wait(running, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _take(self, now: datetime) -> tuple[str, Sequence[Endpoint]]:
-        """Those that have something due and no lane, here or elsewhere."""
-        if not await is_any_due(self._store, _first_due, now):
-            return "", ()
-        due = and_(_served, Endpoint.due_at <= now)
-        async with self._store.read() as read:  # those in a lane are due all the time: such a look takes no lock
-            free = or_(Endpoint.leased_until.is_(None), Endpoint.leased_until < now)
-            if await read.session.scalar(select(Endpoint.id).where(due, free).limit(1)) is None:
-                return "", ()
-        async with self._store.work(now, DISPATCHER) as work:
-            return await take(work, Endpoint, due, Endpoint.due_at, most=ENDPOINTS_MAX, seconds=LEASE_SECONDS)
+    async def _dispatch(self) -> None:
+        head = await head_of_events(self._store)
+        if head != self._head:
+            await dispatch(self._store, self._now(), is_sandbox=self._exchange.is_sandbox)
+            self._head = head
 
-    async def _lane(self, endpoint_id: UUID, holder: str) -> None:
+    async def _take(self) -> list[Batch]:
+        """Of those that have something due and no lane, here or elsewhere. Most looks are one point read."""
+        now = self._now()
+        first = await self._store.point(_first_due, now)
+        if first is None or first[0] is None or first[0] > now:
+            return []
+        async with self._store.work(now, DISPATCHER) as work:
+            due = and_(_served, Endpoint.due_at <= now)
+            holder, endpoints = await take(
+                work, Endpoint, due, Endpoint.due_at, most=ENDPOINTS_MAX, seconds=LEASE_SECONDS
+            )
+        return await self._load(holder, [endpoint.id for endpoint in endpoints])
+
+    async def _load(self, holder: str, ids: Collection[EndpointId]) -> list[Batch]:
+        now = self._now()
+        async with self._store.read() as read:
+            endpoints = (await read.session.scalars(select(Endpoint).where(Endpoint.id.in_(ids)))).all()
+            keys = await signers(read, self._exchange.vault, ids)
+            return [
+                Batch(one, holder, (await read.session.scalars(sendable(one.id, now))).all(), keys.get(one.id, ()))
+                for one in endpoints
+            ]
+
+    async def _lane(self, batch: Batch) -> None:
         """Until nothing is due, or another holds the lease. Whatever goes wrong, the others go on."""
         try:
-            while (batch := await self._batch(endpoint_id, holder)) is not None:
-                outcomes: list[Outcome] = []
-                try:
-                    await self._send(batch, outcomes)
-                finally:  # also when the run is broken off: what was sent is not sent again
-                    await self._write(endpoint_id, holder, outcomes)
-        except asyncio.CancelledError:
-            await self._leave(endpoint_id, holder)
+            while True:
+                await self._send(batch)
+                if not await self._written(batch):
+                    return
+                [batch] = await self._load(batch.holder, [batch.endpoint.id])
+        except asyncio.CancelledError:  # the run is broken off: what was sent is not sent again
+            await self._write([batch], breaks_off=True)
             raise
         except Exception as error:  # the lease runs out by itself
-            log.error("webhooks.lane_broke_off", error, endpoint=str(endpoint_id))
+            log.error("webhooks.lane_broke_off", error, endpoint=str(batch.endpoint.id))
 
-    async def _batch(self, endpoint_id: UUID, holder: str) -> Batch | None:
-        """What can be sent now. None, with the lease given back, when that is nothing."""
-        async with self._store.read() as read:
-            endpoint = await read.get(Endpoint, endpoint_id)
-            deliveries = (await read.session.scalars(sendable(endpoint_id, self._now()))).all()
-            keys = await signers(read, self._exchange.vault, endpoint_id)
-        if deliveries and endpoint.leased_by == holder and (endpoint.active or endpoint.deleted_at is not None):
-            return Batch(endpoint, deliveries, keys)
-        await self._leave(endpoint_id, holder)
-        return None
-
-    async def _send(self, batch: Batch, outcomes: list[Outcome]) -> None:
-        """Adds to `outcomes` as they come."""
-        if batch.endpoint.deleted_at is not None:
+    async def _send(self, batch: Batch) -> None:
+        """Adds to the outcomes as they come."""
+        endpoint, clock = batch.endpoint, self._exchange.clock
+        if endpoint.deleted_at is not None:
             gone = "the endpoint was deleted"
-            outcomes += [Outcome(one, self._now(), error=gone, is_final=True) for one in batch.deliveries]
+            batch.outcomes.extend(Outcome(one, clock.now(), error=gone, is_final=True) for one in batch.deliveries)
             return
-        url, clock = batch.endpoint.url, self._exchange.clock
         chains: defaultdict[str, list[Delivery]] = defaultdict(list)
-        for delivery in batch.deliveries:
+        for delivery in batch.deliveries if endpoint.active else ():
             chains[delivery.subject].append(delivery)
         free, loop = asyncio.Semaphore(IN_FLIGHT_MOST), asyncio.get_running_loop()
         until = loop.time() + BATCH_SECONDS
@@ -133,8 +144,8 @@ class Lanes:
                 async with free:
                     if loop.time() > until:
                         return
-                    outcome = await attempt(self.http, url, delivery, batch.signers, clock)
-                outcomes.append(outcome)
+                    outcome = await attempt(self.http, endpoint.url, delivery, batch.signers, clock)
+                batch.outcomes.append(outcome)
                 self.attempts += 1
                 if outcome.error is not None:  # what follows about the same object waits for it
                     return
@@ -143,28 +154,49 @@ class Lanes:
             for chain in chains.values():
                 group.create_task(send(chain))
 
-    async def _write(self, endpoint_id: UUID, holder: str, outcomes: Sequence[Outcome]) -> None:
-        """And hold the lease a while longer."""
+    async def _written(self, batch: Batch) -> bool:
+        """Whether the lane goes on. Lanes that end while another is written are written together after it."""
+        mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._ended.append((batch, mine))
+        async with self._turn:
+            if not mine.done():
+                together, self._ended = self._ended, []
+                try:
+                    going_on = await self._write([one for one, _ in together])
+                except Exception as error:
+                    for _, told in together:
+                        told.set_exception(error)
+                else:
+                    for one, told in together:
+                        told.set_result(one.endpoint.id in going_on)
+        return await mine
+
+    async def _write(self, batches: Sequence[Batch], *, breaks_off: bool = False) -> set[EndpointId]:
+        """The endpoints whose lanes go on. The others are held, so that no delivery slips in before the lease ends."""
         now = self._now()
         async with self._store.work(now, DISPATCHER) as work:
-            endpoint = await work.hold(Endpoint, endpoint_id)
-            if endpoint.leased_by == holder:
-                endpoint.leased_until = now + timedelta(seconds=LEASE_SECONDS)
-            await write(work, endpoint, outcomes)
-
-    async def _leave(self, endpoint_id: UUID, holder: str) -> None:
-        """The endpoint is held, so that no delivery is written between the look and the end of the lease."""
-        async with self._store.work(self._now(), DISPATCHER) as work:
-            endpoint = await work.hold(Endpoint, endpoint_id)
-            if endpoint.leased_by == holder:
-                endpoint.due_at = await work.session.scalar(first_due(endpoint_id))
-                endpoint.end_lease(holder)
+            held = await hold_all(work, [batch.endpoint.id for batch in batches])
+            await write(work, held, [outcome for batch in batches for outcome in batch.outcomes])
+            due = await first_due(work, held)
+            going_on: set[EndpointId] = set()
+            for batch in batches:
+                endpoint = held[batch.endpoint.id]
+                if endpoint.leased_by != batch.holder:
+                    continue
+                first = endpoint.due_at = due.get(endpoint.id)
+                is_due = first is not None and first <= now
+                if is_due and not breaks_off and (endpoint.active or endpoint.deleted_at is not None):
+                    endpoint.leased_until = now + timedelta(seconds=LEASE_SECONDS)
+                    going_on.add(endpoint.id)
+                else:
+                    endpoint.end_lease(batch.holder)
+        return going_on
 
     def _now(self) -> datetime:
         return self._exchange.clock.now()
 
 
-def sendable(endpoint_id: UUID, now: datetime) -> Select[Delivery]:
+def sendable(endpoint_id: EndpointId, now: datetime) -> Select[Delivery]:
     """What is due, unless something older about the same object waits for another attempt; in order."""
     ahead = aliased(Delivery)
     is_blocked = _about_the_same(ahead, Delivery) & (ahead.next_try_at > now)
@@ -177,14 +209,16 @@ def sendable(endpoint_id: UUID, now: datetime) -> Select[Delivery]:
     )
 
 
-def first_due(endpoint_id: UUID) -> Select[datetime | None]:
-    """When the first of those is due that wait for nothing but their time."""
+async def first_due(read: Read, endpoint_ids: Collection[EndpointId]) -> Mapping[EndpointId, datetime]:
+    """When the first of those is due that wait for nothing but their time; by endpoint."""
     ahead = aliased(Delivery)
-    return (
-        select(func.min(Delivery.next_try_at))
-        .where(Delivery.endpoint_id == endpoint_id, Delivery.next_try_at.is_not(None))
+    rows = await read.session.execute(
+        select(Delivery.endpoint_id, func.min(Delivery.next_try_at))
+        .where(Delivery.endpoint_id.in_(endpoint_ids), Delivery.next_try_at.is_not(None))
         .where(~exists().where(_about_the_same(ahead, Delivery)))
+        .group_by(Delivery.endpoint_id)
     )
+    return {endpoint_id: due for endpoint_id, due in rows if due is not None}
 
 
 def _about_the_same(ahead: type[Delivery], delivery: type[Delivery]) -> ColumnElement[bool]:

@@ -133,7 +133,7 @@ async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Acto
     """Send a `ping` now, once, also to an endpoint that is not active; what came of it. Raises NotFound."""
     async with exchange.store.work(now, actor) as work:
         receiver = await endpoint(work, endpoint_id)
-        keys = await signers(work, exchange.vault, endpoint_id)
+        keys = (await signers(work, exchange.vault, [receiver.id]))[receiver.id]
         data = {"endpoint_id": receiver.id}
         ping = Delivery(
             id=DeliveryId(work.new_id()),
@@ -158,7 +158,7 @@ async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Acto
     finally:
         await http.aclose()
     async with exchange.store.work(now, actor) as work:
-        await write(work, receiver, [outcome])
+        await write(work, {receiver.id: receiver}, [outcome])
         return await delivery(work, ping.id)
 
 

@@ -4,7 +4,7 @@ A crash before the commit has written nothing, one after it all; of two daemons 
 and none is written twice.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from keysat.infra.store import Store
 from keysat.infra.tables import EventRow, EventSeal
 from keysat.infra.work import Read, Work
 from keysat.webhooks.names import TOLD, Told, told, wants
-from keysat.webhooks.tables import Delivery, DeliveryStatus, DispatchCursor, Endpoint
+from keysat.webhooks.tables import Delivery, DeliveryStatus, DispatchCursor, Endpoint, EndpointId
 
 BATCH = 200
 CURSOR = "dispatch"
@@ -26,10 +26,14 @@ _head = select(func.max(EventSeal.position))
 _cursor = select(func.max(DispatchCursor.position))
 
 
+async def head_of_events(store: Store) -> int:
+    """A point read: where it is what it was, there is nothing to dispatch."""
+    found = await store.point(_head)
+    return (found[0] if found else None) or 0
+
+
 async def dispatch(store: Store, now: datetime, *, is_sandbox: bool) -> int:
     """Read on to the last sealed event. Returns how many deliveries are new. Safe from any number of processes."""
-    if await store.point(_head) == await store.point(_cursor):  # most of the time
-        return 0
     made = 0
     while True:
         async with store.read() as read:
@@ -100,19 +104,32 @@ async def _owe(work: Work, news: Sequence[Told], is_sandbox: bool) -> int:
         rows += [_row(work, receiver, event, payload) for receiver in receivers if _is_told(receiver, event)]
     if rows:
         await work.session.execute(insert(Delivery), rows)
-        await make_due(work, {row["endpoint_id"] for row in rows})
+        await make_due(work, {receiver.id for receiver in receivers if any(_is_told(receiver, one) for one in news)})
     return len(rows)
 
 
-async def make_due(work: Work, endpoint_ids: Collection[object], at: datetime | None = None) -> None:
+async def make_due(work: Work, endpoint_ids: Collection[EndpointId], at: datetime | None = None) -> None:
     """Something can be sent to these at that moment, or now."""
     moment = at or work.now
+    await hold_all(work, endpoint_ids)
     await work.session.execute(
         update(Endpoint)
         .where(Endpoint.id.in_(endpoint_ids), Endpoint.due_at.is_(None) | (Endpoint.due_at > moment))
         .values(due_at=moment)
         .execution_options(synchronize_session=False)
     )
+
+
+async def hold_all(work: Work, endpoint_ids: Collection[EndpointId]) -> Mapping[EndpointId, Endpoint]:
+    """In one order, so that nobody waits in a circle; deliveries can be written to them meanwhile."""
+    rows = await work.session.scalars(
+        select(Endpoint)
+        .where(Endpoint.id.in_(endpoint_ids))
+        .order_by(Endpoint.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return {row.id: row for row in rows}
 
 
 def _is_told(receiver: Endpoint, event: Told) -> bool:

@@ -169,12 +169,12 @@ async def held(work: Work, endpoint_id: UUID) -> Endpoint:
     return _there(await work.hold(Endpoint, endpoint_id), endpoint_id)
 
 
-async def signers(read: Read, vault: Vault, endpoint_id: UUID) -> list[Signer]:
-    """Those that sign, the present one first."""
-    return [
-        msgspec.msgpack.decode(vault.open(row.sealed, SEALED_AS), type=Signer)
-        for row in await _secrets(read, endpoint_id)
-    ]
+async def signers(read: Read, vault: Vault, endpoint_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Signer]]:
+    """Those that sign for each, the present one first."""
+    return {
+        endpoint_id: [msgspec.msgpack.decode(vault.open(row.sealed, SEALED_AS), type=Signer) for row in rows]
+        for endpoint_id, rows in (await keys_of(read, endpoint_ids)).items()
+    }
 
 
 async def keys_of(read: Read, endpoint_ids: Collection[UUID]) -> Mapping[UUID, Sequence[EndpointSecret]]:

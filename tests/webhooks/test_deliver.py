@@ -205,7 +205,7 @@ async def test_what_was_sent_can_be_verified_while_the_secret_changes(teller: Te
         await teller.run()
         assert len(receiver.taken[-1].headers["webhook-signature"].split()) == 2
         async with teller.store.read() as read:
-            assert len(await signers(read, teller.vault, shown.endpoint.id)) == 1
+            assert len((await signers(read, teller.vault, [shown.endpoint.id]))[shown.endpoint.id]) == 1
         assert shown.secret.encode() not in b"".join(one.body for one in receiver.requests)
 
 
