@@ -24,8 +24,8 @@ check: .venv/ready  ## what a machine can check without running the program
 	$(BIN)/basedpyright
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: .venv/ready  ## measured, never asserted; SIZE=1M DUE=10000 for the large one
-	$(BIN)/python -m tests.bench --size $(or $(SIZE),100k) --due $(or $(DUE),1000)
+bench: .venv/ready  ## measured, never asserted; SIZE=1M DUE=10000 EVENTS=10000 for the large one
+	$(BIN)/python -m tests.bench --size $(or $(SIZE),100k) --due $(or $(DUE),1000) --events $(or $(EVENTS),1000)
 
 openapi: .venv/ready  ## docs/openapi.json and the answers in keysat/web/examples, from the code
 	$(BIN)/python -m tests.web.story

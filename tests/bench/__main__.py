@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import lists, renewals, seed, settles
+from tests.bench import renewals, seed, settles, webhooks
 from tests.bench.load import WARM_SECONDS, Measured
 from tests.running import ROOT, Program, free_port, running, surroundings
 
@@ -134,7 +134,7 @@ def wheel_kilobytes(folder: Path) -> float:
     return wheel.stat().st_size / 1024
 
 
-def bench(folder: Path, size: str, due: int) -> list[Result]:
+def bench(folder: Path, size: str, due: int, events: int) -> list[Result]:
     data = data_of(folder, size)
     whole = validates(data, shop_of, "/healthz")
     naive = validates(data, naive_of, "/healthz")
@@ -149,6 +149,7 @@ def bench(folder: Path, size: str, due: int) -> list[Result]:
     preview, purchase = sales(market)
     renewed = renewals.per_second(folder / "renewals", due, 1)
     by_two = renewals.two_daemons(folder / "by-two", due)
+    told = webhooks.told(folder / "webhooks", events)
     for run in (whole, naive, small, preview, purchase):
         if run.load.refused:
             print(f"{run.load.refused} of {run.load.answers} answers were refusals", file=sys.stderr)
@@ -161,6 +162,7 @@ def bench(folder: Path, size: str, due: int) -> list[Result]:
         Result("settles/s, the transaction alone", "150", f"{alone:.0f}"),
         Result(f"renewals opened/s, of {due:,} due", "", f"{renewed:.0f}"),
         Result("  two daemons on PostgreSQL", "", f"{by_two:.0f}" if by_two else "is not installed"),
+        Result(f"webhooks/s, of {told.deliveries:,}, one of 50 receivers hangs", "", str(told)),
         Result("previews of a code/s", "", _told(preview)),
         Result("purchases/s, with that code", "", _told(purchase)),
         Result("start-up to first answer", "1.5 s", f"{start_up(data):.2f} s"),
@@ -184,13 +186,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--size", choices=SIZES, default="100k", help="licenses in the shop")
     parser.add_argument("--due", type=int, default=1_000, help="subscriptions that are due at once")
+    parser.add_argument("--events", type=int, default=1_000, help="that webhooks tell of")
     given = parser.parse_args()
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="keysat-bench-") as temporary:
-        results = bench(Path(temporary), given.size, given.due)
-        pages = lists.both(Path(temporary) / "lists", SIZES[given.size])
+        results = bench(Path(temporary), given.size, given.due, given.events)
     print(table(results))
-    print(lists.told(pages))
     print(f"{os.cpu_count()} cores, load {busy:.1f} before; {CONNECTIONS} connections, {KEYS:,} distinct keys")
 
 
