@@ -46,13 +46,13 @@ class Place:
 
 PLACES = (
     Place("Home", PATH, "Where to go from here."),
-    Place("Webhooks", f"{PATH}/webhooks", "Who is told what happens, and what became of it.", Scope.WEBHOOKS_READ),
     Place(
         "Providers",
         f"{PATH}/providers",
         "Whose accounts take the money, and whether they are well.",
         Scope.PAYMENT_PROVIDERS_READ,
     ),
+    Place("Webhooks", f"{PATH}/webhooks", "Who is told what happens, and what became of it.", Scope.WEBHOOKS_READ),
     Place("Account", f"{PATH}/account", "Your password, the second step of signing in, and where you are signed in."),
 )
 """A page adds its line here once it is there."""
