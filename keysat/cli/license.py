@@ -1,6 +1,9 @@
-"""Licenses: issue, show, list, revoke, suspend, unsuspend, replace-key, change-tier, cancel-tier-change."""
+"""Licenses: issue, give-many, edit, show, list, revoke, suspend, unsuspend, replace-key, change-tier, cancel it."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 from uuid import UUID
 
 import rich_click as click
@@ -28,15 +31,87 @@ def issue(
     """Give a license away: `keysat license issue aurora pro --email alice@example.org`."""
     from keysat.checkout.operate import gift, give
     from keysat.cli.opened import CLI, inside
-    from keysat.kit.errors import Unavailable
     from keysat.upkeep.shop import Shop
 
     async def act(shop: Shop) -> dict[str, object]:
         async with shop.work(CLI) as work:
             order = await give(work, await gift(work, product, tier, email, note))
-            if order.license_id is None:
-                raise Unavailable(f"The license could not be made: {order.failure}.")
         return await _read_change(shop, str(order.license_id))
+
+    show_one(inside(data_dir, act), as_json=as_json)
+
+
+@license_group.command("give-many")
+@data_dir
+@as_json
+@argument("product")
+@argument("tier", required=False)
+@option("--emails", type=click.File(), required=True, help="A file with an address a line; - reads the input.")
+@option("--note", help="For yourself.")
+def give_many(
+    data_dir: Path | None, as_json: bool, product: str, tier: str | None, emails: TextIO, note: str | None
+) -> None:
+    """Give a license to each address of a file, or to none if one of them is wrong."""
+    from keysat.checkout import operate
+    from keysat.cli.opened import CLI, inside
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> list[dict[str, object]]:
+        named = [line.strip() for line in emails if line.strip()]
+        async with shop.work(CLI) as work:
+            orders = await operate.give_many(work, await operate.gift(work, product, tier, None, note), named)
+        shown = [await _read_change(shop, str(order.license_id)) for order in orders]
+        return [{"email": email, "id": one["id"], "key": one["key"]} for email, one in zip(named, shown, strict=True)]
+
+    rows = inside(data_dir, act)
+    show_list(rows, as_json=as_json, nothing="The file names nobody.", next_cursor=None)
+
+
+@license_group.command()
+@data_dir
+@as_json
+@argument("license_id", metavar="ID")
+@option("--email", help="Hand it over to this address.")
+@option("--note", help="For yourself; an empty one takes it away.")
+@option("--expires-at", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="In UTC.")
+@option("--machines", type=click.IntRange(0), help="How many have a seat; 0 is unlimited.")
+@option("--back", multiple=True, type=click.Choice(["expires_at", "max_machines"]), help="Give it back to the tier.")
+@option("--reason", default="by the operator", show_default=True)
+def edit(
+    data_dir: Path | None,
+    as_json: bool,
+    license_id: str,
+    email: str | None,
+    note: str | None,
+    expires_at: datetime | None,
+    machines: int | None,
+    back: Sequence[str],
+    reason: str,
+) -> None:
+    """This license's own values, whatever its tier says: `keysat license edit ID --machines 5`."""
+    from datetime import UTC
+
+    from msgspec import UNSET
+
+    from keysat.checkout.hand_over import hand_over
+    from keysat.cli.opened import CLI, inside
+    from keysat.licenses.change import OwnValues, set_note, set_own
+    from keysat.licenses.tables import OwnField
+    from keysat.upkeep.shop import Shop
+
+    own = OwnValues(
+        expires_at=expires_at.replace(tzinfo=UTC) if expires_at is not None else UNSET,
+        max_machines=machines if machines is not None else UNSET,
+    )
+
+    async def act(shop: Shop) -> dict[str, object]:
+        async with shop.work(CLI) as work:
+            await set_own(work, id_of(license_id), own, reason, cleared=[OwnField(field) for field in back])
+            if email is not None:
+                await hand_over(work, id_of(license_id), email)
+            if note is not None:
+                await set_note(work, id_of(license_id), note)
+        return await _read_change(shop, license_id)
 
     show_one(inside(data_dir, act), as_json=as_json)
 

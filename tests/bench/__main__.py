@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import renewals, seed, settles, webhooks
+from tests.bench import lists, renewals, seed, settles, webhooks
 from tests.bench.load import WARM_SECONDS, Measured
 from tests.running import ROOT, Program, free_port, running, surroundings
 
@@ -191,7 +191,9 @@ def main() -> None:
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="keysat-bench-") as temporary:
         results = bench(Path(temporary), given.size, given.due, given.events)
+        pages = lists.both(Path(temporary) / "lists", SIZES[given.size])
     print(table(results))
+    print(lists.told(pages))
     print(f"{os.cpu_count()} cores, load {busy:.1f} before; {CONNECTIONS} connections, {KEYS:,} distinct keys")
 
 

@@ -20,6 +20,21 @@ def test_a_license_is_given_shown_and_listed(stocked: Run):
     assert order["reference"] in stocked("order", "list").out
 
 
+def test_a_license_is_edited_and_many_are_given(stocked: Run, tmp_path: Path):
+    made = stocked("license", "issue", "aurora", "pro", "--json").json
+    edited = stocked("license", "edit", made["id"], "--machines", "7", "--expires-at", "2031-01-01", "--json").json
+    assert (edited["seats"], edited["expires_at"][:10]) == ("0/7", "2031-01-01")
+    back = stocked("license", "edit", made["id"], "--back", "max_machines", "--back", "expires_at", "--json").json
+    assert back == made
+    names = tmp_path / "names"
+    names.write_text("ann@example.org\n\nbob@example.org\n")
+    given = stocked("license", "give-many", "aurora", "pro", "--emails", str(names), "--json").json["items"]
+    assert [one["email"] for one in given] == ["ann@example.org", "bob@example.org"]
+    names.write_text("cleo@example.org\nnobody\n")
+    assert stocked("license", "give-many", "aurora", "pro", "--emails", str(names)).code == 1
+    assert len(stocked("license", "list", "--json").json["items"]) == 3
+
+
 def test_a_license_is_suspended_unsuspended_and_revoked_for_ever(stocked: Run):
     license_id = stocked("license", "issue", "aurora", "pro", "--json").json["id"]
     assert stocked("license", "suspend", license_id, "--reason", "a chargeback").out.endswith("is suspended.\n")

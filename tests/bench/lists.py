@@ -1,0 +1,191 @@
+"""The operator's lists over a shop of a million: every page, filter and search, on SQLite and on PostgreSQL.
+
+`python -m tests.bench.lists --size 1M` runs these alone.
+"""
+
+import argparse
+import asyncio
+import math
+import statistics
+import time
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlencode
+from uuid import UUID
+
+import httpx
+
+from keysat.infra.settings import load
+from keysat.kit.paging import encode_cursor
+from tests.bench.renewals import with_host
+from tests.bench.seed import environ_of
+from tests.bench.sold import Found, Writer, founded
+from tests.postgres import Cluster, find_postgres
+from tests.running import ADMIN_KEY, Program, free_port, running, surroundings
+
+ASKED = 20
+WARM = 2
+LIMIT_MS = 50
+
+
+def pages(found: Found) -> dict[str, list[str]]:
+    """What is asked, by its name, in several forms."""
+    deep = encode_cursor(found.middle.isoformat(), str(UUID(int=1)))
+    deep_end = encode_cursor((found.middle + timedelta(days=300)).isoformat(), str(UUID(int=1)))
+    big, rare = found.products[0], found.products[-1]
+    some = found.samples
+    middle, month = found.middle.isoformat(), (found.middle + timedelta(days=30)).isoformat()
+
+    def asks(path: str, *queries: Mapping[str, object]) -> list[str]:
+        return [f"/v1/admin/{path}?{urlencode(query)}" for query in queries]
+
+    return {
+        "licenses": asks("licenses", {}),
+        "licenses, deep page": asks("licenses", {"cursor": deep}),
+        "licenses, 200 a page": asks("licenses", {"limit": 200}),
+        "  of a product": asks("licenses", {"product_id": big}, {"product_slug": "p1"}),
+        "  of a product, deep page": asks("licenses", {"product_id": big, "cursor": deep}),
+        "  of a product that hardly sells": asks("licenses", {"product_id": rare}),
+        "  of a tier": asks("licenses", {"policy_id": found.policies[0]}, {"product_slug": "p1", "policy_slug": "pro"}),
+        "  active": asks("licenses", {"status": "active"}),
+        "  suspended": asks("licenses", {"status": "suspended"}),
+        "  revoked, deep page": asks("licenses", {"status": "revoked", "cursor": deep}),
+        "  suspended, of a product that hardly sells": asks("licenses", {"status": "suspended", "product_id": rare}),
+        "  trials": asks("licenses", {"is_trial": "true"}),
+        "  trials that are suspended": asks("licenses", {"is_trial": "true", "status": "suspended"}),
+        "  no trials": asks("licenses", {"is_trial": "false"}),
+        "  issued in a month": asks("licenses", {"issued_after": middle, "issued_before": month}),
+        "  of a product, issued in a month": asks("licenses", {"product_id": rare, "issued_before": month}),
+        "  that end in a month": asks("licenses", {"expires_after": middle, "expires_before": month}),
+        "  that end later, deep page": asks("licenses", {"expires_after": middle, "cursor": deep_end}),
+        "  of an address": asks("licenses", *({"buyer_email": one.email} for one in some)),
+        "  of a customer and a product": asks(
+            "licenses", *({"customer_id": one.customer, "product_id": big} for one in some)
+        ),
+        "  of an invoice": asks("licenses", *({"invoice_id": one.order.hex[::-1]} for one in some)),
+        "  q: an address's beginning": asks("licenses", *({"q": one.email[:12]} for one in some)),
+        "  q: a letter": asks("licenses", {"q": "a"}, {"q": "m"}),
+        "  q: a name": asks("licenses", {"q": "Ann Am"}, {"q": "kim l"}),
+        "  q: a letter, suspended": asks("licenses", {"q": "a", "status": "suspended"}),
+        "  q: a support reference": asks("licenses", *({"q": one.reference} for one in some)),
+        "  q: a license's beginning": asks("licenses", *({"q": str(one.license)[:9]} for one in some)),
+        "  q: nobody": asks("licenses", {"q": "zzz"}),
+        "one license": [f"/v1/admin/licenses/{one.license}" for one in some],
+        "its timeline": [f"/v1/admin/licenses/{one.license}/events" for one in some],
+        "summary": asks("licenses/summary", {}),
+        "counts": asks("licenses/counts", {}),
+        "revenue": asks("revenue/summary", {}),
+        "machines": asks("machines", {}),
+        "machines, deep page": asks("machines", {"cursor": encode_cursor(str(some[len(some) // 2].machine))}),
+        "  of a license": asks("machines", *({"license_id": one.license} for one in some)),
+        "  of a product, all": asks("machines", {"product_slug": "p0", "include_inactive": "true"}),
+        "  of a product that sells little": asks("machines", {"product_slug": "p3"}),
+        "  of a product that hardly sells  ": asks("machines", {"product_id": rare}),
+        "customers": asks("customers", {}),
+        "customers, deep page": asks("customers", {"cursor": encode_cursor(str(some[len(some) // 2].customer))}),
+        "  of an address ": asks("customers", *({"email": one.email} for one in some)),
+        "  q: an address's beginning ": asks("customers", *({"q": one.email[:12]} for one in some)),
+        "  q: a letter ": asks("customers", {"q": "a"}, {"q": "m"}),
+        "  q: a name ": asks("customers", {"q": "Ann Am"}, {"q": "kim l"}),
+        "one customer": [f"/v1/admin/customers/{one.customer}" for one in some],
+        "orders": asks("orders", {}),
+        "orders, deep page": asks("orders", {"cursor": deep}),
+        "  fulfilled": asks("orders", {"status": "fulfilled"}),
+        "  in review": asks("orders", {"status": "review"}),
+        "  of a product ": asks("orders", {"product_id": big}),
+        "  of a product that hardly sells ": asks("orders", {"product_id": rare}),
+        "  of an address  ": asks("orders", *({"buyer_email": one.email} for one in some)),
+        "  of a license ": asks("orders", *({"license_id": one.license} for one in some)),
+        "  paid in a month": asks("orders", {"paid_after": middle, "paid_before": month}),
+    }
+
+
+@dataclass(frozen=True)
+class Took:
+    name: str
+    least_ms: float
+    p50_ms: float
+    p99_ms: float
+
+
+def measure(port: int, found: Found) -> list[Took]:
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120, trust_env=False) as http:
+        return [_took(http, name, asks) for name, asks in pages(found).items()]
+
+
+def _took(http: httpx.Client, name: str, asks: Sequence[str]) -> Took:
+    times: list[float] = []
+    for number in range(WARM + ASKED):
+        begun = time.perf_counter()
+        answer = http.get(asks[number % len(asks)])
+        took = 1000 * (time.perf_counter() - begun)
+        answer.raise_for_status()
+        times += [took] if number >= WARM else []
+        if sum(times) > 5_000:  # so slow that no more needs to be known
+            break
+    return Took(name, min(times), statistics.median(times), sorted(times)[math.ceil(0.99 * len(times)) - 1])
+
+
+@contextmanager
+def shop_with_lists(folder: Path, size: int, database_url: str | None) -> Generator[tuple[int, Found], None, None]:
+    port = free_port()
+    environ = surroundings(**environ_of(folder, port))
+    if database_url is not None:
+        environ["KEYSAT_DATABASE_URL"] = with_host(database_url)
+    found = asyncio.run(founded(environ, size))
+    url = database_url or load(environ).database_url
+    begun = time.perf_counter()
+    asyncio.run(Writer(url).fill(size, found))
+    print(f"{size:,} sales written in {time.perf_counter() - begun:.0f} s", flush=True)
+    daemon = Program("keysat", "serve", log=folder / "daemon.log", environ=environ)
+    with running(daemon, f"http://127.0.0.1:{port}/healthz"):
+        time.sleep(2 + size / 200_000)  # the figures are counted once
+        yield port, found
+
+
+def both(folder: Path, size: int) -> dict[str, list[Took]]:
+    """By database. PostgreSQL only where its server is installed."""
+    took: dict[str, list[Took]] = {}
+    (folder / "sqlite").mkdir(parents=True)
+    with shop_with_lists(folder / "sqlite", size, None) as (port, found):
+        took["SQLite"] = measure(port, found)
+    binaries = find_postgres()
+    if binaries is None:
+        return took
+    cluster = Cluster(binaries)
+    cluster.start()
+    try:
+        (folder / "postgres").mkdir()
+        with cluster.empty_database() as url, shop_with_lists(folder / "postgres", size, url) as (port, found):
+            took["PostgreSQL"] = measure(port, found)
+    finally:
+        cluster.stop()
+    return took
+
+
+def told(took: Mapping[str, Iterable[Took]]) -> str:
+    """A line for each page and what it took on each database, on a busy machine the least is what counts."""
+    lines: dict[str, str] = {}
+    for times in took.values():
+        for one in times:
+            slow = " !" if one.p50_ms > LIMIT_MS else "  "
+            figures = f"{one.least_ms:7.1f} {one.p50_ms:7.1f} {one.p99_ms:7.1f} ms{slow}"
+            lines[one.name] = lines.get(one.name, f"{one.name.rstrip():<46}") + f"  {figures}"
+    return "\n".join([f"{'least, p50 and p99 of':<46}  {'   '.join(took)}", *lines.values()])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.lists")
+    sizes = {"10k": 10_000, "100k": 100_000, "1M": 1_000_000}
+    parser.add_argument("--size", choices=sizes, default="100k")
+    with TemporaryDirectory(prefix="keysat-lists-") as folder:
+        print(told(both(Path(folder), sizes[parser.parse_args().size])))
+
+
+if __name__ == "__main__":
+    main()
