@@ -54,43 +54,52 @@ def said(page: Page, words: str) -> None:
     expect(page.get_by_role("main")).to_contain_text(words, timeout=WAITS_MILLISECONDS)
 
 
+def connect(page: Page, btcpay: str) -> None:
+    """By a click, in the place of the wallet of play money."""
+    page.get_by_text("Disconnect", exact=True).click()
+    page.get_by_role("button", name="Disconnect Sandbox wallet").click()
+    said(page, "Nothing can be paid yet")
+    page.get_by_label("Address of your BTCPay Server").fill(btcpay)
+    page.get_by_role("button", name="Connect BTCPay").click()
+    heading(page, "Authorize Keysat")
+    assert page.locator("li").all_inner_texts() == [
+        "btcpay.store.cancreateinvoice",
+        "btcpay.store.canviewinvoices",
+        "btcpay.store.webhooks.canmodifywebhooks",
+        "btcpay.store.canviewstoresettings",
+    ]
+    page.get_by_label("Test shop").check()
+    page.get_by_role("button", name="Authorize app").click()
+    heading(page, "Test shop is connected")
+    page.get_by_role("link", name="To the connections").click()
+    said(page, "regtest")
+
+
+def buy(page: Page, btcpay: str) -> tuple[str, dict[str, Any]]:
+    """The key, and the invoice that was paid for it."""
+    page.goto("/buy/aurora?policy=pro")
+    page.get_by_role("button", name=re.compile("^Pay ")).click()
+    page.wait_for_url(f"{btcpay}/i/*")
+    invoice_id = page.url.rpartition("/")[2]
+    control(btcpay, "pay", invoice_id=invoice_id, rail="lightning")
+    [invoice] = [one for one in control(btcpay, "state")["invoices"] if one["id"] == invoice_id]
+    page.goto(invoice["checkout"]["redirectURL"])
+    heading(page, "Your license key")
+    return page.locator("#key").inner_text(), invoice
+
+
 def test_an_operator_connects_btcpay_by_a_click_and_sells_through_it(visit: Visit, demo: Demo, btcpay: str) -> None:
     with visit() as page:
         sign_in(page, demo)
-        page.get_by_text("Disconnect", exact=True).click()
-        page.get_by_role("button", name="Disconnect Sandbox wallet").click()
-        said(page, "Nothing can be paid yet")
-
-        page.get_by_label("Address of your BTCPay Server").fill(btcpay)
-        page.get_by_role("button", name="Connect BTCPay").click()
-        heading(page, "Authorize Keysat")
-        assert page.locator("li").all_inner_texts() == [
-            "btcpay.store.cancreateinvoice",
-            "btcpay.store.canviewinvoices",
-            "btcpay.store.webhooks.canmodifywebhooks",
-            "btcpay.store.canviewstoresettings",
-        ]
-        page.get_by_label("Test shop").check()
-        page.get_by_role("button", name="Authorize app").click()
-        heading(page, "Test shop is connected")
-        page.get_by_role("link", name="To the connections").click()
-        said(page, "regtest")
+        connect(page, btcpay)
         [hook] = control(btcpay, "state")["hooks"]
-
-        page.goto("/buy/aurora?policy=pro")
-        page.get_by_role("button", name=re.compile("^Pay ")).click()
-        page.wait_for_url(f"{btcpay}/i/*")
-        control(btcpay, "pay", invoice_id=page.url.rpartition("/")[2], rail="lightning")
-        state = control(btcpay, "state")
-        [invoice] = [one for one in state["invoices"] if one["id"] == page.url.rpartition("/")[2]]
-        page.goto(invoice["checkout"]["redirectURL"])
-        heading(page, "Your license key")
-        assert validated(demo, page.locator("#key").inner_text())
+        key, invoice = buy(page, btcpay)
+        assert validated(demo, key)
         assert (invoice["storeId"], hook["url"].startswith(f"{demo.url}/v1/btcpay/webhook/")) == (STORE, True)
-        [hook] = state["hooks"]
+        [hook] = control(btcpay, "state")["hooks"]
         assert set(hook["statuses"]) == {"HttpSuccess"}  # each was signed, or it had been refused
 
         page.goto("/admin/providers")
         page.get_by_role("button", name="Look now").click()
         said(page, "It is well. Its last message came on")
-        assert state["violations"] == []
+        assert control(btcpay, "state")["violations"] == []

@@ -1,0 +1,128 @@
+"""An operator's first day: BTCPay connected by a click, a sale, the signed webhook, the backup restored elsewhere."""
+
+import base64
+import hmac
+import json
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.browser.conftest import WAITS_MILLISECONDS, Demo, Visit
+from tests.browser.test_buying import heading
+from tests.browser.test_connecting import btcpay, buy, connect, demo, said, sign_in
+from tests.running import Program, free_port, keysat, running, surroundings
+
+__all__ = ["btcpay", "demo"]  # fixtures
+pytestmark = pytest.mark.once
+
+
+@dataclass
+class Receiver:
+    """A program of the operator's that is told what happens."""
+
+    url: str
+    came: list[tuple[dict[str, str], bytes]] = field(default_factory=list[tuple[dict[str, str], bytes]])
+
+    def told(self, event: str, count: int = 1) -> list[tuple[dict[str, str], bytes]]:
+        """The first deliveries of an event, once there are so many."""
+        until = time.monotonic() + WAITS_MILLISECONDS / 1000
+        while True:
+            found = [(headers, body) for headers, body in self.came if json.loads(body)["event_type"] == event]
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < until, (event, [json.loads(body)["event_type"] for _, body in self.came])
+            time.sleep(0.1)
+
+
+@contextmanager
+def receiving() -> Generator[Receiver, None, None]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            receiver.came.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    receiver = Receiver(f"http://127.0.0.1:{server.server_port}/keysat")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def is_signed_by(secret: str, headers: dict[str, str], body: bytes) -> bool:
+    """As Standard Webhooks says, with the standard library alone."""
+    signed = b".".join((headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), body))
+    mac = hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), signed, "sha256")
+    return f"v1,{base64.b64encode(mac).decode()}" in headers["webhook-signature"].split()
+
+
+def test_from_the_first_click_to_the_backup_that_holds_every_key(
+    visit: Visit, demo: Demo, btcpay: str, tmp_path: Path
+) -> None:
+    with receiving() as receiver, visit() as page:
+        sign_in(page, demo)
+        connect(page, btcpay)
+
+        page.goto("/admin/webhooks")
+        page.get_by_label("Address").fill(receiver.url)
+        page.get_by_role("button", name="Add").click()
+        secret = page.locator("#secret").inner_text()
+        page.get_by_role("link", name="I have it").click()
+
+        key, _ = buy(page, btcpay)
+        [(headers, body)] = receiver.told("license.issued")
+        assert is_signed_by(secret, headers, body)
+        published = hmac.new(secret.encode(), body, sha256).hexdigest()
+        assert headers["x-keysat-signature"] == f"sha256={published}"
+
+        page.goto("/admin/webhooks")
+        page.get_by_role("link", name=receiver.url).click()
+        page.get_by_role("link", name="license.issued").click()
+        page.get_by_role("button", name="Send it again").click()
+        said(page, "It is on its way again")
+        first, again = receiver.told("license.issued", 2)
+        assert (first[0]["webhook-id"], first[1]) == (again[0]["webhook-id"], again[1])
+
+        page.goto("/admin/webhooks")
+        page.get_by_role("link", name=receiver.url).click()
+        page.get_by_text("Change the secret").click()
+        page.get_by_role("button", name="Make a new secret").click()
+        heading(page, "The new secret")
+        renewed = page.locator("#secret").inner_text()
+        other_key, _ = buy(page, btcpay)
+        headers, body = receiver.told("license.issued", 3)[2]
+        assert [is_signed_by(each, headers, body) for each in (secret, renewed)] == [True, True]
+
+    passphrase, backup, elsewhere = tmp_path / "passphrase", tmp_path / "shop.backup", tmp_path / "elsewhere"
+    passphrase.write_text("a passphrase of several words")
+    known = ("--passphrase-file", str(passphrase))
+    keysat(demo.data_dir, "backup", "--to", str(backup), *known, environ=surroundings())
+    keysat(elsewhere, "restore", str(backup), *known, environ=surroundings())
+    port = free_port()
+    restored = Program(
+        *("keysat", "serve", "--port", str(port), "--data-dir", str(elsewhere)),
+        log=tmp_path / "restored.log",
+        environ=surroundings(KEYSAT_PUBLIC_URL=f"http://127.0.0.1:{port}"),
+    )
+    with running(restored, f"http://127.0.0.1:{port}/healthz"):
+        for sold in (key, other_key):
+            asked = {"key": sold, "product_slug": "aurora"}
+            answer = httpx.post(f"http://127.0.0.1:{port}/v1/validate", json=asked, trust_env=False).json()
+            assert (answer["ok"], answer["status"]) == (True, "active")
