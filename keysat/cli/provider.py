@@ -23,6 +23,7 @@ def provider() -> None:
 @option("--store", help="The store's id (BTCPay).")
 @option("--public-url", help="Where buyers reach it, if elsewhere.")
 @option("--label", help="A name for your eyes (Zaprite). With the word sandbox its money is play money.")
+@option("--profile", type=click.UUID, help="The merchant profile that sells through it, if not the default one.")
 def connect(
     data_dir: Path | None,
     name: str,
@@ -31,6 +32,7 @@ def connect(
     store: str | None,
     public_url: str | None,
     label: str | None,
+    profile: UUID | None,
 ) -> None:
     """Connect an account: `keysat provider connect btcpay --url ... --store ...`."""
     from keysat.cli.opened import CLI, inside
@@ -41,9 +43,9 @@ def connect(
     fields = {field: value for field, value in given.items() if value}
 
     async def act(shop: Shop) -> UUID:
-        return await connections.connect(shop.office, name, fields, shop.now(), CLI)
+        return await connections.connect(shop.office, name, fields, shop.now(), CLI, profile)
 
-    click.echo(f"Connected: {inside(data_dir, act)}. A running daemon takes it up within half a minute.")
+    click.echo(f"Connected: {inside(data_dir, act)}. A running daemon takes it up at once.")
 
 
 @provider.command("list")
@@ -105,16 +107,42 @@ def check(data_dir: Path | None, as_json: bool, connection_id: UUID) -> None:
 @provider.command()
 @data_dir
 @argument("connection_id", type=click.UUID)
-def disconnect(data_dir: Path | None, connection_id: UUID) -> None:
-    """Take no more orders through it. Its open invoices are still watched."""
+def repair(data_dir: Path | None, connection_id: UUID) -> None:
+    """Write the webhook anew, so that both sides have the same secret. Exit code 1 when it is not well then."""
+    from keysat.cli.opened import CLI, inside
+    from keysat.payments import check as checking
+    from keysat.payments.provider import Health
+    from keysat.payments.tables import ConnectionId
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> Health:
+        return await checking.repair(shop.office, shop.tills, ConnectionId(connection_id), shop.now(), CLI)
+
+    found = inside(data_dir, act)
+    for fault in found.webhook_faults:
+        click.echo(fault)
+    if not found.webhook_ok:
+        click.echo("The webhook is not well. Payments are still found, a little later, by asking.")
+        raise SystemExit(1)
+    click.echo("The webhook is registered.")
+
+
+@provider.command()
+@data_dir
+@argument("connection_id", type=click.UUID)
+@option("--revoke-now", is_flag=True, help="Give the key back at once: open invoices are not watched any more.")
+def disconnect(data_dir: Path | None, connection_id: UUID, revoke_now: bool) -> None:
+    """Take no more orders through it. Its key is given back once nothing can be paid through it any more."""
     from keysat.cli.opened import CLI, inside
     from keysat.payments import connections
     from keysat.payments.tables import ConnectionId
     from keysat.upkeep.shop import Shop
 
-    async def act(shop: Shop) -> None:
-        async with shop.work(CLI) as work:
-            await connections.disconnect(work, ConnectionId(connection_id))
+    async def act(shop: Shop) -> connections.Parted:
+        till = await shop.tills.get(ConnectionId(connection_id))
+        return await connections.part(shop.office, till, shop.now(), CLI, at_once=revoke_now)
 
-    inside(data_dir, act)
-    click.echo("Disconnected.")
+    parted = inside(data_dir, act)
+    click.echo("It was disconnected before." if parted.is_noop else "Disconnected.")
+    for warning in parted.warnings:
+        click.echo(warning)

@@ -46,7 +46,7 @@ async def connect(fields: Mapping[str, str], connection_id: str, http: HttpClien
         id=connection_id,
         provider="zaprite",
         base_url=base_url,
-        public_url=None,
+        public_url=_pay_pages(base_url),
         account_id=account_id or await _probed(api, listed, connection_id),
         label=label,
         secrets={"api_key": api_key},
@@ -71,6 +71,12 @@ async def _probed(api: Api, listed: Said[wire.Listed], connection_id: str) -> st
     if not account_id:
         raise Rejected("Zaprite does not tell which organization this API key belongs to.")
     return account_id
+
+
+def _pay_pages(base_url: str) -> str | None:
+    """Where buyers are sent: `pay.` beside `api.`. Pages must know it, since browsers ask where a form may lead."""
+    home = urlsplit(base_url)
+    return f"{home.scheme}://pay.{home.netloc.removeprefix('api.')}" if home.netloc.startswith("api.") else None
 
 
 def _address(text: str) -> str:

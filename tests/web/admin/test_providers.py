@@ -1,5 +1,6 @@
 """The page of payment providers: what is connected, how it is, and the buttons of an owner."""
 
+import re
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,13 +66,26 @@ async def test_an_owner_connects_looks_mends_and_disconnects(front: Front) -> No
         assert (await sent(reader, "btcpay")).status_code == 403
 
 
-async def test_zaprite_is_connected_with_its_key(front: Front) -> None:
+async def test_zaprite_is_connected_with_its_key_and_buyers_are_let_go_to_its_pages(front: Front) -> None:
     zaprite = FakeZaprite(clock=front.counter.clock)
+    front.counter.hosts["api.zaprite.test"] = zaprite.transport
     front.counter.hosts["api.zaprite.com"] = httpx.MockTransport(lambda _: httpx.Response(401, json={}))
     async with signed_in(front.shop) as owner:
         refused = await sent(owner, "zaprite", api_key=zaprite.fields["api_key"])
-        assert refused.status_code in (400, 502)
-        assert 'id="zaprite"' in refused.text
+        assert (refused.status_code, 'aria-invalid="true"' in refused.text) == (400, True)
+        made = await owner.post("/v1/admin/zaprite/connect", json=zaprite.fields)
+        assert made.status_code == 200, made.text
+        page = await owner.get(HERE)
+        assert f"send its webhooks to {made.json()['webhook_url']}" in (await looked(owner, page)).text
+    policy = (await front.http.get("/buy/app")).headers["content-security-policy"]
+    assert "form-action 'self' http://btcpay.test http://pay.zaprite.test;" in policy
+
+
+async def looked(owner: httpx.AsyncClient, page: httpx.Response) -> httpx.Response:
+    """At each of them."""
+    for provider_id in dict.fromkeys(re.findall(r'name="provider_id" value="([^"]+)"', page.text)):
+        page = await sent(owner, "check", provider_id=provider_id)
+    return page
 
 
 def connection(**health: Any) -> Provider:
