@@ -267,7 +267,7 @@ def test_switches_go_on(written: str):
     assert load({"KEYSAT_SANDBOX_MODE": written}).sandbox_mode
 
 
-@pytest.mark.parametrize("name", ["KEYSAT_SANDBOX_MODE", "KEYSAT_LICENSE", "BTCPAY_WEBHOOK_SECRET"])
+@pytest.mark.parametrize("name", ["KEYSAT_SANDBOX_MODE", "BTCPAY_WEBHOOK_SECRET"])
 def test_a_setting_that_does_nothing_says_so(name: str):
     settings = load({"KEYSAT_PUBLIC_URL": "https://shop.example.org", name: "on"})
     [line] = settings.warnings
