@@ -15,7 +15,6 @@ from keysat.infra.work import Work
 from keysat.kit.backoff import Backoff, with_jitter
 from keysat.kit.clock import Clock
 from keysat.kit.ids import fraction
-from keysat.webhooks.endpoints import ENDPOINTS_MAX
 from keysat.webhooks.happenings import DeliveryFailed
 from keysat.webhooks.names import PING
 from keysat.webhooks.sign import Signer, headers
@@ -45,7 +44,7 @@ LIMITS = HttpLimits(
     connect_seconds=TIMEOUT_SECONDS,
     read_seconds=TIMEOUT_SECONDS,
     answer_bytes_max=64 * 1024,
-    connections_max=ENDPOINTS_MAX * IN_FLIGHT_MOST,
+    connections_max=IN_FLIGHT_MOST,
 )
 
 
@@ -60,6 +59,7 @@ class Exchange:
     is_sandbox: bool
 
     def http(self) -> PublicHttp:
+        """For one endpoint: a pool looks at all of its connections for each request."""
         return PublicHttp(self.networks, LIMITS)
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import aliased
 
 from keysat.infra.leases import take
 from keysat.infra.log import get
+from keysat.infra.public_http import PublicHttp
 from keysat.infra.work import Read
 from keysat.webhooks.attempt import IN_FLIGHT_MOST, Exchange, Outcome, attempt, write
 from keysat.webhooks.dispatch import DISPATCHER, dispatch, head_of_events, hold_all
@@ -48,7 +49,7 @@ async def work_off(exchange: Exchange) -> int:
             async with asyncio.timeout(RUN_SECONDS):
                 await lanes.serve()
     finally:
-        await lanes.http.aclose()
+        await lanes.aclose()
     return lanes.attempts
 
 
@@ -70,7 +71,7 @@ class Lanes:
         self._head = -1
         self._ended: list[tuple[Batch, asyncio.Future[bool]]] = []
         self._turn = asyncio.Lock()
-        self.http = exchange.http()
+        self._http: defaultdict[EndpointId, PublicHttp] = defaultdict(exchange.http)
         self.attempts = 0
 
     async def serve(self) -> None:
@@ -82,6 +83,10 @@ class Lanes:
                 if not running:
                     return
                 _, running = await asyncio.wait(running, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+
+    async def aclose(self) -> None:
+        for http in self._http.values():
+            await http.aclose()
 
     async def _dispatch(self) -> None:
         head = await head_of_events(self._store)
@@ -128,7 +133,7 @@ class Lanes:
 
     async def _send(self, batch: Batch) -> None:
         """Adds to the outcomes as they come."""
-        endpoint, clock = batch.endpoint, self._exchange.clock
+        endpoint, clock, http = batch.endpoint, self._exchange.clock, self._http[batch.endpoint.id]
         if endpoint.deleted_at is not None:
             gone = "the endpoint was deleted"
             batch.outcomes.extend(Outcome(one, clock.now(), error=gone, is_final=True) for one in batch.deliveries)
@@ -144,7 +149,7 @@ class Lanes:
                 async with free:
                     if loop.time() > until:
                         return
-                    outcome = await attempt(self.http, endpoint.url, delivery, batch.signers, clock)
+                    outcome = await attempt(http, endpoint.url, delivery, batch.signers, clock)
                 batch.outcomes.append(outcome)
                 self.attempts += 1
                 if outcome.error is not None:  # what follows about the same object waits for it
