@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
 
 from keysat.infra.house import Mode
-from keysat.infra.settings import Settings
+from keysat.infra.setting_values import Contact
 from keysat.infra.written import date, date_and_time, money
 from keysat.kit.errors import KeysatError
 from keysat.web.visit import Visit
@@ -47,17 +47,23 @@ def page(
 def page_text(visit: Visit, template: str, /, **context: object) -> str:
     shop = visit.shop
     return text_for_all(
-        shop.settings, shop.mode, shop.operator_name, template, nonce=visit.csp_nonce(), now=visit.now, **context
+        shop.settings.operator_contact,
+        shop.mode,
+        shop.operator_name,
+        template,
+        nonce=visit.csp_nonce(),
+        now=visit.now,
+        **context,
     )
 
 
-def text_for_all(settings: Settings, mode: Mode, named: str | None, template: str, /, **context: object) -> str:
+def text_for_all(contact: Contact | None, mode: Mode, named: str | None, template: str, /, **context: object) -> str:
     """Of a page that can be kept: with neither `nonce` nor `now`, so that a template that uses one fails."""
     name = named or "Keysat"
     shop = {
         "shop_name": name,
         "sold_by": name,
-        "contact": settings.operator_contact,
+        "contact": contact,
         "sandbox": mode == Mode.SANDBOX,
     }
     return _environment().get_template(template).render(shop | context)

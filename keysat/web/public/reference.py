@@ -14,7 +14,7 @@ from litestar import Litestar, Request, Response, get
 from markupsafe import Markup, escape
 
 from keysat.infra.house import Mode
-from keysat.infra.settings import Settings
+from keysat.infra.setting_values import Contact
 from keysat.web.examples import Example, examples
 from keysat.web.html import text_for_all
 from keysat.web.openapi import PATH, Call, document, operations
@@ -92,13 +92,15 @@ class Reference:
 
 @get("/v1/docs", include_in_schema=False)
 async def docs(request: Request[Any, Any, Any], shop: WithShop) -> Response[str]:
-    return Response(_written_out(request.app, shop.settings, shop.mode, shop.operator_name), media_type="text/html")
+    told = shop.settings
+    text = _written_out(request.app, told.public_url, told.operator_contact, shop.mode, shop.operator_name)
+    return Response(text, media_type="text/html")
 
 
 @lru_cache(maxsize=1)  # a process has one app and one shop, and the page takes 35 ms
-def _written_out(app: Litestar, settings: Settings, mode: Mode, named: str | None) -> str:
-    told = reference(document(app), settings.public_url)
-    return text_for_all(settings, mode, named, "reference.html", reference=told, source=PATH)
+def _written_out(app: Litestar, url: str, contact: Contact | None, mode: Mode, named: str | None) -> str:
+    told = reference(document(app), url)
+    return text_for_all(contact, mode, named, "reference.html", reference=told, source=PATH)
 
 
 def reference(told: Mapping[str, Any], url: str) -> Reference:
