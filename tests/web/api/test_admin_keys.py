@@ -1,5 +1,7 @@
 """Scoped keys over the API: told once, used, and revoked."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from sqlalchemy import select
@@ -7,7 +9,10 @@ from sqlalchemy import select
 from keysat.infra.tables import EventOrigin, EventRow
 from keysat.operators import tokens
 from keysat.operators.seen import COARSE
+from keysat.operators.tables import ApiKey, Session
+from keysat.upkeep.retention import forget
 from keysat.upkeep.shop import Shop
+from tests.web.admin.signing_in import token_for
 from tests.web.conftest import ADMIN, Watch
 
 KEYS = "/v1/admin/api-keys"
@@ -51,6 +56,19 @@ async def test_a_key_is_told_once_works_as_itself_and_is_revoked_at_once(  # W-3
     ]
     assert {address for *_, address in events} == {"203.0.113.7"}
     assert not any(secret in str(events) for secret in (token, tokens.hashed(token), "CI"))
+
+
+@pytest.mark.once
+async def test_what_has_ended_is_forgotten_later(client: httpx.AsyncClient, shop: Shop, watch: Watch):
+    await token_for(shop)
+    for ends in ("2026-01-16T12:00:00Z", None):
+        await client.post(KEYS, json={"label": "CI", "role": "support", "expires_at": ends}, headers=ADMIN)
+    for days, left in ((1, (1, 2)), (2, (0, 2)), (401, (0, 2)), (402, (0, 1))):
+        await forget(shop, watch.now() + timedelta(days=days))
+        async with shop.read() as read:
+            rows = [(await read.session.scalars(select(model.id))).all() for model in (Session, ApiKey)]
+        assert tuple(map(len, rows)) == left, days
+    await shop.telemetry.close()
 
 
 @pytest.mark.once
