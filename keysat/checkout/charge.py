@@ -25,16 +25,16 @@ log = get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Through which till the cycle is paid, if there is one, and the try that paid the last one."""
+    """Through which till the cycle is paid, and the try that paid the last one."""
 
-    till: OpenTill | None
+    till: OpenTill
     before: Attempt | None
 
     @property
     def customer_ref(self) -> str | None:
         """Who may have a card at this till."""
-        same = self.before is not None and self.till is not None and self.before.connection_id == self.till.id
-        return self.before.customer_ref if self.before is not None and same else None
+        is_same = self.before is not None and self.before.connection_id == self.till.id
+        return self.before.customer_ref if self.before is not None and is_same else None
 
 
 async def charge(
@@ -42,11 +42,12 @@ async def charge(
 ) -> None:
     """Ask the saved card, if there is one, once. Whether it has paid is seen as of any payment: by looking."""
     till, order_id = payer.till, OrderId(attempt.order_id)
-    is_there = till is not None and till.id == attempt.connection_id
-    profile_id = await _card(desk, payer, subscription_id, now, actor) if is_there else None
+    profile_id = None
+    if till.id == attempt.connection_id and till.capabilities.saved_profiles:
+        profile_id = await _card(desk, payer, subscription_id, now, actor)
     async with desk.store.work(now, actor) as work:
         begins = await openings.begin_charge(work, subscription_id, order_id, has_card=profile_id is not None)
-    if not begins or till is None or profile_id is None:
+    if not begins or profile_id is None:
         return
     failure: ProviderError | None = None
     try:
@@ -65,8 +66,6 @@ async def charge(
 async def _card(desk: Desk, payer: Payer, subscription_id: UUID, now: datetime, actor: Actor) -> str | None:
     """The card that the last cycle was paid with and that was saved then, else the one that was known before."""
     till, before = payer.till, payer.before
-    if till is None or not till.capabilities.saved_profiles:
-        return None
     async with desk.store.read() as read:
         row = await read.get(Subscription, subscription_id)
     known = row.profile_id if row.profile_connection_id == till.id else None

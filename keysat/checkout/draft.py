@@ -35,9 +35,16 @@ async def buyer_of(work: Work, wish: Wish) -> Buyer:
 
 
 async def draft(
-    work: Work, purpose: Purpose, choice: Choice, quoted: Quote, buyer: Buyer, *, trial_days: int | None = None
+    work: Work,
+    purpose: Purpose,
+    choice: Choice,
+    quoted: Quote,
+    buyer: Buyer,
+    *,
+    license_id: UUID | None = None,
+    trial_days: int | None = None,
 ) -> Order:
-    """An order that has no invoice yet, written and told."""
+    """An order that has no invoice yet, written and told. `license_id`: of the one that it is to change."""
     rate = quoted.rate
     order = Order(
         id=OrderId(work.new_id()),
@@ -49,6 +56,7 @@ async def draft(
         policy_id=choice.policy.id if choice.policy else None,
         offer_id=choice.offer.id if choice.offer else None,
         customer_id=buyer.customer_id,
+        license_id=license_id,
         period_count=choice.period.count if choice.period else None,
         period_unit=choice.period.unit if choice.period else None,
         trial_days=trial_days,

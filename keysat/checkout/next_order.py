@@ -151,4 +151,4 @@ async def adopt(work: Work, order: Order) -> None:
             f"Order {order.support_reference} was opened at {paid.decimal_text()} {paid.currency} for another tier; "
             f"the next period costs {costs.decimal_text()} {costs.currency}. Refuse the order, and refund it."
         )
-    await drop(work, (await open_cycle(work, subscription.id, order.id)).superseded)
+    await drop(work, await open_cycle(work, subscription.id, order.id))

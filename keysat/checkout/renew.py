@@ -60,10 +60,10 @@ log = get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What was found out before the order is written."""
+    """What was found out before the order is written; None: nobody knows a rate, there is no till."""
 
     rate: RateEvidence | None
-    payer: Payer
+    payer: Payer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,28 +146,29 @@ async def _open_or_count(desk: Desk, subscription_id: UUID, now: datetime, actor
 async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, *, is_asked_for: bool) -> Begun | None:
     """None: it was skipped, or there was nothing to do any more."""
     ground = await _explore(desk, subscription_id)
+    payer = ground.payer
     async with desk.store.work(now, actor) as work:
         begun = await _begin(work, subscription_id, ground, is_asked_for=is_asked_for)
-    if begun is None or begun.attempt is None or ground.payer.till is None:
+    if begun is None or begun.attempt is None or payer is None:
         return begun
     if begun.attempt.provider_invoice_id is not None:  # a crash left it between its opening and the card
-        await charge(desk, ground.payer, subscription_id, begun.attempt, begun.attempt.provider_invoice_id, now, actor)
+        await charge(desk, payer, subscription_id, begun.attempt, begun.attempt.provider_invoice_id, now, actor)
         return begun
-    charges = ground.payer.till.capabilities.saved_profiles and not is_asked_for
+    charges = payer.till.capabilities.saved_profiles and not is_asked_for
     shown = await open_invoice(
         desk,
-        ground.payer.till,
+        payer.till,
         begun.order,
         begun.attempt,
         begun.choice,
         now,
         actor,
-        customer_ref=ground.payer.customer_ref,
+        customer_ref=payer.customer_ref,
         charge_follows=charges,
         back_to=f"{desk.public_url}/pay/{pay_token(desk.vault, subscription_id)}",  # the order's own page shows the key
     )
     if charges:
-        await charge(desk, ground.payer, subscription_id, begun.attempt, shown.invoice_id, now, actor)
+        await charge(desk, payer, subscription_id, begun.attempt, shown.invoice_id, now, actor)
     return begun
 
 
@@ -189,7 +190,7 @@ async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
     try:
         till = await desk.tills.pick(seller, prefer=before.connection_id if before is not None else None)
     except NoTill:
-        till = None
+        return Ground(rate, None)
     return Ground(rate, Payer(till, before))
 
 
@@ -220,16 +221,16 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
     if terms.price.currency != SAT and terms.price.minor and ground.rate is None:
         raise RateUnavailable(terms.price.currency)
     quoted = quote(terms.price, ground.rate, terms.discount)
-    order = await draft(work, Purpose.RENEWAL, choice, quoted, Buyer(customer_id=subscription.customer_id))
-    order.license_id = license.id
-    await drop(work, (await openings.open_cycle(work, subscription_id, order.id)).superseded)
+    buyer = Buyer(customer_id=subscription.customer_id)
+    order = await draft(work, Purpose.RENEWAL, choice, quoted, buyer, license_id=license.id)
+    await drop(work, await openings.open_cycle(work, subscription_id, order.id))
     if quoted.is_free:
         await settle(work, order, how=PaidHow.FREE)
         return Begun(order, choice)
-    if ground.payer.till is None:
+    if ground.payer is None:
         raise NoTill
-    price = ground.payer.till.asks_in(quoted.asked, quoted.amount_sats)
-    return Begun(order, choice, try_at(work, order, ground.payer.till, price))
+    till = ground.payer.till
+    return Begun(order, choice, try_at(work, order, till, till.asks_in(quoted.asked, quoted.amount_sats)))
 
 
 def _check_asked(subscription: Subscription, license: License, current: Order | None, now: datetime) -> None:

@@ -5,7 +5,6 @@ there: `opened`; it is not: `failed`. A buyer who asks for a page to pay takes t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -23,7 +22,6 @@ from keysat.subscriptions.rules import (
     FAILURES_MAX,
     LEASE_SECONDS,
     SKIP_REST,
-    CycleTerms,
     attempt_at,
     can_renew,
     next_attempt,
@@ -32,14 +30,6 @@ from keysat.subscriptions.rules import (
 from keysat.subscriptions.tables import Cycle, Subscription
 
 DECLINED = happenings.SubscriptionAutoChargeFailed.__struct_config__.tag
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """The cycle that the new order pays, and the order that it supersedes, which the caller closes."""
-
-    terms: CycleTerms
-    superseded: UUID | None
 
 
 async def claim(work: Work, most: int = BATCH) -> tuple[str, Sequence[Subscription]]:
@@ -64,8 +54,11 @@ async def let_go(work: Work, holder: str, claimed: Sequence[Subscription]) -> No
             await give_back(work, Subscription, before.id, holder)
 
 
-async def open_cycle(work: Work, subscription_id: UUID, order_id: UUID) -> Opening:
-    """The order is the one for the next cycle from now on. Raises NotFound; Conflict when it does not renew."""
+async def open_cycle(work: Work, subscription_id: UUID, order_id: UUID) -> UUID | None:
+    """The order is the one for the next cycle from now on. Returns the one that it supersedes, which the caller closes.
+
+    Raises NotFound; Conflict when it does not renew.
+    """
     subscription, license = await held(work, subscription_id)
     if not can_renew(subscription):
         raise Conflict("This subscription does not renew.")
@@ -78,7 +71,7 @@ async def open_cycle(work: Work, subscription_id: UUID, order_id: UUID) -> Openi
     cycle.order_id, cycle.starts_at, cycle.ends_at = order_id, terms.starts_at, terms.ends_at
     cycle.listed_currency, cycle.listed_value = terms.price.currency, terms.price.minor
     await work.session.flush()
-    return Opening(terms, superseded)
+    return superseded
 
 
 async def opened(
@@ -183,8 +176,8 @@ async def unpark(work: Work, subscription_id: UUID) -> bool:
     return True
 
 
-async def keep_profile(work: Work, subscription_id: UUID, connection_id: UUID | None, profile_id: str | None) -> None:
-    """The saved card that pays the next cycles; None forgets it."""
+async def keep_profile(work: Work, subscription_id: UUID, connection_id: UUID, profile_id: str) -> None:
+    """The saved card that pays the next cycles."""
     subscription, _ = await held(work, subscription_id)
     subscription.profile_connection_id, subscription.profile_id = connection_id, profile_id
 

@@ -53,7 +53,7 @@ async def apply_paid(work: Work, order: Order) -> License:
     paid = change.charge_value
     if is_fresh and change.is_anew and change.worth is not None:
         paid = change.worth  # what the quote has credited was paid too, for the cycle that gives way to this one
-    return await apply(work, change, worth=worth, paid=paid)
+    return await _apply(work, change, worth=worth, paid=paid)
 
 
 async def apply_scheduled(work: Work, subscription: Subscription) -> bool:
@@ -68,11 +68,11 @@ async def apply_scheduled(work: Work, subscription: Subscription) -> bool:
     if work.now < subscription.paid_through:
         await put_off(work, subscription, subscription.paid_through)
         return False
-    await apply(work, change, worth=None, paid=0)
+    await _apply(work, change, worth=None, paid=0)
     return True
 
 
-async def apply(work: Work, change: TierChange, *, worth: int | None, paid: int) -> License:
+async def _apply(work: Work, change: TierChange, *, worth: int | None, paid: int) -> License:
     """The caller holds the license."""
     await work.advance(CHANGE, change, ChangeStep.APPLY, status_at=work.now)
     await supersede_open(work, change.license_id, *OPEN_CHANGES)

@@ -3,14 +3,7 @@
 from dataclasses import dataclass
 
 from keysat.checkout.change.quote import ChangeQuote
-from keysat.checkout.tables import (
-    ChangedBy,
-    ChangeStatus,
-    Order,
-    OrderId,
-    TierChange,
-    TierChangeId,
-)
+from keysat.checkout.tables import ChangedBy, ChangeStatus, Order, OrderId, TierChange, TierChangeId
 from keysat.infra.work import Work
 from keysat.subscriptions.proration import Proration
 
@@ -34,10 +27,9 @@ BUYER = Asker()
 def draft_change(
     work: Work, asked: ChangeQuote, asker: Asker, status: ChangeStatus, proration: Proration, order: Order | None
 ) -> TierChange:
+    """An open one of the same status has to be superseded before. `order`: the one that pays it, drafted."""
     before, choice = asked.before, asked.choice
-    if order is not None:
-        order.license_id = asked.license_id
-    return TierChange(
+    change = TierChange(
         id=TierChangeId(work.new_id()),
         license_id=asked.license_id,
         order_id=OrderId(order.id) if order is not None else None,
@@ -64,3 +56,5 @@ def draft_change(
         status_at=work.now,
         expires_at=order.expires_at if order is not None and proration.charge.minor else None,
     )
+    work.session.add(change)
+    return change

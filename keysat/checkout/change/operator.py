@@ -13,13 +13,7 @@ from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.quote import given
 from keysat.checkout.settle import settle
-from keysat.checkout.tables import (
-    ChangedBy,
-    ChangeStatus,
-    PaidHow,
-    Purpose,
-    TierChangeId,
-)
+from keysat.checkout.tables import ChangedBy, ChangeStatus, PaidHow, Purpose, TierChangeId
 from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.money import Money
@@ -56,13 +50,11 @@ async def give(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
     asked = await quote_change(work, license, wanted, work.now, by_operator=True)
     paid_through = asked.before.paid_through if license.is_subscribed else None
     is_anew = asked.choice.period is not None and (paid_through is None or paid_through <= work.now)
-    order = await draft(
-        work, Purpose.TIER_CHANGE, asked.choice, given(asked.choice.price), Buyer(customer_id=license.customer_id)
-    )
+    buyer, quoted = Buyer(customer_id=license.customer_id), given(asked.choice.price)
+    order = await draft(work, Purpose.TIER_CHANGE, asked.choice, quoted, buyer, license_id=license_id)
     free = Proration(Money(asked.charge.currency, 0), is_anew, 0 if is_anew else None)
-    change = draft_change(work, asked, asker, ChangeStatus.AWAITING_PAYMENT, free, order)
     await supersede_open(work, license_id, ChangeStatus.AWAITING_PAYMENT)
-    work.session.add(change)
+    change = draft_change(work, asked, asker, ChangeStatus.AWAITING_PAYMENT, free, order)
     await work.session.flush()
     await settle(work, order, how=PaidHow.FREE)
     return change.id

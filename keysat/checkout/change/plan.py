@@ -7,18 +7,11 @@ from keysat.checkout.change.open import check_may_change, hold_license, open_cha
 from keysat.checkout.change.quote import Wanted, quote_change
 from keysat.checkout.happenings import LicenseTierChangeCancelled, LicenseTierChangeScheduled
 from keysat.checkout.next_order import drop
-from keysat.checkout.tables import (
-    CHANGE,
-    ChangedBy,
-    ChangeStatus,
-    ChangeStep,
-    TierChange,
-    TierChangeId,
-)
+from keysat.checkout.tables import CHANGE, ChangedBy, ChangeStatus, ChangeStep, TierChange, TierChangeId
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.kit.money import Money
-from keysat.subscriptions.lifecycle import drop_open_cycle, held, id_of
+from keysat.subscriptions.lifecycle import drop_open_cycle
 from keysat.subscriptions.openings import put_off
 from keysat.subscriptions.proration import Proration
 from keysat.subscriptions.read import subscription_of
@@ -43,7 +36,6 @@ async def plan(work: Work, license_id: UUID, wanted: Wanted, asker: Asker) -> Ti
     free = Proration(Money(asked.charge.currency, 0), False, None)
     change = draft_change(work, asked, asker, ChangeStatus.SCHEDULED, free, None)
     change.effective_at = subscription.paid_through
-    work.session.add(change)
     await drop(work, await drop_open_cycle(work, subscription.id))
     await put_off(work, subscription, subscription.paid_through)
     work.record(
@@ -66,11 +58,10 @@ async def unplan(work: Work, license_id: UUID, by: ChangedBy = ChangedBy.ADMIN) 
     _check_own(change, by)
     await work.advance(CHANGE, change, ChangeStep.CANCEL, status_at=work.now)
     work.record(LicenseTierChangeCancelled(license_id, change.id))
-    subscription_id = await id_of(work, license_id)
-    if subscription_id is not None:
-        subscription, _ = await held(work, subscription_id)
-        if subscription.status is SubscriptionStatus.ACTIVE and subscription.next_attempt_at is not None:
-            await put_off(work, subscription, attempt_at(subscription))
+    subscription = await subscription_of(work, license_id)
+    is_running = subscription is not None and subscription.status is SubscriptionStatus.ACTIVE
+    if subscription is not None and is_running and subscription.next_attempt_at is not None:
+        await put_off(work, subscription, attempt_at(subscription))
     return change
 
 

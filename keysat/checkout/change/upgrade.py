@@ -61,9 +61,9 @@ async def upgrade(
     quoted = quote(asked.charge, await rate_for(desk, asked.charge, None, pin))
     till = await desk.tills.pick(asked.choice.product.merchant_profile_id)
     async with desk.store.work(now, actor) as work:
-        before = await _clear_the_way(work, asked)
-        if before is not None:
-            return before
+        open_already = await _clear_the_way(work, asked)
+        if open_already is not None:
+            return open_already
         change, order, attempt = await _written(work, asked, quoted, till, asker, redirect_url)
     await open_invoice(desk, till, order, attempt, asked.choice, now, actor)
     return change.id
@@ -108,7 +108,6 @@ async def _written(
     work: Work, asked: ChangeQuote, quoted: Quote, till: OpenTill, asker: Asker, redirect_url: str | None
 ) -> tuple[TierChange, Order, Attempt]:
     buyer = Buyer(customer_id=asked.customer_id, redirect_url=redirect_url)
-    order = await draft(work, Purpose.TIER_CHANGE, asked.choice, quoted, buyer)
+    order = await draft(work, Purpose.TIER_CHANGE, asked.choice, quoted, buyer, license_id=asked.license_id)
     change = draft_change(work, asked, asker, ChangeStatus.AWAITING_PAYMENT, asked.proration, order)
-    work.session.add(change)
     return change, order, try_at(work, order, till, till.asks_in(quoted.asked, quoted.amount_sats))
