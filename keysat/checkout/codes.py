@@ -17,6 +17,7 @@ from keysat.catalog.tables import DiscountCode, DiscountKind
 from keysat.catalog.tiers import Choice, pick
 from keysat.catalog.views import DiscountView
 from keysat.checkout.happenings import CodeRedeemed, CodeReleased, CodeReserved
+from keysat.checkout.redemptions import redemption_of
 from keysat.checkout.tables import (
     REDEMPTION,
     Order,
@@ -121,9 +122,9 @@ async def reserve(work: Work, discount: DiscountView) -> None:
     """Take one of the uses that are left. Raises CodeRefused; the caller's order is then not written either."""
     if await take_use(work, discount.id):
         return
-    now = await work.session.get_one(DiscountCode, discount.id, populate_existing=True)
-    ended = now.expires_at is not None and now.expires_at <= work.now
-    raise CodeRefused(Refusal.DISABLED if not now.active else Refusal.EXPIRED if ended else Refusal.EXHAUSTED)
+    code = await work.session.get_one(DiscountCode, discount.id, populate_existing=True)
+    has_ended = code.expires_at is not None and code.expires_at <= work.now
+    raise CodeRefused(Refusal.DISABLED if not code.active else Refusal.EXPIRED if has_ended else Refusal.EXHAUSTED)
 
 
 async def bind(work: Work, discount: DiscountView, order: Order) -> None:
@@ -147,7 +148,7 @@ async def bind(work: Work, discount: DiscountView, order: Order) -> None:
 
 async def redeem(work: Work, order: Order, license: License) -> None:
     """The order is fulfilled: its use is spent, also one that had been given back."""
-    row = await _of(work, order)
+    row = await redemption_of(work, order.id)
     if row is None or row.status == RedemptionStatus.REDEEMED:
         return
     if row.status == RedemptionStatus.RELEASED:
@@ -174,14 +175,10 @@ async def redeem(work: Work, order: Order, license: License) -> None:
 
 async def release(work: Work, order: Order) -> bool:
     """The order has ended, and no money for it is waited for: give its use back. False: it holds none."""
-    row = await _of(work, order)
+    row = await redemption_of(work, order.id)
     if row is None or row.status != RedemptionStatus.RESERVED:
         return False
     await count_use(work, row.discount_id, -1)
     await work.advance(REDEMPTION, row, RedemptionStep.RELEASE, status_at=work.now)
     work.record(CodeReleased(row.id, row.discount_id, order.id))
     return True
-
-
-async def _of(work: Work, order: Order) -> Redemption | None:
-    return await work.session.scalar(select(Redemption).where(Redemption.order_id == order.id))

@@ -35,8 +35,6 @@ from keysat.licenses.tables import License
 from keysat.payments.tables import Attempt, NudgeRow
 from keysat.subscriptions.tables import Subscription
 
-S = OrderStatus
-
 
 class Removed(msgspec.Struct, frozen=True):
     """The slug of what is gone, and how much went with it."""
@@ -265,7 +263,7 @@ def _told(slug: str, hanging: Hanging, policies: int, offers: int) -> Deletion:
 
 async def _may_still_be_paid(read: Read, now: datetime) -> ColumnElement[bool]:
     """Of ended orders: the provider has an invoice, or may turn out to have one. Play money is not waited for."""
-    is_opening = Order.status == S.DRAFT
+    is_opening = Order.status == OrderStatus.DRAFT
     if await mode_of(read) == Mode.SANDBOX:
         return is_opening
     has_invoice = exists().where(Attempt.order_id == Order.id, Attempt.provider_invoice_id.is_not(None))
