@@ -8,9 +8,16 @@ from sqlalchemy import insert, select
 
 from keysat.catalog.codes import normal
 from keysat.catalog.policy_values import lifted
-from keysat.catalog.tables import Code, DiscountCode, DiscountDuration, DiscountKind, DiscountTier, Feature
-from keysat.catalog.tables import Policy as PolicyRow
-from keysat.catalog.tables import Product as ProductRow
+from keysat.catalog.tables import (
+    Code,
+    DiscountCode,
+    DiscountDuration,
+    DiscountKind,
+    DiscountTier,
+    Feature,
+    Policy,
+    Product,
+)
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest
 from keysat.kit.periods import Unit
@@ -32,7 +39,7 @@ ALL_OFF = 10_000  # basis points
 
 async def bring_catalog(move: Move) -> None:
     await _products(move)
-    await move.write("tiers", PolicyRow, _policies(move))
+    await move.write("tiers", Policy, _policies(move))
     await _codes(move)
 
 
@@ -41,7 +48,7 @@ async def _products(move: Move) -> None:
     for row in products:
         if not 1 <= len(row.slug) <= SLUG_MAX:
             raise BadRequest(f"The slug of the product {row.name!r} has {len(row.slug)} characters: 1 to 63 are kept.")
-    added = await move.write("products", ProductRow, (_product(move, row) for row in products))
+    added = await move.write("products", Product, (_product(move, row) for row in products))
     features = [feature for row in products if row.id in added for feature in _features(row)]
     if features:
         await move.work.session.execute(insert(Feature), features)
@@ -137,7 +144,7 @@ async def _codes(move: Move) -> None:
     if new:
         await move.work.session.execute(insert(Code), new)
     added = await move.write("codes", DiscountCode, (_code(move, row, names[row.id]) for row in codes))
-    known = set(await move.work.session.scalars(select(PolicyRow.id)))
+    known = set(await move.work.session.scalars(select(Policy.id)))
     tiers = [
         {"discount_id": row.id, "policy_id": tier}
         for row in codes

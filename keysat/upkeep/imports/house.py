@@ -88,13 +88,11 @@ def _profile(move: Move, row: source.Profile) -> Values:
 
 async def bring_house(move: Move) -> None:
     await _endpoints(move)
-    await move.write("API keys", ApiKey, [_api_key(move, row) for row in move.source.rows(source.ApiKey, KEYS)])
+    keys = move.source.rows(source.ApiKey, "scoped_api_keys")
+    await move.write("API keys", ApiKey, (_api_key(move, row) for row in keys))
     await _settings(move)
     for table, what in LEFT_BEHIND.items():
         move.report.left_behind(move.source.count(table), what)
-
-
-KEYS = "scoped_api_keys"
 
 
 def _api_key(move: Move, row: source.ApiKey) -> Values:

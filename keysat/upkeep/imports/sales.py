@@ -7,19 +7,16 @@ from uuid import UUID, uuid5
 from sqlalchemy import select, update
 
 from keysat.catalog.tables import DiscountCode
-from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose, RedemptionStatus
-from keysat.checkout.tables import Redemption as RedemptionRow
+from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose, Redemption, RedemptionStatus
 from keysat.customers.accounts import normal_email
 from keysat.customers.tables import Customer
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest
 from keysat.kit.ids import support_reference
 from keysat.kit.licensekey import fingerprint_hash
-from keysat.licenses.tables import License as LicenseRow
-from keysat.licenses.tables import LicenseStatus
-from keysat.licenses.tables import Machine as MachineRow
+from keysat.licenses.tables import License, LicenseStatus, Machine
 from keysat.upkeep.imports import source
-from keysat.upkeep.imports.move import Move, Values
+from keysat.upkeep.imports.move import AT_ONCE, Move, Values
 from keysat.upkeep.imports.source import INVOICES, listed, mapped, moment
 
 Customers = Mapping[str, UUID]
@@ -47,7 +44,7 @@ async def bring_sales(move: Move, issuer_key_id: UUID) -> None:
     open_orders = sum(row.status == "pending" for row in invoices if row.id in added)
     move.report.left_behind(open_orders, "orders that nobody had paid yet: money for them goes to the old server")
     rows = [_license(move, row, issuer_key_id, customers) for row in licenses]
-    await _machines(move, licenses, await move.write("licenses", LicenseRow, rows))
+    await _machines(move, licenses, await move.write("licenses", License, rows))
     await _redemptions(move, {order["id"]: order["status"] for order in orders})
 
 
@@ -116,7 +113,7 @@ def _given(move: Move, row: source.License, customers: Customers) -> Values:
     """The order of a license that was given by hand: there was none before."""
     issued = move.at(row.issued_at)
     return {
-        **_blank(move, uuid5(row.id, "order"), row.product_id, issued),
+        **_blank(move, _order_id(row), row.product_id, issued),
         **NO_PRICE,
         "invoice_id": move.work.token(160),
         "purpose": Purpose.IMPORT,
@@ -130,6 +127,10 @@ def _given(move: Move, row: source.License, customers: Customers) -> Values:
         "paid_at": issued,
         "paid_how": PaidHow.FREE,
     }
+
+
+def _order_id(row: source.License) -> UUID:
+    return row.invoice_id or uuid5(row.id, "order")
 
 
 def _blank(move: Move, order_id: UUID, product_id: UUID, created: datetime) -> Values:
@@ -154,7 +155,7 @@ def _license(move: Move, row: source.License, issuer_key_id: UUID, customers: Cu
         "id": row.id,
         "product_id": row.product_id,
         "policy_id": row.policy_id,
-        "order_id": row.invoice_id or uuid5(row.id, "order"),
+        "order_id": _order_id(row),
         "customer_id": customers.get(_normal(row.buyer_email) or ""),
         "issuer_key_id": issuer_key_id,
         "status": status,
@@ -204,7 +205,7 @@ async def _machines(move: Move, licenses: Iterable[source.License], added: set[U
             for machine in last_seen[most:]
         ]
         taken[license_id] = min(most, len(last_seen))
-    await move.write("machines", MachineRow, [*active, *gone])
+    await move.write("machines", Machine, [*active, *gone])
     await _count_seats(move, taken)
 
 
@@ -213,10 +214,10 @@ async def _count_seats(move: Move, taken: Mapping[UUID, int]) -> None:
     for license_id, count in taken.items():
         by_count.setdefault(count, []).append(license_id)
     for count, ids in by_count.items():
-        for first in range(0, len(ids), 500):
+        for first in range(0, len(ids), AT_ONCE):
             await move.work.session.execute(
-                update(LicenseRow)
-                .where(LicenseRow.id.in_(ids[first : first + 500]))
+                update(License)
+                .where(License.id.in_(ids[first : first + AT_ONCE]))
                 .values(seats_taken=count)
                 .execution_options(synchronize_session=False)
             )
@@ -262,7 +263,7 @@ async def _redemptions(move: Move, orders: Mapping[UUID, OrderStatus]) -> None:
         if row.code_id in codes and row.invoice_id in orders
     ]
     rows = [_redemption(move, row, codes[row.code_id], orders[row.invoice_id]) for row in used]
-    added = await move.write("uses of codes", RedemptionRow, rows)
+    added = await move.write("uses of codes", Redemption, rows)
     for row in used:
         if row.id in added and orders[row.invoice_id] is OrderStatus.FULFILLED:
             codes[row.code_id].used_count += 1

@@ -33,19 +33,6 @@ class Profile(msgspec.Struct, frozen=True):
     post_purchase_redirect_url: str | None = None
 
 
-class Provider(msgspec.Struct, frozen=True):
-    id: UUID
-    merchant_profile_id: UUID
-    kind: str
-    label: str
-    api_key: str
-    base_url: str
-    connected_at: str
-    store_id: str | None = None
-    webhook_id: str | None = None
-    webhook_secret: str | None = None
-
-
 class Product(msgspec.Struct, frozen=True):
     id: UUID
     slug: str
@@ -93,7 +80,6 @@ class Code(msgspec.Struct, frozen=True):
     kind: str
     amount: int
     discount_currency: str
-    used_count: int
     description: str
     active: int
     featured: int
@@ -128,7 +114,6 @@ class Invoice(msgspec.Struct, frozen=True):
     updated_at: str
     policy_id: UUID | None = None
     buyer_email: str | None = None
-    buyer_note: str | None = None
     listed_currency: str | None = None
     listed_value: int | None = None
     exchange_rate_centibps: int | None = None
@@ -200,8 +185,6 @@ class Endpoint(msgspec.Struct, frozen=True):
     event_types: str
     active: int
     description: str
-    created_at: str
-    updated_at: str
 
 
 class ApiKey(msgspec.Struct, frozen=True):
@@ -216,7 +199,6 @@ class ApiKey(msgspec.Struct, frozen=True):
 
 
 class IssuerKey(msgspec.Struct, frozen=True):
-    public_key_pem: str
     private_key_pem: str
 
     def __repr__(self) -> str:

@@ -77,8 +77,7 @@ async def _bring(move: Move, row: source.Subscription, license: License, stands:
         cancelled_at=None if stands.runs else moment(row.cancelled_at) or move.at(row.updated_at),
     )
     if stands.runs:
-        due = attempt_at(subscription)
-        subscription.next_attempt_at = max(due, move.work.now + QUIET) if due else None
+        subscription.next_attempt_at = max(attempt_at(subscription), move.work.now + QUIET)
     move.work.session.add(subscription)
     await move.work.session.flush()
     paid_by = await move.work.session.get(Order, stands.last_order) if stands.last_order else None
