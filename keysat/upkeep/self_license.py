@@ -5,8 +5,7 @@ the network. The signed expiry ends it: of a subscribed license, that has the gr
 """
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from keysat.infra.settings import Settings
 from keysat.infra.vault import Vault, VaultError
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict
-from keysat.kit.licensekey import BadFormat, Payload, parse
+from keysat.kit.licensekey import BadFormat, parse
 from keysat.licenses.published import is_signed_by
 from keysat.upkeep.happenings import SelfLicensed, SelfLicenseDropped
 from keysat.upkeep.shop import Shop
@@ -37,7 +36,7 @@ class SelfLicense:
     license_id: UUID
     product_id: UUID
     expires_at: datetime | None
-    entitlements: Sequence[str] = field(default_factory=tuple)
+    entitlements: tuple[str, ...]
 
 
 def read_key(vendor: Vendor, key: str, now: datetime) -> SelfLicense:
@@ -46,7 +45,7 @@ def read_key(vendor: Vendor, key: str, now: datetime) -> SelfLicense:
         signed = parse(key)
     except BadFormat as error:
         raise NotLicensed(f"This is no license key: {error}.") from error
-    payload: Payload = signed.payload
+    payload = signed.payload
     if not is_signed_by(signed, [vendor.public_key]):
         raise NotLicensed("This key was not signed by who sells this program.")
     if vendor.product_id not in (None, payload.product_id):
@@ -83,8 +82,13 @@ async def present(work: Work, vault: Vault, settings: Settings, vendor: Vendor |
     return found
 
 
-async def drop(work: Work) -> None:
-    """Forget the license that was presented; what is above the least edition's caps stays."""
+async def drop(work: Work, settings: Settings) -> None:
+    """Forget the license that was presented; what is above the least edition's caps stays.
+
+    Raises Conflict where it is not the one that counts.
+    """
+    if settings.license is not None:
+        raise Conflict("The license of this shop is set by KEYSAT_LICENSE. Take it away there.")
     if await fact(work, FACT) is not None:
         await rewrite(work, FACT, None)
         work.record(SelfLicenseDropped(FACT))

@@ -45,20 +45,20 @@ class Vendor:
     """None: a key of any product of the vendor's counts."""
 
     def edition(self, entitlements: Collection[str]) -> Edition:
-        held = [number for number, label in enumerate(self.labels) if label.entitlement in {None, *entitlements}]
-        label, following = self.labels[held[-1]], self.labels[held[-1] + 1 :]
+        label = [label for label in self.labels if label.entitlement in {None, *entitlements}][-1]
+        following = self.after(label.slug)
         return Edition(
             slug=label.slug,
             name=label.name,
             caps={cap: gate.most for cap, gate in self.gates.items() if gate.lifted_by not in entitlements},
             entitlements=tuple(entitlements),
-            upgrade_url=self.upgrade_url.replace("{edition}", following[0].slug) if following else None,
+            upgrade_url=self.upgrade_url.replace("{edition}", following.slug) if following else None,
         )
 
-    def after(self, edition: Edition) -> Label | None:
-        """The next more capable one."""
+    def after(self, edition: str) -> Label | None:
+        """The next more capable one; `edition` is a slug."""
         slugs = [label.slug for label in self.labels]
-        following = self.labels[slugs.index(edition.slug) + 1 :]
+        following = self.labels[slugs.index(edition) + 1 :]
         return following[0] if following else None
 
 

@@ -11,9 +11,9 @@ from msgspec import Meta
 from sqlalchemy import func, select
 
 from keysat.catalog.tables import DiscountCode, Product
-from keysat.infra.edition import Cap, Edition
+from keysat.infra.edition import Cap
 from keysat.infra.house import Mode
-from keysat.kit.errors import Conflict
+from keysat.infra.work import Read
 from keysat.operators.scopes import Scope
 from keysat.upkeep import self_license
 from keysat.upkeep.self_license import NotLicensed, refresh_edition
@@ -95,36 +95,34 @@ async def refresh_self_license(shop: WithShop, now: WithNow) -> SelfLicense:
 )
 async def drop_self_license(shop: WithShop, now: WithNow, actor: WithActor) -> SelfLicense:
     """Forget it. What there is more than the least edition allows stays."""
-    if shop.settings.license is not None:
-        raise Conflict("The license of this shop is set by KEYSAT_LICENSE. Take it away there.")
     async with shop.store.work(now, actor) as work:
-        await self_license.drop(work)
+        await self_license.drop(work, shop.settings)
     return await _looked_again(shop, now)
 
 
 @get("/tier", operation_id="getTier", responses=refusals(401, 403))
 async def get_tier(read: WithRead, shop: WithShop) -> Tier:
     """The edition of this Keysat: what it allows, and how much of that is used."""
-    edition: Edition = shop.store.edition
-    following = shop.vendor.after(edition) if shop.vendor is not None else None
-    products, codes = (
-        await read.session.execute(
-            select(
-                select(func.count()).select_from(Product).scalar_subquery(),
-                select(func.count()).where(DiscountCode.active).scalar_subquery(),
-            )
-        )
-    ).one()
+    edition = shop.store.edition
+    following = shop.vendor.after(edition.slug) if shop.vendor is not None else None
     return Tier(
         tier=edition.slug,
         tier_name=edition.name,
         sandbox=shop.mode == Mode.SANDBOX,
         entitlements=list(edition.entitlements),
-        usage={Cap.PRODUCTS.value: products, Cap.CODES.value: codes},
+        usage=await _usage(read),
         caps={cap.value: edition.caps.get(cap) for cap in Cap},
         next_tier=following.slug if following else None,
         upgrade_url=edition.upgrade_url,
     )
+
+
+async def _usage(read: Read) -> Mapping[str, int]:
+    counted = {
+        Cap.PRODUCTS: select(func.count()).select_from(Product),
+        Cap.CODES: select(func.count()).where(DiscountCode.active),
+    }
+    return {cap.value: (await read.session.scalars(count)).one() for cap, count in counted.items()}
 
 
 async def _looked_again(shop: Shop, now: datetime) -> SelfLicense:
@@ -145,7 +143,7 @@ async def _standing(shop: Shop, now: datetime) -> SelfLicense:
         license_id=held.license_id,
         product_id=held.product_id,
         expires_at=held.expires_at,
-        entitlements=tuple(held.entitlements),
+        entitlements=held.entitlements,
     )
 
 

@@ -82,9 +82,9 @@ async def metrics(read: WithRead, shop: WithShop, visit: WithVisit, state: State
     """Prometheus' text format: requests since this process started, jobs, and what waits in the database."""
     meter: Meter = state.meter
     found = [*await gauges(read, shop, visit.now), *_of_jobs(state.jobs)]
-    now = CollectorRegistry()
-    now.register(_Found(found))
-    return Response(generate_latest(meter.registry) + generate_latest(now), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    counted = CollectorRegistry()
+    counted.register(_Found(found))
+    return Response(generate_latest(meter.registry) + generate_latest(counted), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _of_jobs(jobs: Jobs) -> Iterator[Gauge]:
