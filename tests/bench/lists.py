@@ -32,75 +32,96 @@ WARM = 2
 LIMIT_MS = 50
 
 
+def _asks(path: str, *queries: Mapping[str, object]) -> list[str]:
+    return [f"/v1/admin/{path}?{urlencode(query)}" for query in queries]
+
+
 def pages(found: Found) -> dict[str, list[str]]:
     """What is asked, by its name, in several forms."""
+    return {**_licenses(found), **_others(found), **_orders(found)}
+
+
+def _licenses(found: Found) -> dict[str, list[str]]:
     deep = encode_cursor(found.middle.isoformat(), str(UUID(int=1)))
     deep_end = encode_cursor((found.middle + timedelta(days=300)).isoformat(), str(UUID(int=1)))
     big, rare = found.products[0], found.products[-1]
     some = found.samples
     middle, month = found.middle.isoformat(), (found.middle + timedelta(days=30)).isoformat()
-
-    def asks(path: str, *queries: Mapping[str, object]) -> list[str]:
-        return [f"/v1/admin/{path}?{urlencode(query)}" for query in queries]
-
     return {
-        "licenses": asks("licenses", {}),
-        "licenses, deep page": asks("licenses", {"cursor": deep}),
-        "licenses, 200 a page": asks("licenses", {"limit": 200}),
-        "  of a product": asks("licenses", {"product_id": big}, {"product_slug": "p1"}),
-        "  of a product, deep page": asks("licenses", {"product_id": big, "cursor": deep}),
-        "  of a product that hardly sells": asks("licenses", {"product_id": rare}),
-        "  of a tier": asks("licenses", {"policy_id": found.policies[0]}, {"product_slug": "p1", "policy_slug": "pro"}),
-        "  active": asks("licenses", {"status": "active"}),
-        "  suspended": asks("licenses", {"status": "suspended"}),
-        "  revoked, deep page": asks("licenses", {"status": "revoked", "cursor": deep}),
-        "  suspended, of a product that hardly sells": asks("licenses", {"status": "suspended", "product_id": rare}),
-        "  trials": asks("licenses", {"is_trial": "true"}),
-        "  trials that are suspended": asks("licenses", {"is_trial": "true", "status": "suspended"}),
-        "  no trials": asks("licenses", {"is_trial": "false"}),
-        "  issued in a month": asks("licenses", {"issued_after": middle, "issued_before": month}),
-        "  of a product, issued in a month": asks("licenses", {"product_id": rare, "issued_before": month}),
-        "  that end in a month": asks("licenses", {"expires_after": middle, "expires_before": month}),
-        "  that end later, deep page": asks("licenses", {"expires_after": middle, "cursor": deep_end}),
-        "  of an address": asks("licenses", *({"buyer_email": one.email} for one in some)),
-        "  of a customer and a product": asks(
+        "licenses": _asks("licenses", {}),
+        "licenses, deep page": _asks("licenses", {"cursor": deep}),
+        "licenses, 200 a page": _asks("licenses", {"limit": 200}),
+        "  of a product": _asks("licenses", {"product_id": big}, {"product_slug": "p1"}),
+        "  of a product, deep page": _asks("licenses", {"product_id": big, "cursor": deep}),
+        "  of a product that hardly sells": _asks("licenses", {"product_id": rare}),
+        "  of a tier": _asks(
+            "licenses", {"policy_id": found.policies[0]}, {"product_slug": "p1", "policy_slug": "pro"}
+        ),
+        "  active": _asks("licenses", {"status": "active"}),
+        "  suspended": _asks("licenses", {"status": "suspended"}),
+        "  revoked, deep page": _asks("licenses", {"status": "revoked", "cursor": deep}),
+        "  suspended, of a product that hardly sells": _asks("licenses", {"status": "suspended", "product_id": rare}),
+        "  trials": _asks("licenses", {"is_trial": "true"}),
+        "  trials that are suspended": _asks("licenses", {"is_trial": "true", "status": "suspended"}),
+        "  no trials": _asks("licenses", {"is_trial": "false"}),
+        "  issued in a month": _asks("licenses", {"issued_after": middle, "issued_before": month}),
+        "  of a product, issued in a month": _asks("licenses", {"product_id": rare, "issued_before": month}),
+        "  that end in a month": _asks("licenses", {"expires_after": middle, "expires_before": month}),
+        "  that end later, deep page": _asks("licenses", {"expires_after": middle, "cursor": deep_end}),
+        "  of an address": _asks("licenses", *({"buyer_email": one.email} for one in some)),
+        "  of a customer and a product": _asks(
             "licenses", *({"customer_id": one.customer, "product_id": big} for one in some)
         ),
-        "  of an invoice": asks("licenses", *({"invoice_id": one.order.hex[::-1]} for one in some)),
-        "  q: an address's beginning": asks("licenses", *({"q": one.email[:12]} for one in some)),
-        "  q: a letter": asks("licenses", {"q": "a"}, {"q": "m"}),
-        "  q: a name": asks("licenses", {"q": "Ann Am"}, {"q": "kim l"}),
-        "  q: a letter, suspended": asks("licenses", {"q": "a", "status": "suspended"}),
-        "  q: a support reference": asks("licenses", *({"q": one.reference} for one in some)),
-        "  q: a license's beginning": asks("licenses", *({"q": str(one.license)[:9]} for one in some)),
-        "  q: nobody": asks("licenses", {"q": "zzz"}),
+        "  of an invoice": _asks("licenses", *({"invoice_id": one.order.hex[::-1]} for one in some)),
+        "  q: an address's beginning": _asks("licenses", *({"q": one.email[:12]} for one in some)),
+        "  q: a letter": _asks("licenses", {"q": "a"}, {"q": "m"}),
+        "  q: a name": _asks("licenses", {"q": "Ann Am"}, {"q": "kim l"}),
+        "  q: a letter, suspended": _asks("licenses", {"q": "a", "status": "suspended"}),
+        "  q: a support reference": _asks("licenses", *({"q": one.reference} for one in some)),
+        "  q: a license's beginning": _asks("licenses", *({"q": str(one.license)[:9]} for one in some)),
+        "  q: nobody": _asks("licenses", {"q": "zzz"}),
         "one license": [f"/v1/admin/licenses/{one.license}" for one in some],
         "its timeline": [f"/v1/admin/licenses/{one.license}/events" for one in some],
-        "summary": asks("licenses/summary", {}),
-        "counts": asks("licenses/counts", {}),
-        "revenue": asks("revenue/summary", {}),
-        "machines": asks("machines", {}),
-        "machines, deep page": asks("machines", {"cursor": encode_cursor(str(some[len(some) // 2].machine))}),
-        "  of a license": asks("machines", *({"license_id": one.license} for one in some)),
-        "  of a product, all": asks("machines", {"product_slug": "p0", "include_inactive": "true"}),
-        "  of a product that sells little": asks("machines", {"product_slug": "p3"}),
-        "  of a product that hardly sells  ": asks("machines", {"product_id": rare}),
-        "customers": asks("customers", {}),
-        "customers, deep page": asks("customers", {"cursor": encode_cursor(str(some[len(some) // 2].customer))}),
-        "  of an address ": asks("customers", *({"email": one.email} for one in some)),
-        "  q: an address's beginning ": asks("customers", *({"q": one.email[:12]} for one in some)),
-        "  q: a letter ": asks("customers", {"q": "a"}, {"q": "m"}),
-        "  q: a name ": asks("customers", {"q": "Ann Am"}, {"q": "kim l"}),
+        "summary": _asks("licenses/summary", {}),
+        "counts": _asks("licenses/counts", {}),
+        "revenue": _asks("revenue/summary", {}),
+    }
+
+
+def _others(found: Found) -> dict[str, list[str]]:
+    rare, some = found.products[-1], found.samples
+    return {
+        "machines": _asks("machines", {}),
+        "machines, deep page": _asks("machines", {"cursor": encode_cursor(str(some[len(some) // 2].machine))}),
+        "  of a license": _asks("machines", *({"license_id": one.license} for one in some)),
+        "  of a product, all": _asks("machines", {"product_slug": "p0", "include_inactive": "true"}),
+        "  of a product that sells little": _asks("machines", {"product_slug": "p3"}),
+        "  of a product that hardly sells  ": _asks("machines", {"product_id": rare}),
+        "customers": _asks("customers", {}),
+        "customers, deep page": _asks("customers", {"cursor": encode_cursor(str(some[len(some) // 2].customer))}),
+        "  of an address ": _asks("customers", *({"email": one.email} for one in some)),
+        "  q: an address's beginning ": _asks("customers", *({"q": one.email[:12]} for one in some)),
+        "  q: a letter ": _asks("customers", {"q": "a"}, {"q": "m"}),
+        "  q: a name ": _asks("customers", {"q": "Ann Am"}, {"q": "kim l"}),
         "one customer": [f"/v1/admin/customers/{one.customer}" for one in some],
-        "orders": asks("orders", {}),
-        "orders, deep page": asks("orders", {"cursor": deep}),
-        "  fulfilled": asks("orders", {"status": "fulfilled"}),
-        "  in review": asks("orders", {"status": "review"}),
-        "  of a product ": asks("orders", {"product_id": big}),
-        "  of a product that hardly sells ": asks("orders", {"product_id": rare}),
-        "  of an address  ": asks("orders", *({"buyer_email": one.email} for one in some)),
-        "  of a license ": asks("orders", *({"license_id": one.license} for one in some)),
-        "  paid in a month": asks("orders", {"paid_after": middle, "paid_before": month}),
+    }
+
+
+def _orders(found: Found) -> dict[str, list[str]]:
+    deep = encode_cursor(found.middle.isoformat(), str(UUID(int=1)))
+    big, rare = found.products[0], found.products[-1]
+    some = found.samples
+    middle, month = found.middle.isoformat(), (found.middle + timedelta(days=30)).isoformat()
+    return {
+        "orders": _asks("orders", {}),
+        "orders, deep page": _asks("orders", {"cursor": deep}),
+        "  fulfilled": _asks("orders", {"status": "fulfilled"}),
+        "  in review": _asks("orders", {"status": "review"}),
+        "  of a product ": _asks("orders", {"product_id": big}),
+        "  of a product that hardly sells ": _asks("orders", {"product_id": rare}),
+        "  of an address  ": _asks("orders", *({"buyer_email": one.email} for one in some)),
+        "  of a license ": _asks("orders", *({"license_id": one.license} for one in some)),
+        "  paid in a month": _asks("orders", {"paid_after": middle, "paid_before": month}),
     }
 
 
