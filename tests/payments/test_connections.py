@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import select
@@ -97,3 +98,18 @@ async def test_credentials_are_sealed_in_the_database(counter: Counter) -> None:
         row = (await read.session.scalars(select(ConnectionRow))).one()
     kept = repr({name: value for name, value in vars(row).items() if not name.startswith("_")})
     assert [name for name, secret in secrets.items() if secret in kept] == []
+
+
+async def test_a_network_or_an_amount_that_does_not_fit_never_settles_whoever_tells_of_it(counter: Counter) -> None:
+    """The webhook is signed, the credential is ours, and the provider says that it is settled."""
+    counter.fake.network = "regtest"
+    on_another_network = await counter.buy()
+    await counter.pay(on_another_network)
+    counter.fake.network = "mainnet"
+    cheaper = await counter.buy()
+    counter.fake.invoices[await counter.invoice_of(cheaper)].amount = Decimal(1)
+    await counter.pay(cheaper)
+    for order in (on_another_network, cheaper):
+        assert (await counter.order(order.id)).status == OrderStatus.REVIEW
+    assert await counter.attention() == ["order_other_network", "order_other_price"]
+    assert await counter.licenses() == 0
