@@ -1,23 +1,14 @@
 """Licenses given, found, rested and ended by the operator over HTTP."""
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from keysat.infra.store import Store
 from tests.catalog.shelf import a_product, a_tier
-from tests.web.conftest import ADMIN
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        front.http.headers.update(ADMIN | {"Accept": "application/json"})
-        yield front
+pytestmark = pytest.mark.usefixtures("as_operator")
 
 
 async def issue(front: Front, **body: Any) -> dict[str, Any]:
@@ -99,7 +90,14 @@ async def test_licenses_are_listed_by_page_and_filter(front: Front) -> None:
     product = made[0]["product_id"]
     found = (await front.http.get(f"/v1/admin/licenses?status=active&product_id={product}&is_trial=false")).json()
     assert [one["id"] for one in found["licenses"]] == [made[1]["license_id"], made[2]["license_id"]]
-    for query in ("buyer=ann@example.org", "buyer_email=ann", "policy_slug=pro", "status=expired", "cursor=mine", "product_id=app"):
+    for query in (
+        "buyer=ann@example.org",
+        "buyer_email=ann",
+        "policy_slug=pro",
+        "status=expired",
+        "cursor=mine",
+        "product_id=app",
+    ):
         assert (await front.http.get(f"/v1/admin/licenses?{query}")).status_code == 400, query
 
 
