@@ -15,7 +15,7 @@ from keysat.infra.tables import Base, EventOrigin, EventRow, OneTimeLink
 from keysat.infra.telemetry import DAYS_KEPT
 from keysat.operators import sessions
 from keysat.operators.tables import ApiKey, Session
-from keysat.payments.tables import NudgeRow
+from keysat.payments.tables import ConnectRequest, NudgeRow
 from keysat.upkeep.shop import Shop
 from keysat.webhooks import forget as webhooks
 
@@ -40,6 +40,7 @@ class Kept:
 KEPT = (
     Kept(NudgeRow, "received_at", timedelta(days=60), "nudges"),
     Kept(OneTimeLink, "expires_at", timedelta(days=1)),
+    Kept(ConnectRequest, "created_at", timedelta(days=1)),
     Kept(Session, "seen_at", sessions.IDLE),
     Kept(Session, "created_at", sessions.LIFE),
     Kept(ApiKey, "revoked_at", timedelta(days=400)),
