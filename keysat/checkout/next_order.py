@@ -142,7 +142,7 @@ async def adopt(work: Work, order: Order) -> None:
     if renewed is None:
         raise Conflict("This order renews nothing.")
     current, subscription, _ = await hold_all(work, renewed.id)
-    if current is not None and current.status in HAS_MONEY:
+    if current is not None and await is_being_paid(work, current):
         raise Conflict(f"Order {current.support_reference} pays the next period, and its money is on its way.")
     if order.policy_id != subscription.policy_id:
         paid = Money(order.listed_currency, order.base_value)

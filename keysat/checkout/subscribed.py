@@ -9,7 +9,7 @@ from uuid import UUID
 from keysat.checkout.close import question
 from keysat.checkout.gate import Doubt
 from keysat.checkout.next_order import drop, hold_all, is_being_paid
-from keysat.checkout.tables import HAS_MONEY, OrderStatus
+from keysat.checkout.tables import OrderStatus
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
 from keysat.licenses import issue
@@ -81,7 +81,7 @@ async def end_period(work: Work, subscription_id: UUID) -> bool:
 async def lapse(work: Work, subscription_id: UUID) -> bool:
     """As `lifecycle.lapse`; False also while money for it is on its way."""
     order, _, _ = await hold_all(work, subscription_id)
-    if order is not None and order.status in HAS_MONEY:
+    if order is not None and await is_being_paid(work, order):
         return False
     has_lapsed, dropped = await lifecycle.lapse(work, subscription_id)
     await drop(work, dropped)

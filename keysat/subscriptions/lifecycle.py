@@ -110,7 +110,7 @@ async def renew(work: Work, order_id: UUID, paid_value: int) -> Subscription:
     if subscription.next_value_from == terms.number:
         values |= {"listed_value": terms.price.minor}
         values |= {"next_value": None, "next_value_from": None, "next_value_reason": None}
-    grace_seconds = subscription.paused_grace_seconds
+    grace_seconds = grace_put_aside(subscription, license)
     values |= {"cycle_number": terms.number, "paid_through": terms.ends_at, "paused_grace_seconds": None}
     await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.RENEW, lapses_at=None, lapsed_at=None, **values)
     ends = subscription.cancel_at_period_end
@@ -247,7 +247,7 @@ async def resume(work: Work, subscription_id: UUID) -> bool:
     subscription, license = await held(work, subscription_id)
     is_paid = work.now < subscription.paid_through
     if is_paid:
-        grace_seconds = subscription.paused_grace_seconds
+        grace_seconds = grace_put_aside(subscription, license)
         values = {"paused_at": None, "paused_grace_seconds": None, "next_attempt_at": attempt_at(subscription)}
         await work.advance(SUBSCRIPTION, subscription, SubscriptionStep.RESUME, **values)
         await set_end(work, license.id, subscription.paid_through, grace_seconds=grace_seconds)
@@ -320,6 +320,12 @@ def paid_cycle(
         created_at=work.now,
         paid_at=work.now,
     )
+
+
+def grace_put_aside(subscription: Subscription, license: License) -> int | None:
+    """To be given back; None: none was put aside. What the operator has set by hand since then counts more."""
+    aside = subscription.paused_grace_seconds
+    return aside if aside is None else license.grace_seconds or aside
 
 
 def keep_discount(subscription: Subscription, discount: Carried | None) -> None:

@@ -15,6 +15,7 @@ from keysat.subscriptions import happenings
 from keysat.subscriptions.lifecycle import (
     drop_open_cycle,
     end_for_license,
+    grace_put_aside,
     held,
     id_of,
     keep_discount,
@@ -76,13 +77,13 @@ async def move(
         terms = tier_terms(target.policy, expires_at=expires_at, is_subscribed=False)
         changed = await change_tier(work, license.id, terms)
         return Moved(changed, dropped)
-    over, dropped = grace_end(license), None
+    over, dropped, aside = grace_end(license), None, None
     if subscription_id is None:
         subscription = await _begin(work, license_id, target, target.price.period, worth, order_id)
     else:
         dropped = await drop_open_cycle(work, subscription_id)
         subscription, _ = await held(work, subscription_id)
-        before = subscription.policy_id
+        before, aside = subscription.policy_id, grace_put_aside(subscription, license)
         is_anew = is_anew or not license.is_subscribed
         await _retune(
             work, subscription, target, target.price.period, is_anew=is_anew, worth=worth, paid=paid, order_id=order_id
@@ -94,8 +95,11 @@ async def move(
     changed = await change_tier(work, license_id, terms)
     is_over = over is not None and over <= work.now and subscription.status in ENDED
     is_aside = subscription.paused_grace_seconds is not None or is_over  # a longer grace revives nothing
-    if is_aside and OwnField.GRACE_SECONDS not in changed.kept:
+    is_own = OwnField.GRACE_SECONDS in changed.kept
+    if is_aside and not is_own:
         subscription.paused_grace_seconds, changed.license.grace_seconds = changed.license.grace_seconds, 0
+    elif is_own and not is_aside and aside is not None:
+        changed.license.grace_seconds = aside
     return Moved(changed, dropped)
 
 

@@ -111,10 +111,10 @@ async def opened(
 async def failed(work: Work, subscription_id: UUID, reason: str) -> None:
     """No order could be opened: it is tried again later, and parked after the fifth time. `reason` is a code.
 
-    One that has ended or was opened meanwhile stays as it is.
+    One that has ended, was opened or was paid meanwhile stays as it is.
     """
     subscription, license = await held(work, subscription_id)
-    if subscription.next_attempt_at is None:
+    if subscription.next_attempt_at is None or subscription.next_attempt_at > work.now:
         return
     failures = subscription.consecutive_failures + 1
     again = next_attempt(failures, work.now)

@@ -1,6 +1,6 @@
 """Money for a renewal that comes late, for an order that was quoted anew, or for two of one period."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -8,7 +8,8 @@ from sqlalchemy import select
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
-from tests.stories.conftest import Story
+from tests.providers.worlds import PlayCard
+from tests.stories.conftest import Story, WalletStory
 from tests.stories.test_renewals import quoted_anew, until_due
 from tests.web.conftest import ADMIN
 
@@ -138,3 +139,39 @@ async def test_money_on_its_way_for_a_license_that_is_revoked_calls_a_person(sto
     await story.admin("POST", f"/orders/{order.id}/refuse")
     await story.travel(days=2)
     assert await status(story, order) is S.INVALID
+
+
+@pytest.mark.once
+async def test_what_a_saved_card_was_asked_for_is_not_taken_from_it(cards: WalletStory) -> None:
+    """Neither by the end of grace, a moment after the card was asked, nor by an older order that is accepted."""
+    story = cards.story
+    await story.tier("monthly", 2500, renewal_lead_days=1, grace_period_days=0)
+    await cards.subscribe(PlayCard.WORKS)
+    row = await story.subscription()
+
+    async def at(moment: datetime) -> Order:
+        cards.wallet.clock.at = moment
+        story.counter.clock.move(moment)
+        await story.run("renew")
+        return await story.renewal()
+
+    link = f"/pay/{pay_token(story.shop.vault, row.id)}"
+    cards.wallet.clock.at = row.paid_through - timedelta(minutes=2)
+    story.counter.clock.move(cards.wallet.clock.at)
+    assert (await story.front.http.post(link)).status_code == 303
+    older = await story.renewal()
+    for act in ("pause", "resume"):
+        await story.admin("POST", f"/subscriptions/{row.id}/{act}")
+    asked = await at(row.paid_through - timedelta(minutes=1))
+    assert (asked.id != older.id, (await story.events())[-1]) == (True, "auto_charge_initiated")
+    accepted = await story.front.http.post(f"/v1/admin/orders/{older.id}/settle", headers=ADMIN)
+    assert accepted.status_code == 409
+    await at(row.paid_through)
+    assert (await status(story, asked), (await story.subscription()).status) == (
+        S.AWAITING,
+        SubscriptionStatus.PAST_DUE,
+    )
+    await cards.pass_by(seconds=40)
+    after = await story.subscription()
+    assert (after.status, after.cycle_number) == (SubscriptionStatus.ACTIVE, 2)
+    assert (await status(story, asked), await story.counter.attention()) == (S.FULFILLED, [])

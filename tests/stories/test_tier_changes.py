@@ -8,7 +8,7 @@ from keysat.checkout.pay_link import pay_token
 from keysat.checkout.tables import OrderStatus, Purpose
 from tests.fakes.btcpay import Accident
 from tests.stories.conftest import Story
-from tests.stories.ladder import UPGRADE, ask, by_operator, policy_path, statuses, tier_of, with_ladder
+from tests.stories.ladder import UPGRADE, ask, by_operator, policy_path, statuses, tier_of, upgraded, with_ladder
 from tests.web.conftest import ADMIN
 
 
@@ -119,3 +119,22 @@ async def test_a_plan_leaves_a_parked_one_to_a_person(ladder: Story) -> None:
     await ladder.admin("POST", f"/subscriptions/{row.id}/retry")
     await ladder.travel(days=6)
     assert (await ladder.renewal()).listed_value == 2500
+
+
+@pytest.mark.once
+async def test_the_operators_own_grace_outlives_a_pause(ladder: Story) -> None:
+    """Whether it was set before the pause, which puts it aside, or during it."""
+    team = await policy_path(ladder, "team")
+    year = {"count": 1, "unit": "year"}
+    await ladder.admin("POST", f"{team}/offers", slug="yearly", price_value=60_000, renewal_period=year)
+    key = await ladder.buy("team")
+    license, row = await ladder.license(), await ladder.subscription()
+    pause, own = f"/subscriptions/{row.id}/pause", 30 * 86_400
+    await ladder.admin("POST", pause)
+    await ladder.admin("PATCH", f"/licenses/{license.id}", grace_seconds=own, reason="A holiday.")
+    await ladder.admin("POST", f"/subscriptions/{row.id}/resume")
+    assert (await ladder.license()).grace_seconds == own
+    await ladder.admin("POST", pause)
+    assert (await ladder.license()).grace_seconds == 0
+    await upgraded(ladder, key, "team", offer="yearly")
+    assert ((await ladder.license()).grace_seconds, (await ladder.subscription()).status) == (own, "active")

@@ -87,6 +87,18 @@ async def test_failures_back_off_and_the_fifth_parks(subscriber: Subscriber) -> 
         assert [claimed.id for claimed in (await openings.claim(work))[1]] == [row.id]
 
 
+async def test_a_failure_that_comes_after_the_payment_opens_nothing_early(subscriber: Subscriber) -> None:
+    """The provider was slow to refuse; meanwhile another order paid the period, or a change of tier began another."""
+    row = await subscriber.subscribe()
+    subscriber.now = row.paid_through - 3 * DAY
+    paid = await subscriber.pay()
+    async with subscriber.work() as work:
+        await openings.failed(work, row.id, "provider_refused")
+    row = await subscriber.row()
+    assert (row.consecutive_failures, row.next_attempt_at) == (0, paid.next_attempt_at)
+    assert "renewal_failed" not in await subscriber.told()
+
+
 async def test_a_failure_before_the_end_of_what_is_paid_makes_nothing_past_due(subscriber: Subscriber) -> None:
     row = await subscriber.subscribe()
     subscriber.now = row.paid_through - 3 * DAY
