@@ -14,12 +14,12 @@ async def call(store: Store, *subjects: str) -> None:
             await work.attend("order_review", subject, f"Look at {subject}.")
 
 
-async def listed(store: Store, **wanted: bool) -> list[str]:
+async def listed(store: Store, *, include_settled: bool = False) -> list[str]:
     subjects: list[str] = []
     cursor = None
     async with store.read() as read:
         while True:
-            page = await attention(read, limit=2, cursor=cursor, **wanted)
+            page = await attention(read, limit=2, cursor=cursor, include_settled=include_settled)
             subjects += [view.subject for view in page.items]
             if (cursor := page.next_cursor) is None:
                 return subjects

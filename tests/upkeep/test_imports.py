@@ -75,6 +75,9 @@ async def test_every_key_that_was_sold_holds_here(front: Front, old: Published) 
     assert said == {name: (name not in refused, refused.get(name)) for name in old.keys}
     assert report.brought["licenses"] == len(old.keys)
 
+    summary = (await front.http.get("/v1/admin/licenses/summary", headers=ADMIN)).json()
+    assert (summary["total"], summary["revoked"]) == (len(old.keys), 1)
+
     again = await move(front, old)
     assert (sum(again.brought.values()), again.there["licenses"]) == (0, len(old.keys))
     await seal(front.shop.store, front.counter.now)

@@ -38,7 +38,7 @@ from keysat.subscriptions.tables import Subscription
 from keysat.web.app import litestar
 from keysat.web.examples import Example, chapters, examples
 from keysat.web.openapi import document, operations
-from tests.catalog.shelf import a_code, a_product, a_tier
+from tests.catalog.shelf import MONTHLY, a_code, a_product, a_tier
 from tests.conftest import TESTER
 from tests.fakes.btcpay_server import LEAST_PRIVILEGES
 from tests.fakes.btcpay_server import Store as Shelf
@@ -50,7 +50,6 @@ from tests.web.selling import Front, open_front
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = ROOT / "docs" / "openapi.json"
 EXAMPLES = ROOT / "keysat" / "web" / "examples"
-MONTHLY: Mapping[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
 
 
 @asynccontextmanager
@@ -198,7 +197,7 @@ class Player:
             async with self.front.shop.work(TESTER) as work:
                 seat = await bind(work, await work.hold(License, told), Device("5f" * 32, "desk", "linux"))
                 assert seat is not None
-                here[examples()["releaseMachine"].path["machine_id"]] = str(seat.id)
+                here[str(examples()["releaseMachine"].path["machine_id"])] = str(seat.id)
         if operation_id == "cancelSubscription":
             async with self.front.shop.read() as read:
                 told = examples()["getSubscription"].answer["license_id"]

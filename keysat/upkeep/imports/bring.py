@@ -17,6 +17,7 @@ from keysat.upkeep.imports.report import Report
 from keysat.upkeep.imports.sales import bring_sales
 from keysat.upkeep.imports.source import opened
 from keysat.upkeep.imports.subscriptions import bring_subscriptions
+from keysat.upkeep.tallies import count_anew
 
 
 class _TakenBack(Exception):
@@ -36,6 +37,7 @@ async def bring(store: Store, vault: Vault, path: Path, now: datetime, actor: Ac
                 await bring_sales(move, issuer_key_id)
                 await bring_subscriptions(move)
                 await bring_house(move)
+                await count_anew(work)  # nothing of it was told as it happened
                 if dry_run:
                     raise _TakenBack
                 work.record(ShopImported(issuer_key_id=issuer_key_id, brought=dict(report.brought)))

@@ -11,6 +11,7 @@ from keysat.kit.errors import BadRequest, KeysatError
 from keysat.licenses.issuers import restore, words_of
 from keysat.operators.scopes import A_LA_CARTE, Role, Scope
 from keysat.operators.tables import ApiKey
+from keysat.payments.profiles import the_default
 from keysat.payments.rates.pins import pin_of, set_pin
 from keysat.payments.tables import MerchantProfile
 from keysat.upkeep.imports import source
@@ -56,7 +57,7 @@ def _seed(pem: str) -> bytes:
 
 async def bring_profiles(move: Move) -> None:
     """The default one gives its name and addresses to the one that is here, where that has no name of its own yet."""
-    here = (await move.work.session.scalars(select(MerchantProfile).where(MerchantProfile.is_default))).one()
+    here = await the_default(move.work)
     there = list(move.source.rows(source.Profile, "merchant_profiles"))
     for row in there:
         if row.is_default and here.name is None:
