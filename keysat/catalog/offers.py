@@ -66,18 +66,23 @@ async def edit(work: Work, policy_id: UUID, offer_id: UUID, request: OfferEdit) 
         row.active = request.active
         changed.append("active")
     if changed:
-        row.updated_at = work.now
-        work.record(
-            OfferUpdated(
-                offer_id=row.id,
-                policy_id=row.policy_id,
-                slug=row.slug,
-                price_value=row.price_value,
-                active=row.active,
-                changed=changed,
-            )
-        )
+        tell(work, row, changed)
     return read.offer_view(row)
+
+
+def tell(work: Work, row: Offer, changed: list[str]) -> None:
+    """Its `changed` fields are written: that is dated and told."""
+    row.updated_at = work.now
+    work.record(
+        OfferUpdated(
+            offer_id=row.id,
+            policy_id=row.policy_id,
+            slug=row.slug,
+            price_value=row.price_value,
+            active=row.active,
+            changed=changed,
+        )
+    )
 
 
 async def delete_offer(work: Work, policy_id: UUID, offer_id: UUID) -> None:

@@ -107,7 +107,7 @@ async def edit(work: Work, policy_id: UUID, request: PolicyEdit) -> PolicyView:
         await work.within(Cap.RECURRING)
     for field in changed:
         setattr(row, field, getattr(values, field))
-    _tell(work, row, changed)
+    tell(work, row, changed)
     return await read.policy(work, row.id)
 
 
@@ -116,7 +116,7 @@ async def set_active(work: Work, policy_id: UUID, active: bool) -> PolicyView:
     _, row = await locked_policy(work, policy_id)
     if row.active != active:
         row.active = active
-        _tell(work, row, ["active"])
+        tell(work, row, ["active"])
     return await read.policy(work, row.id)
 
 
@@ -125,7 +125,7 @@ async def set_public(work: Work, policy_id: UUID, public: bool) -> PolicyView:
     _, row = await locked_policy(work, policy_id)
     if row.public != public:
         row.public = public
-        _tell(work, row, ["public"])
+        tell(work, row, ["public"])
     return await read.policy(work, row.id)
 
 
@@ -150,6 +150,22 @@ async def delete_policy(work: Work, policy_id: UUID) -> None:
         await work.session.execute(delete(Offer).where(Offer.policy_id == row.id))
         await work.session.delete(row)
     work.record(PolicyDeleted(row.id, row.product_id, row.slug))
+
+
+def tell(work: Work, row: Policy, changed: list[str]) -> None:
+    """Its `changed` fields are written: that is dated and told."""
+    row.updated_at = work.now
+    work.record(
+        PolicyUpdated(
+            policy_id=row.id,
+            product_id=row.product_id,
+            slug=row.slug,
+            price_value=row.price_value,
+            active=row.active,
+            public=row.public,
+            changed=changed,
+        )
+    )
 
 
 def _given(request: PolicyFields) -> dict[str, Any]:
@@ -188,18 +204,3 @@ def _period(request: PolicyFields) -> dict[str, Any]:
 
 def _catalog(product: Product) -> list[str]:
     return [feature.slug for feature in product.features]
-
-
-def _tell(work: Work, row: Policy, changed: list[str]) -> None:
-    row.updated_at = work.now
-    work.record(
-        PolicyUpdated(
-            policy_id=row.id,
-            product_id=row.product_id,
-            slug=row.slug,
-            price_value=row.price_value,
-            active=row.active,
-            public=row.public,
-            changed=changed,
-        )
-    )

@@ -8,9 +8,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
-from keysat.catalog import checks, read
+from keysat.catalog import checks, offers, policies, read
 from keysat.catalog.features import FeatureInput, check_catalog, write_features
-from keysat.catalog.happenings import OfferUpdated, PolicyUpdated, ProductCreated, ProductDeleted, ProductUpdated
+from keysat.catalog.happenings import ProductCreated, ProductDeleted, ProductUpdated
 from keysat.catalog.rows import locked_product
 from keysat.catalog.tables import Feature, Offer, Policy, Product, ProductId
 from keysat.catalog.views import ProductView
@@ -199,29 +199,12 @@ async def _reprice(work: Work, product: Product, given: dict[str, int | None], c
             checks.price(f"tier_prices.{name}", value, currency)
         if isinstance(row, Policy):
             row.price_value = value
-            event = PolicyUpdated(
-                policy_id=row.id,
-                product_id=product.id,
-                slug=row.slug,
-                price_value=value,
-                active=row.active,
-                public=row.public,
-                changed=["price_value"],
-            )
+            policies.tell(work, row, ["price_value"])
         elif value is not None:
             row.price_value = value
-            event = OfferUpdated(
-                offer_id=row.id,
-                policy_id=row.policy_id,
-                slug=row.slug,
-                price_value=value,
-                active=row.active,
-                changed=["price_value"],
-            )
+            offers.tell(work, row, ["price_value"])
         else:
             raise BadRequest(f"The offer {name} needs a price of its own in tier_prices.")
-        row.updated_at = work.now
-        work.record(event)
 
 
 def _tell(work: Work, row: Product, changed: list[str]) -> None:
