@@ -1,5 +1,6 @@
 """A product and its tiers in a few words."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +12,9 @@ from keysat.catalog.views import DiscountView, PolicyView, ProductView
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow
 from tests.conftest import NOON, TESTER
+
+MONTHLY: Mapping[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
+"""Of a tier."""
 
 
 async def a_product(store: Store, slug: str = "app", **fields: Any) -> ProductView:

@@ -11,10 +11,8 @@ from keysat.infra.store import Store
 from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.money import MAX_SATS
 from keysat.kit.periods import Period, Unit
-from tests.catalog.shelf import a_product, a_tier, events
+from tests.catalog.shelf import MONTHLY, a_product, a_tier, events
 from tests.conftest import NOON, TESTER
-
-MONTHLY: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
 
 
 async def edited(store: Store, policy_id: UUID, **fields: Any) -> PolicyView:

@@ -7,12 +7,11 @@ from keysat.infra.store import Store
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
 from keysat.kit.periods import Period, Unit
-from tests.catalog.shelf import a_product, a_tier
+from tests.catalog.shelf import MONTHLY, a_product, a_tier
 from tests.conftest import NOON, TESTER
 
 pytestmark = pytest.mark.once
 Picked = tuple[str | None, int]
-MONTHLY: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
 
 
 async def chosen(

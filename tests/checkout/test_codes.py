@@ -26,7 +26,7 @@ from keysat.kit.money import Money
 from keysat.payments.rates.board import RateUnavailable
 from keysat.payments.rates.pins import clear_pin, set_pin
 from keysat.subscriptions.tables import Subscription
-from tests.catalog.shelf import a_code, a_product, a_tier, code_now
+from tests.catalog.shelf import MONTHLY, a_code, a_product, a_tier, code_now
 from tests.checkout.counter import BUYER, Counter
 from tests.conftest import TESTER
 
@@ -300,9 +300,8 @@ async def test_an_edit_of_the_code_changes_no_open_order(counter: Counter) -> No
 async def test_a_code_is_not_in_the_price_a_subscription_renews_at(counter: Counter) -> None:
     """W-22: neither for fiat nor for sats."""
     await a_product(counter.store, "tool", price_sats=10_000)
-    month: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
-    await a_tier(counter.store, "team", price_sats_override=1200, **month)
-    await a_tier(counter.store, "team", "tool", price_sats_override=10_000, **month)
+    await a_tier(counter.store, "team", price_sats_override=1200, **MONTHLY)
+    await a_tier(counter.store, "team", "tool", price_sats_override=10_000, **MONTHLY)
     await a_code(counter.store, "HALF", amount=5000)
     await a_code(counter.store, "SATS", "fixed_sats", 1000)
     for wish in ({"code": "HALF"}, {"code": "SATS"}, {"code": "HALF", "product": "tool"}):

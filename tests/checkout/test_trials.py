@@ -23,17 +23,16 @@ from keysat.kit.errors import BadRequest, RateLimited
 from keysat.kit.licensekey import parse
 from keysat.licenses.tables import License
 from keysat.subscriptions.tables import Subscription
-from tests.catalog.shelf import a_code, a_product, a_tier
+from tests.catalog.shelf import MONTHLY, a_code, a_product, a_tier
 from tests.checkout.counter import BUYER, PUBLIC_URL, Counter
 from tests.conftest import TESTER
 
-MONTHLY: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}, "price_value": 1200}
 FORTNIGHT = timedelta(days=14)
 ANN = "ann@example.org"
 
 
 async def a_trial(counter: Counter, slug: str = "team", **fields: Any) -> PolicyView:
-    values: dict[str, Any] = {"trial_days": 14, **MONTHLY, **fields}
+    values: dict[str, Any] = {"trial_days": 14, "price_value": 1200, **MONTHLY, **fields}
     return await a_tier(counter.store, slug, **values)
 
 

@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -16,14 +15,13 @@ from keysat.letters.tables import LetterCursor
 from keysat.licenses.tables import License
 from keysat.subscriptions import moves, openings
 from keysat.subscriptions.tables import Cycle, Subscription
-from tests.catalog.shelf import a_tier
+from tests.catalog.shelf import MONTHLY, a_tier
 from tests.checkout.counter import LOOKER
 from tests.conftest import TESTER
 from tests.letters.conftest import ANN, Desk, parts
 
 pytestmark = pytest.mark.once
 
-MONTHLY: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
 DAY = timedelta(days=1)
 
 

@@ -25,6 +25,7 @@ from keysat.payments.tables import Attempt, ConnectionRow
 from keysat.payments.tills import Tills
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
 from keysat.upkeep.shop import Shop
+from tests.catalog.shelf import MONTHLY
 from tests.checkout.counter import Counter, see_the_doctor
 from tests.conftest import TESTER
 from tests.providers.world_sandbox import SandboxWorld, open_sandbox
@@ -70,8 +71,7 @@ class Story:
 
     async def tier(self, slug: str, price: int, *, product: str = "app", **fields: Any) -> dict[str, Any]:
         """Monthly, `price` in minor units, billed when it is due, with a grace of 7 days, unless told otherwise."""
-        monthly = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
-        body = monthly | {"price_value": price, "grace_period_days": 7, "renewal_lead_days": 0} | fields
+        body = {**MONTHLY, "price_value": price, "grace_period_days": 7, "renewal_lead_days": 0, **fields}
         return await self.admin("POST", "/policies", product_slug=product, slug=slug, name=slug.title(), **body)
 
     # The buyer

@@ -23,17 +23,13 @@ from keysat.subscriptions.moves import Moved, Target, move
 from keysat.subscriptions.proration import Price
 from keysat.subscriptions.rules import Carried
 from keysat.subscriptions.tables import Cycle, Subscription
-from tests.catalog.shelf import a_tier, events
+from tests.catalog.shelf import MONTHLY, a_tier, events
 from tests.conftest import NOON, TESTER
 from tests.licenses.seller import Seller
 
 DAY = timedelta(days=1)
 MONTH = Period(1, Unit.MONTH)
-TEAM: dict[str, Any] = {
-    "price_sats_override": 1200,
-    "is_recurring": True,
-    "renewal_period": {"count": 1, "unit": "month"},
-}
+TEAM: dict[str, Any] = {"price_sats_override": 1200, **MONTHLY}
 
 
 class Subscriber:

@@ -12,12 +12,13 @@ from keysat.subscriptions import lifecycle
 from keysat.subscriptions.moves import change_price
 from keysat.subscriptions.read import the_subscription_of
 from keysat.subscriptions.tables import SubscriptionStatus
+from tests.catalog.shelf import MONTHLY
 from tests.conftest import NOON
 from tests.subscriptions.subscriber import DAY, MONTH, Subscriber
 
 S = SubscriptionStatus
 YEAR = Period(1, Unit.YEAR)
-PRO: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}, "entitlements": ["pro"]}
+PRO: dict[str, Any] = {**MONTHLY, "entitlements": ["pro"]}
 YEARLY: dict[str, Any] = {**PRO, "renewal_period": {"count": 1, "unit": "year"}}
 
 

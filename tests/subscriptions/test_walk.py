@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from keysat.subscriptions.moves import change_price
 from keysat.subscriptions.read import lapsing, unpaid
 from keysat.subscriptions.rules import Act, act_at
 from keysat.subscriptions.tables import SubscriptionStatus
+from tests.catalog.shelf import MONTHLY
 from tests.subscriptions.subscriber import DAY, MONTH, Subscriber
 
 S = SubscriptionStatus
@@ -51,8 +51,7 @@ async def pass_of_the_job(subscriber: Subscriber, chance: Random) -> None:
 async def change_tier(subscriber: Subscriber, chance: Random, moves: list[int]) -> None:
     slug, value, period = chance.choice(TIERS)
     moves.append(value)
-    monthly: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
-    recurring = monthly if period else {}
+    recurring = MONTHLY if period else {}
     worth = chance.choice([None, value])
     await subscriber.move(
         f"{slug}-{len(moves)}", value, period, is_anew=chance.random() < 0.5, worth=worth, paid=worth or 0, **recurring

@@ -8,15 +8,9 @@ from keysat.infra.seals import seal
 from keysat.upkeep.tallies import broken, count_anew, tally
 from tests.catalog.shelf import a_tier
 from tests.conftest import TESTER
-from tests.web.conftest import ADMIN
 from tests.web.selling import Front
 
-
-@pytest.fixture
-def front(front: Front) -> Front:
-    """For the operator's program."""
-    front.http.headers.update(ADMIN | {"Accept": "application/json"})
-    return front
+pytestmark = pytest.mark.usefixtures("as_operator")
 
 
 async def told(front: Front) -> dict[str, Any]:

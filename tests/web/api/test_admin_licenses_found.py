@@ -6,15 +6,9 @@ from urllib.parse import quote
 import pytest
 
 from tests.catalog.shelf import a_product, a_tier
-from tests.web.conftest import ADMIN
 from tests.web.selling import Front
 
-
-@pytest.fixture
-def front(front: Front) -> Front:
-    """For the operator's program."""
-    front.http.headers.update(ADMIN | {"Accept": "application/json"})
-    return front
+pytestmark = pytest.mark.usefixtures("as_operator")
 
 
 async def get(front: Front, path: str, status: int = 200) -> dict[str, Any]:

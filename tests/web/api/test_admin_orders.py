@@ -1,26 +1,19 @@
 """The operator's view of orders, and his hand in them, over HTTP."""
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from keysat.checkout.tables import Order
-from keysat.infra.store import Store
+from keysat.operators.scopes import Role
 from keysat.payments.provider import Rail
 from tests.catalog.shelf import a_code
 from tests.conftest import TESTER
-from tests.web.conftest import ADMIN
-from tests.web.selling import Front, open_front
+from tests.web.api.test_who_may import a_key
+from tests.web.selling import Front
 
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        front.http.headers.update(ADMIN | {"Accept": "application/json"})
-        yield front
+pytestmark = pytest.mark.usefixtures("as_operator")
 
 
 async def body(asked: httpx.Response) -> dict[str, Any]:
@@ -243,3 +236,15 @@ async def test_strangers_learn_and_do_nothing(front: Front) -> None:
     ):
         assert (await front.http.request(method, path)).status_code == 401, path
     assert await front.counter.licenses() == 0
+
+
+@pytest.mark.once
+async def test_who_may_not_see_keys_is_not_shown_what_opens_them(front: Front) -> None:
+    order = await front.bought()
+    shown: dict[str, set[str | None]] = {}
+    for role in (Role.READ_ONLY, Role.SUPPORT):
+        headers = await a_key(front.shop, role)
+        listed = await front.http.get("/v1/admin/orders", headers=headers)
+        one = await front.http.get(f"/v1/admin/orders/{order.support_reference}", headers=headers)
+        shown[role] = {found["invoice_id"] for found in (*listed.json()["orders"], one.json())}
+    assert shown == {Role.READ_ONLY: {None}, Role.SUPPORT: {order.invoice_id}}

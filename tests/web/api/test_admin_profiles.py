@@ -1,31 +1,22 @@
 """Merchant profiles over HTTP (`published-server.md` 2.9): who sells what, and whose account takes the money."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
-from keysat.infra.store import Store
 from keysat.payments.connections import connect
 from keysat.payments.tables import Attempt, ConnectionId
 from tests.conftest import TESTER
 from tests.fakes.btcpay_server import LEAST_PRIVILEGES
 from tests.fakes.btcpay_server import Store as Shelf
 from tests.web.conftest import ADMIN
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
 PROFILES = "/v1/admin/merchant-profiles"
-
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        yield front
 
 
 async def asked(front: Front, method: str, path: str, body: object = None, status: int = 200) -> dict[str, Any]:

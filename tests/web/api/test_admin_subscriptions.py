@@ -1,34 +1,27 @@
 """Subscriptions found, ended, rested, retried and repriced by their operator over HTTP."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
-from keysat.infra.store import Store
 from keysat.subscriptions.openings import failed
 from keysat.subscriptions.rules import FAILURES_MAX
-from tests.catalog.shelf import a_tier
+from tests.catalog.shelf import MONTHLY, a_tier
 from tests.conftest import TESTER
-from tests.web.conftest import ADMIN
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("as_operator")]
 
 PATH = "/v1/admin/subscriptions"
 
 
 @pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        front.http.headers.update(ADMIN | {"Accept": "application/json"})
-        monthly: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
-        await a_tier(store, "team", price_sats_override=1200, **monthly)
-        yield front
+async def front(front: Front) -> Front:
+    await a_tier(front.shop.store, "team", price_sats_override=1200, **MONTHLY)
+    return front
 
 
 async def body(asked: httpx.Response, status: int = 200) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 """What the public contract says in 2 and 3.5 to 3.13, where no other test stands at the door."""
 
 import json
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +10,6 @@ import pytest
 
 from keysat.checkout.read import order_by_invoice
 from keysat.checkout.tables import Order
-from keysat.infra.store import Store
 from keysat.kit.licensekey import assemble, encode, parse
 from keysat.licenses.issue import suspend
 from keysat.licenses.tables import License
@@ -23,7 +20,7 @@ from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
 
@@ -48,13 +45,6 @@ REFUSED: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/v1/discount-codes/preview?product=app", {}, 400, "bad_request"),
     ("GET", "/v1/admin/products", {}, 401, "unauthorized"),
 ]
-
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        front.http.headers["Accept"] = "application/json"
-        yield front
 
 
 async def post(front: Front, path: str, status: int = 200, **body: Any) -> dict[str, Any]:

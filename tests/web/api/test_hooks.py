@@ -1,8 +1,6 @@
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -10,21 +8,14 @@ import pytest
 from sqlalchemy import func, select, text
 
 from keysat.checkout.tables import OrderStatus
-from keysat.infra.store import Store
 from keysat.payments.provider import Rail
 from keysat.payments.tables import NudgeRow
 from keysat.web.throttle import LIMITS, Rate
 from tests.conftest import TESTER
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
 WRONG = "sha256=" + 64 * "0"
-
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        yield front
 
 
 def address(front: Front, provider: str = "btcpay") -> str:

@@ -1,4 +1,3 @@
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,6 @@ PAID_FIELDS = {
     "discount_applied_sats",
     "poll_url",
 }
-
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        front.http.headers["Accept"] = "application/json"
-        yield front
 
 
 async def purchase(front: Front, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:

@@ -1,8 +1,6 @@
 """Recover, replace and refresh as programs ask for them (public contract 3.13)."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,22 +9,14 @@ import pytest
 from keysat.checkout.operate import gift, give
 from keysat.checkout.recover import claim_code
 from keysat.checkout.tables import Order
-from keysat.infra.store import Store
 from keysat.kit.licensekey import parse
 from keysat.licenses.issue import revoke, suspend
 from keysat.licenses.tables import License
 from tests.checkout.counter import BUYER
 from tests.web.conftest import ADMIN
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
 ANN = "ann@example.org"
-
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        front.http.headers["accept"] = "application/json"
-        yield front
 
 
 async def sold(front: Front, email: str | None = ANN) -> tuple[Order, str]:

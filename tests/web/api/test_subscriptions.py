@@ -1,9 +1,6 @@
 """A buyer ends a subscription, with its license key as the credential."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -11,16 +8,15 @@ from sqlalchemy import select
 
 from keysat.checkout.renew import pay, work_off
 from keysat.checkout.tables import OrderStatus
-from keysat.infra.store import Store
 from keysat.infra.tables import EventRow
 from keysat.licenses.issue import replace_key, suspend
 from keysat.licenses.tables import License
 from keysat.subscriptions.tables import Subscription
-from tests.catalog.shelf import a_tier
+from tests.catalog.shelf import MONTHLY, a_tier
 from tests.checkout.counter import LOOKER
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
 
@@ -28,12 +24,9 @@ PATH = "/v1/subscriptions/cancel"
 
 
 @pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        front.http.headers["accept"] = "application/json"
-        monthly: dict[str, Any] = {"is_recurring": True, "renewal_period": {"count": 1, "unit": "month"}}
-        await a_tier(store, "team", price_sats_override=1200, **monthly)
-        yield front
+async def front(front: Front) -> Front:
+    await a_tier(front.shop.store, "team", price_sats_override=1200, **MONTHLY)
+    return front
 
 
 async def subscribed(front: Front) -> str:

@@ -2,7 +2,6 @@
 
 import re
 from html import unescape
-from typing import Any
 
 import httpx
 
@@ -10,14 +9,8 @@ from keysat.checkout.pay_link import pay_token
 from keysat.checkout.tables import Order
 from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.tables import Subscription
-from tests.catalog.shelf import a_tier
+from tests.catalog.shelf import MONTHLY, a_tier
 from tests.web.selling import FORM, Front
-
-MONTHLY: dict[str, Any] = {
-    "is_recurring": True,
-    "renewal_period": {"count": 1, "unit": "month"},
-    "grace_period_days": 7,
-}
 
 
 async def subscribed(front: Front) -> tuple[Order, str]:
