@@ -27,7 +27,8 @@ from keysat.web.auth import needs
 from keysat.web.filters import Moment, instants, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithWork
+from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithVisit, WithWork
+from keysat.web.visit import Visit
 from keysat.web.wire import Line, Outbound
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
@@ -63,11 +64,11 @@ class Attempt(Outbound, frozen=True, kw_only=True):
 class Order(Outbound, frozen=True, kw_only=True):
     """Amounts are minor units of `listed_currency`, or sats (null: no rate is known).
 
-    `buyer_email` is null for who did not give one.
+    `buyer_email` is null for who did not give one. `invoice_id` opens the key: it is null for who may not see keys.
     """
 
     id: UUID
-    invoice_id: str
+    invoice_id: str | None
     support_reference: str
     purpose: Purpose
     status: OrderStatus
@@ -130,6 +131,7 @@ class Calls(Outbound, frozen=True, kw_only=True):
 )
 async def list_orders(
     read: WithRead,
+    visit: WithVisit,
     limit: Limit = LIMIT_DEFAULT,
     cursor: FromQuery[str | None] = None,
     reference: Reference = None,
@@ -171,23 +173,30 @@ async def list_orders(
             return Orders(orders=[], next_cursor=None)
         wanted = msgspec.structs.replace(wanted, customer_id=buyer.id)
     page = await orders(read, instants(wanted), limit, cursor, _typed(reference, str))
-    return Orders(orders=await shown_orders(read, page.items), next_cursor=page.next_cursor)
+    return Orders(orders=await shown_orders(read, page.items, opening=_may_open(visit)), next_cursor=page.next_cursor)
 
 
-async def shown_orders(read: Read, rows: Sequence[OrderRow]) -> list[Order]:
+async def shown_orders(read: Read, rows: Sequence[OrderRow], *, opening: bool = False) -> list[Order]:
+    """`opening`: with the ids that open keys."""
     known = await emails(read, (row.customer_id for row in rows))
     return [
         msgspec.structs.replace(
-            msgspec.convert(row, Order, from_attributes=True), buyer_email=known.get(row.customer_id)
+            msgspec.convert(row, Order, from_attributes=True),
+            buyer_email=known.get(row.customer_id),
+            invoice_id=row.invoice_id if opening else None,
         )
         for row in rows
     ]
 
 
+def _may_open(visit: Visit) -> bool:
+    return visit.may(Scope.LICENSES_WRITE)
+
+
 @get("/orders/{reference:str}", operation_id="getOrder", responses=ONE)
-async def get_order(read: WithRead, reference: FromPath[str]) -> OrderDetail:
+async def get_order(read: WithRead, visit: WithVisit, reference: FromPath[str]) -> OrderDetail:
     """By invoice id, support reference or id, with every attempt to be paid for it."""
-    return await _detail(read, await find_order(read, reference))
+    return await _detail(read, visit, await find_order(read, reference))
 
 
 @post(
@@ -197,22 +206,23 @@ async def get_order(read: WithRead, reference: FromPath[str]) -> OrderDetail:
     opt={**CREATES, **needs(Scope.OWNER)},
     responses=MAKE,
 )
-async def settle_order(work: WithWork, reference: FromPath[str]) -> OrderDetail:
+async def settle_order(work: WithWork, visit: WithVisit, reference: FromPath[str]) -> OrderDetail:
     """Take it for paid: cash, a late payment, a review that ended well. Issues what was ordered, once."""
     found = await find_order(work, reference)
-    return await _detail(work, await operate.accept(work, found.id))
+    return await _detail(work, visit, await operate.accept(work, found.id))
 
 
 @post("/orders/{reference:str}/refuse", operation_id="refuseOrder", status_code=200, responses=ACT)
-async def refuse_order(work: WithWork, reference: FromPath[str]) -> OrderDetail:
+async def refuse_order(work: WithWork, visit: WithVisit, reference: FromPath[str]) -> OrderDetail:
     """End a review for good, or an order that nobody will pay: if it is then paid in full, it is still a sale."""
     found = await find_order(work, reference)
-    return await _detail(work, await operate.refuse(work, found.id))
+    return await _detail(work, visit, await operate.refuse(work, found.id))
 
 
 @post("/orders/{reference:str}/retry", operation_id="retryOrder", status_code=200, responses=ACT)
 async def retry_order(
     shop: WithShop,
+    visit: WithVisit,
     now: WithNow,
     actor: WithActor,
     reference: FromPath[str],
@@ -222,7 +232,7 @@ async def retry_order(
         found = await find_order(read, reference)
     await operate.retry(shop.desk, found.id, now, actor)
     async with shop.read() as read:
-        return await _detail(read, await read.get(OrderRow, found.id))
+        return await _detail(read, visit, await read.get(OrderRow, found.id))
 
 
 @get(
@@ -252,11 +262,12 @@ async def settle_attention(work: WithWork, attention_id: FromPath[int]) -> Atten
     return await attention.settle(work, attention_id)
 
 
-async def _detail(read: Read, row: OrderRow) -> OrderDetail:
+async def _detail(read: Read, visit: Visit, row: OrderRow) -> OrderDetail:
     attempts: Sequence[AttemptRow] = await attempts_of(read, OrderId(row.id))
     buyer: CustomerView | None = await customer(read, row.customer_id) if row.customer_id else None
     return msgspec.structs.replace(
         msgspec.convert(row, OrderDetail, from_attributes=True),
+        invoice_id=row.invoice_id if _may_open(visit) else None,
         buyer_email=buyer and buyer.email,
         buyer_name=buyer and buyer.name,
         buyer_note=await note_kept(read, row.id) or (buyer and buyer.note),
