@@ -7,8 +7,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from keysat.subscriptions.openings import failed
-from keysat.subscriptions.rules import FAILURES_MAX
+from keysat.subscriptions.openings import park
+from keysat.subscriptions.tables import Subscription
 from tests.catalog.shelf import MONTHLY, a_tier
 from tests.conftest import TESTER
 from tests.web.selling import Front
@@ -110,8 +110,7 @@ async def test_a_new_price_is_announced_a_fortnight_ahead_with_its_reason(front:
 async def test_what_is_parked_stands_on_the_list_until_it_is_retried(front: Front) -> None:
     ann = await subscribed(front)
     async with front.shop.work(TESTER) as work:
-        for _ in range(FAILURES_MAX):
-            await failed(work, UUID(ann), "no_rate")
+        await park(work, await work.get(Subscription, UUID(ann)), "no_rate", "No rate is known.")
     [call] = (await body(await front.http.get("/v1/admin/attention")))["attention"]
     assert (call["kind"], call["subject"]) == ("subscription_parked", ann)
     retried = await act(front, ann, "retry")
