@@ -59,9 +59,9 @@ class Tags(ASGIMiddleware):
         if not is_tagged(scope["route_handler"].opt):
             await next_app(scope, receive, send)
             return
-        wanted = Conditions.of(Headers.from_scope(scope))
         answer = await answer_of(next_app, scope, receive, send)
-        if answer.status == 200:
+        if answer.status == 200:  # who may not look is told so before anything else
+            wanted = Conditions.of(Headers.from_scope(scope))
             tag = _tag(answer.body)
             if not wanted.match(tag):
                 await refuse(scope["litestar_app"], scope, receive, send, PreconditionFailed(_CHANGED))

@@ -32,8 +32,7 @@ from keysat.licenses.seats import Device, bind
 from keysat.licenses.tables import License
 from keysat.payments.connections import connect
 from keysat.schema import metadata
-from keysat.subscriptions.openings import failed
-from keysat.subscriptions.rules import FAILURES_MAX
+from keysat.subscriptions.openings import park
 from keysat.subscriptions.tables import Subscription
 from keysat.web.app import litestar
 from keysat.web.examples import Example, chapters, examples
@@ -216,8 +215,8 @@ class Player:
         async with self.front.shop.work(TESTER) as work:
             given = await give(work, await gift(work, "aurora", "team", "eve@example.org"))
             subscribed = (await work.session.scalars(select(Subscription).filter_by(license_id=given.license_id))).one()
-            for _ in range(FAILURES_MAX):
-                await failed(work, subscribed.id, "no_rate")
+            words = "No order for the next period could be opened, 5 times: no_rate. Mend it, and try again."
+            await park(work, subscribed, "no_rate", words)
 
 
 async def _quoted(_currency: str) -> Decimal | None:
