@@ -239,7 +239,7 @@ AURORA = products.NewProduct(
 )
 TIERS = (
     policies.NewPolicy(
-        product_slug="aurora",
+        product_slug=AURORA.slug,
         slug="free",
         name="Free",
         description="Everything to get to know Aurora.",
@@ -249,7 +249,7 @@ TIERS = (
         tier_rank=0,
     ),
     policies.NewPolicy(
-        product_slug="aurora",
+        product_slug=AURORA.slug,
         slug="standard",
         name="Standard",
         description="For everyday writing.",
@@ -260,7 +260,7 @@ TIERS = (
         tier_rank=1,
     ),
     policies.NewPolicy(
-        product_slug="aurora",
+        product_slug=AURORA.slug,
         slug="pro",
         name="Pro",
         description="For those who write for a living.",
@@ -271,7 +271,7 @@ TIERS = (
         tier_rank=2,
     ),
     policies.NewPolicy(
-        product_slug="aurora",
+        product_slug=AURORA.slug,
         slug="team",
         name="Team",
         description="For those who write together.",
