@@ -290,6 +290,15 @@ def a_shop_of_years(path: Path, now: datetime) -> Published:
         connected_at=made["created_at"],
         updated_at=made["created_at"],
     )
+    _catalog(shop, made)
+    _licenses(shop)
+    _codes(shop, made)
+    _subscriptions(shop)
+    _house(shop, made)
+    return shop
+
+
+def _catalog(shop: Published, made: dict[str, str]) -> None:
     shop.add(
         "products",
         "app",
@@ -330,9 +339,9 @@ def a_shop_of_years(path: Path, now: datetime) -> Published:
         grace_period_days=5,
         **made,
     )
-    _licenses(shop)
-    _codes(shop, made)
-    _subscriptions(shop)
+
+
+def _house(shop: Published, made: dict[str, str]) -> None:
     shop.add("webhook_endpoints", "hook", url="https://hooks.example/keysat", secret="5ec2e7" * 8, **made)
     shop.add("webhook_endpoints", "inside", url="ftp://10.0.0.1/", secret="x" * 48, **made)
     shop.add(
@@ -349,9 +358,8 @@ def a_shop_of_years(path: Path, now: datetime) -> Published:
         ("manual_rate_pin_EUR", "60000.5"),
         ("web_ui_password_hash", "x"),
     ):
-        with closing(sqlite3.connect(path)) as connection, connection:
+        with closing(sqlite3.connect(shop.path)) as connection, connection:
             connection.execute("INSERT INTO settings VALUES (?, ?, ?)", (name, value, made["created_at"]))
-    return shop
 
 
 def _licenses(shop: Published) -> None:
