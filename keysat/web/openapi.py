@@ -257,13 +257,14 @@ def _add(operation: Operation, header: Mapping[str, Any], *statuses: str) -> Non
 
 
 def _tell_errors(operation: Operation, path: str) -> None:
-    """Those that its handler declares, and those that come with what it takes."""
+    """Those that its handler declares, and those that come with what it takes and where it stands."""
     answers: dict[str, Any] = operation["responses"]
     if "requestBody" in operation:
         for status in ("400", "413", "415"):
             answers.setdefault(status, {})
     if path.startswith(ADMIN_PATH):
-        answers.setdefault("429", {})
+        for status in ("401", "403", "429"):
+            answers.setdefault(status, {})
     operation["responses"] = {
         status: {"$ref": f"#/components/responses/{_problem_name(status)}"} if int(status) >= 400 else answers[status]
         for status in sorted(answers)

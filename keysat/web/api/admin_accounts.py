@@ -57,13 +57,7 @@ class Accounts(Outbound, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@post(
-    "/accounts",
-    operation_id="createAccount",
-    status_code=200,
-    opt=CREATES,
-    responses=refusals(400, 401, 403, 409, 422),
-)
+@post("/accounts", operation_id="createAccount", status_code=200, opt=CREATES)
 async def create_account(data: JSONBody[NewAccount], shop: WithShop, actor: WithActor) -> MadeAccount:
     """Who signs in with it may do what its role allows; an `owner` may do all."""
     password, hashed = await HASHING.given_or_made(data.password, shop.chance)
@@ -72,41 +66,26 @@ async def create_account(data: JSONBody[NewAccount], shop: WithShop, actor: With
     return MadeAccount(account=made, password=password)
 
 
-@get(
-    "/accounts",
-    operation_id="listAccounts",
-    guards=[only("limit", "cursor")],
-    responses=refusals(400, 401, 403),
-)
+@get("/accounts", operation_id="listAccounts", guards=[only("limit", "cursor")])
 async def list_accounts(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None) -> Accounts:
     """By name, disabled ones too."""
     page = await accounts.accounts(read, limit, cursor)
     return Accounts(accounts=page.items, next_cursor=page.next_cursor)
 
 
-@get("/accounts/{account_id:uuid}", operation_id="getAccount", opt=TAGGED, responses=refusals(401, 403, 404))
+@get("/accounts/{account_id:uuid}", operation_id="getAccount", opt=TAGGED, responses=refusals(404))
 async def get_account(read: WithRead, account_id: FromPath[UUID]) -> AccountView:
     """One account."""
     return accounts.view(await read.get(Account, account_id))
 
 
-@patch(
-    "/accounts/{account_id:uuid}",
-    operation_id="editAccount",
-    opt=edits(get_account),
-    responses=refusals(400, 401, 403, 404, 409),
-)
+@patch("/accounts/{account_id:uuid}", operation_id="editAccount", opt=edits(get_account), responses=refusals(404, 409))
 async def edit_account(work: WithWork, account_id: FromPath[UUID], data: JSONBody[AccountEdit]) -> AccountView:
     """Another role, or disabled: every browser of the account is signed out. The last owner stays one."""
     return await accounts.edit(work, AccountId(account_id), data.role, data.disabled)
 
 
-@post(
-    "/accounts/{account_id:uuid}/reset",
-    operation_id="resetAccount",
-    status_code=200,
-    responses=refusals(400, 401, 403, 404),
-)
+@post("/accounts/{account_id:uuid}/reset", operation_id="resetAccount", status_code=200, responses=refusals(404))
 async def reset_account(
     account_id: FromPath[UUID], data: JSONBody[ResetBody], shop: WithShop, actor: WithActor
 ) -> MadeAccount:

@@ -11,7 +11,6 @@ from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.operators.audit import AuditFilter, entries
 from keysat.web.api.admin_licenses import Limit
 from keysat.web.filters import only
-from keysat.web.problems import refusals
 from keysat.web.provide import WithRead
 from keysat.web.wire import Outbound
 
@@ -45,7 +44,6 @@ class AuditLog(Outbound, frozen=True, kw_only=True):
     "/audit",
     operation_id="listAudit",
     guards=[only("limit", "cursor", "action", "actor", "credential", "subject", "since", "until")],
-    responses=refusals(400, 401, 403),
 )
 async def list_audit(
     read: WithRead,

@@ -23,16 +23,13 @@ from keysat.web.provide import WithNow, WithRead, WithVisit, WithWork
 from keysat.web.wire import Outbound, StrictInbound
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
-NEW = refusals(400, 401, 403, 404, 409, 422)
 Force = Annotated[bool, QueryParameter(description="Ended orders that never sold go with it. The owner's alone.")]
 TypedName = Annotated[str | None, QueryParameter(description="The slug once more, typed by a person: goes with force.")]
 DELETES: dict[str, Any] = {
     "status_code": 200,
     "guards": [only("force", "name")],
-    "responses": refusals(400, 401, 403, 404, 409),
+    "responses": refusals(404, 409),
 }
-ONE = refusals(400, 401, 403, 404)
-LIST = refusals(400, 401, 403)
 
 
 class Active(StrictInbound, frozen=True, kw_only=True):
@@ -61,18 +58,13 @@ class ArchivedDone(Outbound, frozen=True, kw_only=True):
     archived: bool
 
 
-@post("/products", operation_id="createProduct", status_code=200, opt=CREATES, responses=NEW)
+@post("/products", operation_id="createProduct", status_code=200, opt=CREATES, responses=refusals(404))
 async def create_product(work: WithWork, data: JSONBody[products.NewProduct]) -> shapes.Product:
     """Price: `price_sats`, or `price_currency` with `price_value` in its minor unit."""
     return shapes.admin_product(await products.create(work, data))
 
 
-@get(
-    "/products",
-    operation_id="listAllProducts",
-    guards=[only("limit", "cursor", "include_inactive")],
-    responses=LIST,
-)
+@get("/products", operation_id="listAllProducts", guards=[only("limit", "cursor", "include_inactive")])
 async def list_products(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
@@ -84,13 +76,15 @@ async def list_products(
     return shapes.ProductsPage([shapes.admin_product(view) for view in page.items], page.next_cursor)
 
 
-@get("/products/{product_id:uuid}", operation_id="getAnyProduct", opt=TAGGED, responses=ONE)
+@get("/products/{product_id:uuid}", operation_id="getAnyProduct", opt=TAGGED, responses=refusals(404))
 async def get_product(read: WithRead, product_id: FromPath[UUID]) -> shapes.Product:
     """One product, with all its metadata."""
     return shapes.admin_product(await catalog.product(read, product_id))
 
 
-@patch("/products/{product_id:uuid}", operation_id="editProduct", opt=edits(get_product), responses=NEW)
+@patch(
+    "/products/{product_id:uuid}", operation_id="editProduct", opt=edits(get_product), responses=refusals(404, 409, 422)
+)
 async def edit_product(
     work: WithWork, product_id: FromPath[UUID], data: JSONBody[products.ProductEdit]
 ) -> shapes.Product:
@@ -98,7 +92,12 @@ async def edit_product(
     return shapes.admin_product(await products.edit(work, product_id, data))
 
 
-@patch("/products/{product_id:uuid}/active", operation_id="setProductActive", opt=edits(get_product), responses=ONE)
+@patch(
+    "/products/{product_id:uuid}/active",
+    operation_id="setProductActive",
+    opt=edits(get_product),
+    responses=refusals(404),
+)
 async def set_product_active(work: WithWork, product_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
     """An inactive product is neither shown nor sold; what was sold goes on."""
     await products.set_active(work, product_id, data.active)
@@ -116,13 +115,13 @@ async def delete_product(
     return Deleted(**msgspec.structs.asdict(removed), force=force)
 
 
-@get("/products/{product_id:uuid}/deletion", operation_id="planProductDeletion", responses=ONE)
+@get("/products/{product_id:uuid}/deletion", operation_id="planProductDeletion", responses=refusals(404))
 async def plan_product_deletion(read: WithRead, now: WithNow, product_id: FromPath[UUID]) -> retire.Deletion:
     """What deleting it would take along, and whether it goes: ask this before."""
     return await retire.deletion_of_product(read, product_id, now)
 
 
-@post("/policies", operation_id="createPolicy", status_code=200, opt=CREATES, responses=NEW)
+@post("/policies", operation_id="createPolicy", status_code=200, opt=CREATES, responses=refusals(404))
 async def create_policy(work: WithWork, now: WithNow, data: JSONBody[policies.NewPolicy]) -> shapes.Policy:
     """`price_sats_override` is in the minor unit of the product's currency; null takes the product's price."""
     return await _policy(work, await policies.create(work, data), now)
@@ -132,7 +131,7 @@ async def create_policy(work: WithWork, now: WithNow, data: JSONBody[policies.Ne
     "/policies",
     operation_id="listPolicies",
     guards=[only("limit", "cursor", "product_slug", "include_inactive", "include_archived")],
-    responses=ONE,
+    responses=refusals(404),
 )
 async def list_policies(
     read: WithRead,
@@ -150,13 +149,13 @@ async def list_policies(
     return shapes.Policies([shapes.admin_policy(product, policy, now) for policy in page.items], page.next_cursor)
 
 
-@get("/policies/{policy_id:uuid}", operation_id="getPolicy", opt=TAGGED, responses=ONE)
+@get("/policies/{policy_id:uuid}", operation_id="getPolicy", opt=TAGGED, responses=refusals(404))
 async def get_policy(read: WithRead, now: WithNow, policy_id: FromPath[UUID]) -> shapes.Policy:
     """One tier, with its offers."""
     return await _policy(read, await catalog.policy(read, policy_id), now)
 
 
-@patch("/policies/{policy_id:uuid}", operation_id="editPolicy", opt=edits(get_policy), responses=ONE)
+@patch("/policies/{policy_id:uuid}", operation_id="editPolicy", opt=edits(get_policy), responses=refusals(404))
 async def edit_policy(
     work: WithWork,
     now: WithNow,
@@ -167,21 +166,30 @@ async def edit_policy(
     return await _policy(work, await policies.edit(work, policy_id, data), now)
 
 
-@patch("/policies/{policy_id:uuid}/active", operation_id="setPolicyActive", opt=edits(get_policy), responses=ONE)
+@patch(
+    "/policies/{policy_id:uuid}/active", operation_id="setPolicyActive", opt=edits(get_policy), responses=refusals(404)
+)
 async def set_policy_active(work: WithWork, policy_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
     """An inactive tier is neither shown nor sold."""
     await policies.set_active(work, policy_id, data.active)
     return Done()
 
 
-@patch("/policies/{policy_id:uuid}/public", operation_id="setPolicyPublic", opt=edits(get_policy), responses=ONE)
+@patch(
+    "/policies/{policy_id:uuid}/public", operation_id="setPolicyPublic", opt=edits(get_policy), responses=refusals(404)
+)
 async def set_policy_public(work: WithWork, policy_id: FromPath[UUID], data: JSONBody[Public]) -> Done:
     """A private tier is given by the operator only."""
     await policies.set_public(work, policy_id, data.public)
     return Done()
 
 
-@patch("/policies/{policy_id:uuid}/archived", operation_id="setPolicyArchived", opt=edits(get_policy), responses=ONE)
+@patch(
+    "/policies/{policy_id:uuid}/archived",
+    operation_id="setPolicyArchived",
+    opt=edits(get_policy),
+    responses=refusals(404),
+)
 async def set_policy_archived(work: WithWork, policy_id: FromPath[UUID], data: JSONBody[Archived]) -> ArchivedDone:
     """An archived tier is hidden and no longer sold; what was sold goes on."""
     await policies.set_archived(work, policy_id, data.archived)
@@ -199,13 +207,19 @@ async def delete_policy(
     return Deleted(**msgspec.structs.asdict(removed), force=force)
 
 
-@get("/policies/{policy_id:uuid}/deletion", operation_id="planPolicyDeletion", responses=ONE)
+@get("/policies/{policy_id:uuid}/deletion", operation_id="planPolicyDeletion", responses=refusals(404))
 async def plan_policy_deletion(read: WithRead, now: WithNow, policy_id: FromPath[UUID]) -> retire.Deletion:
     """What deleting it would take along, and whether it goes: ask this before."""
     return await retire.deletion_of_policy(read, policy_id, now)
 
 
-@post("/policies/{policy_id:uuid}/offers", operation_id="createOffer", status_code=200, opt=CREATES, responses=NEW)
+@post(
+    "/policies/{policy_id:uuid}/offers",
+    operation_id="createOffer",
+    status_code=200,
+    opt=CREATES,
+    responses=refusals(404),
+)
 async def create_offer(work: WithWork, policy_id: FromPath[UUID], data: JSONBody[offers.NewOffer]) -> shapes.Offer:
     """Another price and period of the tier. Without a period it has the tier's."""
     return shapes.admin_offer(await offers.create(work, policy_id, data))
@@ -215,7 +229,7 @@ async def create_offer(work: WithWork, policy_id: FromPath[UUID], data: JSONBody
     "/policies/{policy_id:uuid}/offers",
     operation_id="listOffers",
     guards=[only("limit", "cursor")],
-    responses=ONE,
+    responses=refusals(404),
 )
 async def list_offers(
     read: WithRead, policy_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
@@ -225,7 +239,7 @@ async def list_offers(
     return shapes.Offers([shapes.admin_offer(offer) for offer in page.items], page.next_cursor)
 
 
-@get("/policies/{policy_id:uuid}/offers/{offer_id:uuid}", operation_id="getOffer", opt=TAGGED, responses=ONE)
+@get("/policies/{policy_id:uuid}/offers/{offer_id:uuid}", operation_id="getOffer", opt=TAGGED, responses=refusals(404))
 async def get_offer(read: WithRead, policy_id: FromPath[UUID], offer_id: FromPath[UUID]) -> shapes.Offer:
     """One offer of the tier."""
     return shapes.admin_offer(await catalog.offer(read, offer_id, policy_id))
@@ -235,7 +249,7 @@ async def get_offer(read: WithRead, policy_id: FromPath[UUID], offer_id: FromPat
     "/policies/{policy_id:uuid}/offers/{offer_id:uuid}",
     operation_id="editOffer",
     opt=edits(get_offer),
-    responses=ONE,
+    responses=refusals(404),
 )
 async def edit_offer(
     work: WithWork, policy_id: FromPath[UUID], offer_id: FromPath[UUID], data: JSONBody[offers.OfferEdit]
@@ -249,7 +263,7 @@ async def edit_offer(
     operation_id="deleteOffer",
     status_code=200,
     opt=edits(get_offer),
-    responses=refusals(400, 401, 403, 404, 409),
+    responses=refusals(404, 409),
 )
 async def delete_offer(work: WithWork, policy_id: FromPath[UUID], offer_id: FromPath[UUID]) -> Done:
     """Refused once it was sold: set it inactive then."""

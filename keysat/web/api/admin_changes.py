@@ -45,7 +45,7 @@ class TierChange(StrictInbound, frozen=True, kw_only=True):
     operation_id="changeTier",
     status_code=200,
     opt=CREATES,
-    responses=refusals(400, 401, 403, 404, 409, 422, 502),
+    responses=refusals(404, 502),
 )
 async def change_tier(
     license_id: FromPath[UUID], shop: WithShop, now: WithNow, actor: WithActor, data: JSONBody[TierChange]
@@ -62,7 +62,7 @@ async def change_tier(
     "/licenses/{license_id:uuid}/cancel-tier-change",
     operation_id="cancelTierChange",
     status_code=200,
-    responses=refusals(400, 401, 403, 404, 409),
+    responses=refusals(404, 409),
 )
 async def cancel_tier_change(license_id: FromPath[UUID], work: WithWork) -> Change:
     """One that is planned: the license keeps its tier."""

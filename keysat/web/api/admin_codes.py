@@ -24,9 +24,6 @@ from keysat.web.wire import Line, Outbound
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Moment = Annotated[datetime | None, QueryParameter(description="An RFC 3339 instant.")]
-LIST = refusals(400, 401, 403)
-ONE = refusals(400, 401, 403, 404)
-NEW = refusals(400, 401, 403, 404, 409, 422)
 
 
 class Codes(Outbound, frozen=True, kw_only=True):
@@ -47,7 +44,7 @@ class Report(Outbound, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@post("/discount-codes", operation_id="createCode", status_code=200, opt=CREATES, responses=NEW)
+@post("/discount-codes", operation_id="createCode", status_code=200, opt=CREATES, responses=refusals(404))
 async def create_code(work: WithWork, data: JSONBody[discounts.NewDiscount]) -> shapes.DiscountCode:
     """`amount` is basis points for percent, else minor units of `discount_currency` (SAT unless it is given)."""
     return shapes.discount_code(await discounts.create(work, data))
@@ -57,7 +54,7 @@ async def create_code(work: WithWork, data: JSONBody[discounts.NewDiscount]) -> 
     "/discount-codes",
     operation_id="listCodes",
     guards=[only("limit", "cursor", "include_inactive", "product_slug", "kind")],
-    responses=ONE,
+    responses=refusals(404),
 )
 async def list_codes(
     read: WithRead,
@@ -80,12 +77,7 @@ async def list_codes(
     return Codes(codes=[shapes.discount_code(view) for view in page.items], next_cursor=page.next_cursor)
 
 
-@get(
-    "/discount-codes/report",
-    operation_id="reportCodes",
-    guards=[only("limit", "cursor", "since", "until")],
-    responses=LIST,
-)
+@get("/discount-codes/report", operation_id="reportCodes", guards=[only("limit", "cursor", "since", "until")])
 async def report_codes(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
@@ -107,7 +99,7 @@ def _moment(field: str, given: datetime | None) -> datetime | None:
     operation_id="getCode",
     guards=[only("limit", "cursor")],
     opt=TAGGED,
-    responses=ONE,
+    responses=refusals(404),
 )
 async def get_code(
     read: WithRead, code_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
@@ -118,7 +110,7 @@ async def get_code(
     return CodeDetail(code=shapes.discount_code(view), redemptions=page.items, next_cursor=page.next_cursor)
 
 
-@patch("/discount-codes/{code_id:uuid}", operation_id="editCode", opt=edits(get_code), responses=ONE)
+@patch("/discount-codes/{code_id:uuid}", operation_id="editCode", opt=edits(get_code), responses=refusals(404))
 async def edit_code(
     work: WithWork, code_id: FromPath[UUID], data: JSONBody[discounts.DiscountEdit]
 ) -> shapes.DiscountCode:
@@ -126,7 +118,9 @@ async def edit_code(
     return shapes.discount_code(await discounts.edit(work, code_id, data))
 
 
-@patch("/discount-codes/{code_id:uuid}/active", operation_id="setCodeActive", opt=edits(get_code), responses=ONE)
+@patch(
+    "/discount-codes/{code_id:uuid}/active", operation_id="setCodeActive", opt=edits(get_code), responses=refusals(404)
+)
 async def set_code_active(work: WithWork, code_id: FromPath[UUID], data: JSONBody[Active]) -> Done:
     """A code that is not active cannot be used any more; orders that use it go on."""
     await discounts.set_active(work, code_id, data.active)
@@ -138,7 +132,7 @@ async def set_code_active(work: WithWork, code_id: FromPath[UUID], data: JSONBod
     operation_id="deleteCode",
     status_code=200,
     opt=edits(get_code),
-    responses=refusals(400, 401, 403, 404, 409),
+    responses=refusals(404, 409),
 )
 async def delete_code(work: WithWork, code_id: FromPath[UUID]) -> Done:
     """Refused once an order used it, also one that came to nothing: disable it then."""

@@ -15,10 +15,11 @@ from keysat.infra.work import Read
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.licenses.read import LicenseFilter, list_licenses
 from keysat.subscriptions.read import SubscriptionFilter, list_subscriptions
-from keysat.web.api.admin_licenses import ACT, FOUND, LIST, TEXT, Address, Limit
+from keysat.web.api.admin_licenses import TEXT, Address, Limit
 from keysat.web.api.license_shapes import License, OrderOf, in_short, joined
 from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import only
+from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
 from keysat.web.wire import Line, Outbound, StrictInbound
 
@@ -50,7 +51,7 @@ class CustomerDetail(CustomerRow, frozen=True, kw_only=True):
     subscription_ids: list[UUID]
 
 
-@get("/customers", operation_id="listCustomers", guards=[only("limit", "cursor", "email", "q")], responses=LIST)
+@get("/customers", operation_id="listCustomers", guards=[only("limit", "cursor", "email", "q")])
 async def find_customers(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
@@ -67,13 +68,15 @@ async def find_customers(
     return Customers(customers=page.items, next_cursor=page.next_cursor)
 
 
-@get("/customers/{customer_id:uuid}", operation_id="getCustomer", opt=TAGGED, responses=FOUND)
+@get("/customers/{customer_id:uuid}", operation_id="getCustomer", opt=TAGGED, responses=refusals(404))
 async def get_customer(read: WithRead, customer_id: FromPath[UUID]) -> CustomerDetail:
     """With the licenses, orders and subscriptions that are theirs."""
     return await _detail(read, customer_id)
 
 
-@patch("/customers/{customer_id:uuid}", operation_id="editCustomer", opt=edits(get_customer), responses=ACT)
+@patch(
+    "/customers/{customer_id:uuid}", operation_id="editCustomer", opt=edits(get_customer), responses=refusals(404, 409)
+)
 async def edit_customer(work: WithWork, customer_id: FromPath[UUID], data: JSONBody[CustomerBody]) -> CustomerDetail:
     """Documents that were issued keep what they say."""
     await edit(work, customer_id, CustomerEdit(email=data.email, name=data.name, note=data.note))

@@ -40,7 +40,7 @@ async def export_everything(shop: WithShop, actor: WithActor) -> Stream:
     return Stream(stream(shop, actor), media_type="application/x-ndjson")
 
 
-@get("/customers/{customer_id:uuid}/export", operation_id="exportCustomer", responses=refusals(401, 403, 404))
+@get("/customers/{customer_id:uuid}/export", operation_id="exportCustomer", responses=refusals(404))
 async def export_customer(work: WithWork, customer_id: FromPath[UUID]) -> PersonalData:
     """All that is kept about a customer. That it was asked for is recorded."""
     found = await personal_data(work, customer_id)
@@ -53,7 +53,7 @@ async def export_customer(work: WithWork, customer_id: FromPath[UUID]) -> Person
     operation_id="eraseCustomer",
     status_code=200,
     opt=needs(Scope.OWNER),
-    responses=refusals(401, 403, 404, 409),
+    responses=refusals(404, 409),
 )
 async def erase_one(work: WithWork, shop: WithShop, customer_id: FromPath[UUID]) -> Erased:
     """Address, name, notes and from where they acted go for ever; the books and the keys stay.

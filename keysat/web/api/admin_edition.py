@@ -52,18 +52,14 @@ class Tier(Outbound, frozen=True, kw_only=True):
     upgrade_url: str | None
 
 
-@get("/self-license", operation_id="getSelfLicense", opt=needs(Scope.OWNER), responses=refusals(401, 403))
+@get("/self-license", operation_id="getSelfLicense", opt=needs(Scope.OWNER))
 async def get_self_license(shop: WithShop, now: WithNow) -> SelfLicense:
     """What licenses this shop, if it needs that."""
     return await _standing(shop, now)
 
 
 @post(
-    "/self-license",
-    operation_id="presentSelfLicense",
-    status_code=200,
-    opt=needs(Scope.OWNER),
-    responses=refusals(400, 401, 403, 409),
+    "/self-license", operation_id="presentSelfLicense", status_code=200, opt=needs(Scope.OWNER), responses=refusals(409)
 )
 async def present_self_license(
     shop: WithShop, now: WithNow, actor: WithActor, data: JSONBody[PresentedLicense]
@@ -74,24 +70,14 @@ async def present_self_license(
     return await _looked_again(shop, now)
 
 
-@post(
-    "/self-license/refresh",
-    operation_id="refreshSelfLicense",
-    status_code=200,
-    opt=needs(Scope.OWNER),
-    responses=refusals(401, 403),
-)
+@post("/self-license/refresh", operation_id="refreshSelfLicense", status_code=200, opt=needs(Scope.OWNER))
 async def refresh_self_license(shop: WithShop, now: WithNow) -> SelfLicense:
     """Look at it again now, as an hourly job does."""
     return await _looked_again(shop, now)
 
 
 @delete(
-    "/self-license",
-    operation_id="dropSelfLicense",
-    status_code=200,
-    opt=needs(Scope.OWNER),
-    responses=refusals(401, 403, 409),
+    "/self-license", operation_id="dropSelfLicense", status_code=200, opt=needs(Scope.OWNER), responses=refusals(409)
 )
 async def drop_self_license(shop: WithShop, now: WithNow, actor: WithActor) -> SelfLicense:
     """Forget it. What there is more than the least edition allows stays."""
@@ -100,7 +86,7 @@ async def drop_self_license(shop: WithShop, now: WithNow, actor: WithActor) -> S
     return await _looked_again(shop, now)
 
 
-@get("/tier", operation_id="getTier", responses=refusals(401, 403))
+@get("/tier", operation_id="getTier")
 async def get_tier(read: WithRead, shop: WithShop) -> Tier:
     """The edition of this Keysat: what it allows, and how much of that is used."""
     edition = shop.store.edition

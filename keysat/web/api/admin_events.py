@@ -10,7 +10,6 @@ from msgspec import UNSET, UnsetType
 from keysat.infra.house import Mode
 from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
 from keysat.web.filters import only
-from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithShop
 from keysat.web.wire import INT_MAX, Outbound
 from keysat.webhooks.feed import feed
@@ -41,12 +40,7 @@ class Events(Outbound, frozen=True, kw_only=True):
     has_more: bool
 
 
-@get(
-    "/events",
-    operation_id="listEvents",
-    guards=[only("after", "limit", "types")],
-    responses=refusals(400, 401, 403),
-)
+@get("/events", operation_id="listEvents", guards=[only("after", "limit", "types")])
 async def list_events(
     read: WithRead, shop: WithShop, after: After = 0, limit: Limit = LIMIT_DEFAULT, types: Types = None
 ) -> Events:

@@ -21,7 +21,6 @@ from keysat.web.problems import refusals
 from keysat.web.provide import WithShop, WithWork
 from keysat.web.wire import Count, Line, Outbound, Paragraph, StrictInbound
 
-MAKE = refusals(400, 401, 403, 404, 409, 422, 503)
 BULK_MOST = 500
 
 
@@ -81,14 +80,14 @@ class IssuedToMany(Outbound, frozen=True, kw_only=True):
     licenses: list[Issued]
 
 
-@post("/licenses", operation_id="issueLicense", status_code=200, opt=CREATES, responses=MAKE)
+@post("/licenses", operation_id="issueLicense", status_code=200, opt=CREATES, responses=refusals(404, 503))
 async def issue_license(work: WithWork, shop: WithShop, data: JSONBody[Given]) -> Issued:
     """Give a license away. It goes the road of a sale, as an order of price 0."""
     order = await give(work, await _gift(work, data, data.buyer_email))
     return await _issued(work, order, shop.ring)
 
 
-@post("/licenses/bulk", operation_id="issueLicenses", status_code=200, opt=CREATES, responses=MAKE)
+@post("/licenses/bulk", operation_id="issueLicenses", status_code=200, opt=CREATES, responses=refusals(404, 503))
 async def issue_licenses(work: WithWork, shop: WithShop, data: JSONBody[GivenToMany]) -> IssuedToMany:
     """Give up to 500 away at once: all of them, or none."""
     orders = await give_many(work, await _gift(work, data, None), data.emails)

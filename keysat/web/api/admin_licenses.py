@@ -42,9 +42,6 @@ Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Moment = Annotated[datetime, Meta(tz=True)]
 WORDLESS = "by the operator"
 NEVER = "never"
-LIST = refusals(400, 401, 403)
-FOUND = refusals(400, 401, 403, 404)
-ACT = refusals(400, 401, 403, 404, 409)
 TEXT = "^[^\\u0000]*$"
 Words = Annotated[
     str | None,
@@ -117,7 +114,7 @@ class Timeline(Outbound, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-JUDGES: dict[str, Any] = {"status_code": 200, "operation_class": Bodiless, "responses": ACT}
+JUDGES: dict[str, Any] = {"status_code": 200, "operation_class": Bodiless, "responses": refusals(404, 409)}
 
 
 @get(
@@ -130,7 +127,7 @@ JUDGES: dict[str, Any] = {"status_code": 200, "operation_class": Bodiless, "resp
             *("expires_after", "expires_before"),
         )
     ],
-    responses=FOUND,
+    responses=refusals(404),
 )
 async def find_licenses(
     read: WithRead,
@@ -179,7 +176,7 @@ async def find_licenses(
     "/licenses/search",
     operation_id="searchLicenses",
     guards=[only("limit", "cursor", "buyer_email", "invoice_id")],
-    responses=FOUND,
+    responses=refusals(404),
 )
 async def find_by_buyer(
     read: WithRead,
@@ -192,13 +189,13 @@ async def find_by_buyer(
     return await find_licenses.fn(read, limit, cursor, buyer_email=buyer_email, invoice_id=invoice_id)
 
 
-@get("/licenses/{license_id:uuid}", operation_id="getLicense", opt=TAGGED, responses=FOUND)
+@get("/licenses/{license_id:uuid}", operation_id="getLicense", opt=TAGGED, responses=refusals(404))
 async def get_license(read: WithRead, license_id: FromPath[UUID]) -> LicenseDetail:
     """One license as it stands, with what was set by hand, its machines and its orders."""
     return await detail(read, license_id)
 
 
-@patch("/licenses/{license_id:uuid}", operation_id="editLicense", opt=edits(get_license), responses=ACT)
+@patch("/licenses/{license_id:uuid}", operation_id="editLicense", opt=edits(get_license), responses=refusals(404, 409))
 async def edit_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[LicenseEdit]) -> LicenseDetail:
     """The end of a license that renews follows its subscription: 409, and its subscription is what to change."""
     own, cleared = own_values_of(data)
@@ -215,7 +212,7 @@ async def edit_license(work: WithWork, license_id: FromPath[UUID], data: JSONBod
     "/licenses/{license_id:uuid}/events",
     operation_id="listLicenseEvents",
     guards=[only("limit", "cursor")],
-    responses=FOUND,
+    responses=refusals(404),
 )
 async def list_events(
     read: WithRead, license_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
@@ -233,7 +230,7 @@ async def list_events(
     "/licenses/{license_id:uuid}/key",
     operation_id="showLicenseKey",
     opt=needs(Scope.LICENSES_WRITE),
-    responses=FOUND,
+    responses=refusals(404),
 )
 async def show_key(read: WithRead, shop: WithShop, license_id: FromPath[UUID]) -> Key:
     """Its key, signed as it stands: for a buyer who lost it. Of any status; validate tells what it counts."""
@@ -253,7 +250,12 @@ async def suspend_license(work: WithWork, license_id: FromPath[UUID], data: JSON
     return await _one(work, await issue.suspend(work, license_id, reason_of(data and data.reason)))
 
 
-@post("/licenses/{license_id:uuid}/unsuspend", operation_id="unsuspendLicense", status_code=200, responses=ACT)
+@post(
+    "/licenses/{license_id:uuid}/unsuspend",
+    operation_id="unsuspendLicense",
+    status_code=200,
+    responses=refusals(404, 409),
+)
 async def unsuspend_license(work: WithWork, license_id: FromPath[UUID]) -> License:
     """Let a suspended license count again."""
     return await _one(work, await issue.unsuspend(work, license_id))
@@ -264,7 +266,7 @@ async def unsuspend_license(work: WithWork, license_id: FromPath[UUID]) -> Licen
     operation_id="replaceLicenseKey",
     status_code=200,
     opt=CREATES,
-    responses=refusals(400, 401, 403, 404, 409, 422),
+    responses=refusals(404),
 )
 async def replace_key(work: WithWork, shop: WithShop, license_id: FromPath[UUID]) -> Key:
     """A new key for one that leaked: all older ones answer `revoked` from now on. Id, seats and history stay."""

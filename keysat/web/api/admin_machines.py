@@ -53,7 +53,7 @@ class Freed(Outbound, frozen=True, kw_only=True):
     "/machines",
     operation_id="listMachines",
     guards=[only("limit", "cursor", "license_id", "product_id", "product_slug", "include_inactive")],
-    responses=refusals(400, 401, 403, 404),
+    responses=refusals(404),
 )
 async def find_machines(
     read: WithRead,

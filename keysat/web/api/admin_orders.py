@@ -36,10 +36,6 @@ Reference = Annotated[
     str | None,
     QueryParameter(max_length=64, pattern="^[^\\u0000]*$", examples=[Example(value="KS-7QZ3M5ALDY")]),
 ]
-LIST = refusals(400, 401, 403)
-ONE = refusals(400, 401, 403, 404)
-ACT = refusals(400, 401, 403, 404, 409)
-MAKE = refusals(400, 401, 403, 404, 409, 422)
 
 
 class Attempt(Outbound, frozen=True, kw_only=True):
@@ -127,7 +123,6 @@ class Calls(Outbound, frozen=True, kw_only=True):
             *("invoice_id", "support_reference", "created_after", "created_before", "paid_after", "paid_before"),
         )
     ],
-    responses=LIST,
 )
 async def list_orders(
     read: WithRead,
@@ -193,7 +188,7 @@ def _may_open(visit: Visit) -> bool:
     return visit.may(Scope.LICENSES_WRITE)
 
 
-@get("/orders/{reference:str}", operation_id="getOrder", responses=ONE)
+@get("/orders/{reference:str}", operation_id="getOrder", responses=refusals(404))
 async def get_order(read: WithRead, visit: WithVisit, reference: FromPath[str]) -> OrderDetail:
     """By invoice id, support reference or id, with every attempt to be paid for it."""
     return await _detail(read, visit, await find_order(read, reference))
@@ -204,7 +199,7 @@ async def get_order(read: WithRead, visit: WithVisit, reference: FromPath[str]) 
     operation_id="settleOrder",
     status_code=200,
     opt={**CREATES, **needs(Scope.OWNER)},
-    responses=MAKE,
+    responses=refusals(404),
 )
 async def settle_order(work: WithWork, visit: WithVisit, reference: FromPath[str]) -> OrderDetail:
     """Take it for paid: cash, a late payment, a review that ended well. Issues what was ordered, once."""
@@ -212,14 +207,14 @@ async def settle_order(work: WithWork, visit: WithVisit, reference: FromPath[str
     return await _detail(work, visit, await operate.accept(work, found.id))
 
 
-@post("/orders/{reference:str}/refuse", operation_id="refuseOrder", status_code=200, responses=ACT)
+@post("/orders/{reference:str}/refuse", operation_id="refuseOrder", status_code=200, responses=refusals(404, 409))
 async def refuse_order(work: WithWork, visit: WithVisit, reference: FromPath[str]) -> OrderDetail:
     """End a review for good, or an order that nobody will pay: if it is then paid in full, it is still a sale."""
     found = await find_order(work, reference)
     return await _detail(work, visit, await operate.refuse(work, found.id))
 
 
-@post("/orders/{reference:str}/retry", operation_id="retryOrder", status_code=200, responses=ACT)
+@post("/orders/{reference:str}/retry", operation_id="retryOrder", status_code=200, responses=refusals(404, 409))
 async def retry_order(
     shop: WithShop,
     visit: WithVisit,
@@ -239,7 +234,6 @@ async def retry_order(
     "/attention",
     operation_id="listAttention",
     guards=[only("limit", "cursor", "include_settled", "kind", "subject")],
-    responses=LIST,
 )
 async def list_attention(
     read: WithRead,
@@ -256,7 +250,7 @@ async def list_attention(
     return Calls(attention=page.items, next_cursor=page.next_cursor)
 
 
-@post("/attention/{attention_id:int}/settle", operation_id="settleAttention", status_code=200, responses=ONE)
+@post("/attention/{attention_id:int}/settle", operation_id="settleAttention", status_code=200, responses=refusals(404))
 async def settle_attention(work: WithWork, attention_id: FromPath[int]) -> AttentionView:
     """It is dealt with: off the list, and not called again."""
     return await attention.settle(work, attention_id)

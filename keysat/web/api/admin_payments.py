@@ -14,7 +14,6 @@ from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt as AttemptRow
 from keysat.web.api.admin_orders import Attempt, Limit
 from keysat.web.filters import Moment, instants, only
-from keysat.web.problems import refusals
 from keysat.web.provide import WithRead
 from keysat.web.wire import Line, Outbound
 
@@ -45,7 +44,6 @@ class Payments(Outbound, frozen=True, kw_only=True):
             *("created_after", "created_before"),
         )
     ],
-    responses=refusals(400, 401, 403),
 )
 async def list_payments(
     read: WithRead,

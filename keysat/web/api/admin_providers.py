@@ -30,9 +30,6 @@ from keysat.web.visit import Visit
 from keysat.web.wire import Line, Outbound, StrictInbound
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
-LOOKS = refusals(400, 401, 403, 404)
-ERRAND = refusals(400, 401, 403, 404, 409, 502)
-CONNECTS = refusals(400, 401, 402, 403, 404, 409, 502)
 OWNERS = needs(Scope.OWNER)
 # And in a live shop the owner alone: `may_connect`.
 CONNECTORS = {**CREATES, **needs(Scope.PAYMENT_PROVIDERS_WRITE)}
@@ -161,7 +158,7 @@ class Connected(Outbound, frozen=True, kw_only=True):
     "/providers",
     operation_id="listProviders",
     guards=[only("limit", "cursor", "status", "kind", "merchant_profile_id")],
-    responses=LOOKS,
+    responses=refusals(404),
 )
 async def list_providers(
     read: WithRead,
@@ -187,14 +184,18 @@ async def list_providers(
     return Providers(providers=[shown(row) for row in page.items], next_cursor=page.next_cursor)
 
 
-@get("/providers/{provider_id:uuid}", operation_id="getProvider", responses=LOOKS)
+@get("/providers/{provider_id:uuid}", operation_id="getProvider", responses=refusals(404))
 async def get_provider(read: WithRead, provider_id: FromPath[UUID]) -> Provider:
     """With what the last look found."""
     return shown(await read.get(ConnectionRow, provider_id))
 
 
 @post(
-    "/providers/{provider_id:uuid}/check", operation_id="checkProvider", status_code=200, opt=OWNERS, responses=ERRAND
+    "/providers/{provider_id:uuid}/check",
+    operation_id="checkProvider",
+    status_code=200,
+    opt=OWNERS,
+    responses=refusals(404, 409, 502),
 )
 async def check_provider(visit: WithVisit, provider_id: FromPath[UUID]) -> Provider:
     """Look at the account now. A webhook that is gone is registered again."""
@@ -204,7 +205,11 @@ async def check_provider(visit: WithVisit, provider_id: FromPath[UUID]) -> Provi
 
 
 @post(
-    "/providers/{provider_id:uuid}/repair", operation_id="repairProvider", status_code=200, opt=OWNERS, responses=ERRAND
+    "/providers/{provider_id:uuid}/repair",
+    operation_id="repairProvider",
+    status_code=200,
+    opt=OWNERS,
+    responses=refusals(404, 409, 502),
 )
 async def repair_provider(visit: WithVisit, provider_id: FromPath[UUID]) -> Provider:
     """Write the webhook anew, so that both sides have the same secret, and look at the account."""
@@ -217,7 +222,7 @@ async def repair_provider(visit: WithVisit, provider_id: FromPath[UUID]) -> Prov
     operation_id="disconnectProvider",
     status_code=200,
     opt=OWNERS,
-    responses=ERRAND,
+    responses=refusals(404, 409, 502),
 )
 async def disconnect_provider(
     visit: WithVisit, provider_id: FromPath[UUID], data: JSONBody[DisconnectBody | None] = None
@@ -226,7 +231,7 @@ async def disconnect_provider(
     return await _parted(visit, provider_id, at_once=data is not None and data.revoke_now)
 
 
-@get("/payment-provider/status", operation_id="getPaymentStatus", responses=LOOKS)
+@get("/payment-provider/status", operation_id="getPaymentStatus", responses=refusals(400, 404))
 async def payment_status(read: WithRead, shop: WithShop) -> PaymentStatus:
     """Whether the default profile can be paid, and by whom."""
     profile = await profile_of(read, None)
@@ -249,19 +254,19 @@ async def payment_status(read: WithRead, shop: WithShop) -> PaymentStatus:
     )
 
 
-@get("/btcpay/status", operation_id="getBtcpayStatus", responses=LOOKS)
+@get("/btcpay/status", operation_id="getBtcpayStatus", responses=refusals(400, 404))
 async def btcpay_status(read: WithRead) -> ConnectionState:
     """The default profile's store."""
     return await _state(read, BTCPAY)
 
 
-@get("/zaprite/status", operation_id="getZapriteStatus", responses=LOOKS)
+@get("/zaprite/status", operation_id="getZapriteStatus", responses=refusals(400, 404))
 async def zaprite_status(read: WithRead) -> ConnectionState:
     """The default profile's organization. `webhook_url` null: no message has come yet, paste it as `connect` told."""
     return await _state(read, ZAPRITE)
 
 
-@get("/btcpay/payment-methods", operation_id="listBtcpayMethods", responses=refusals(400, 401, 403, 502, 503))
+@get("/btcpay/payment-methods", operation_id="listBtcpayMethods", responses=refusals(400, 502, 503))
 async def btcpay_methods(shop: WithShop) -> Methods:
     """What the default profile's store can be paid by, as BTCPay says it now."""
     async with shop.read() as read:
@@ -277,7 +282,9 @@ async def btcpay_methods(shop: WithShop) -> Methods:
     return Methods(store_id=row.account_id, count=len(methods), methods=methods)
 
 
-@post("/btcpay/connect", operation_id="connectBtcpay", status_code=200, opt=CONNECTORS, responses=CONNECTS)
+@post(
+    "/btcpay/connect", operation_id="connectBtcpay", status_code=200, opt=CONNECTORS, responses=refusals(402, 404, 502)
+)
 async def connect_btcpay(visit: WithVisit, data: JSONBody[AuthorizeBody | None] = None) -> Authorize:
     """Begin to connect a store: its owner lets this shop in on BTCPay's own page, with as few rights as will do.
 
@@ -291,13 +298,25 @@ async def connect_btcpay(visit: WithVisit, data: JSONBody[AuthorizeBody | None] 
     return Authorize(authorize_url=begun.url, state=begun.state, merchant_profile_id=begun.profile_id)
 
 
-@post("/btcpay/disconnect", operation_id="disconnectBtcpay", status_code=200, opt=OWNERS, responses=ERRAND)
+@post(
+    "/btcpay/disconnect",
+    operation_id="disconnectBtcpay",
+    status_code=200,
+    opt=OWNERS,
+    responses=refusals(404, 409, 502),
+)
 async def disconnect_btcpay(visit: WithVisit, data: JSONBody[DisconnectOneBody | None] = None) -> Disconnected:
     """As `/providers/{provider_id}/disconnect`."""
     return await _disconnect_one(visit, BTCPAY, data or DisconnectOneBody())
 
 
-@post("/zaprite/connect", operation_id="connectZaprite", status_code=200, opt=CONNECTORS, responses=CONNECTS)
+@post(
+    "/zaprite/connect",
+    operation_id="connectZaprite",
+    status_code=200,
+    opt=CONNECTORS,
+    responses=refusals(402, 404, 502),
+)
 async def connect_zaprite(visit: WithVisit, data: JSONBody[ZapriteBody]) -> Connected:
     """Connect an organization with its API key."""
     may_connect(visit)
@@ -320,7 +339,13 @@ async def connect_zaprite(visit: WithVisit, data: JSONBody[ZapriteBody]) -> Conn
     )
 
 
-@post("/zaprite/disconnect", operation_id="disconnectZaprite", status_code=200, opt=OWNERS, responses=ERRAND)
+@post(
+    "/zaprite/disconnect",
+    operation_id="disconnectZaprite",
+    status_code=200,
+    opt=OWNERS,
+    responses=refusals(404, 409, 502),
+)
 async def disconnect_zaprite(visit: WithVisit, data: JSONBody[DisconnectOneBody | None] = None) -> Disconnected:
     """As `/providers/{provider_id}/disconnect`."""
     return await _disconnect_one(visit, ZAPRITE, data or DisconnectOneBody())

@@ -80,7 +80,7 @@ class Unpinned(Outbound, frozen=True, kw_only=True):
     ok: bool = True
 
 
-@get("/rates", operation_id="listRates", responses=refusals(401, 403))
+@get("/rates", operation_id="listRates")
 async def list_rates(shop: WithShop) -> Rates:
     """What this process knows without asking anyone: prices it can still sell at, its sources, and the pins."""
     async with shop.read() as read:
@@ -92,19 +92,19 @@ async def list_rates(shop: WithShop) -> Rates:
     )
 
 
-@post("/rates/refresh", operation_id="refreshRate", status_code=200, responses=refusals(400, 401, 403, 502))
+@post("/rates/refresh", operation_id="refreshRate", status_code=200, responses=refusals(502))
 async def refresh_rate(shop: WithShop, data: JSONBody[RateWanted]) -> Rate:
     """Ask the sources now, whatever is known or pinned."""
     return _rate(await shop.board.refresh(data.currency.upper()))
 
 
-@put("/rates/{currency:str}/pin", operation_id="pinRate", status_code=200, responses=refusals(400, 401, 403))
+@put("/rates/{currency:str}/pin", operation_id="pinRate", status_code=200)
 async def pin_rate(work: WithWork, currency: Currency, data: JSONBody[PinBody]) -> Pin:
     """Sell at this price of one bitcoin until it is unpinned: `{"price": "50000.00"}`."""
     return _pin(await pins.set_pin(work, currency.upper(), Decimal(data.price)))
 
 
-@delete("/rates/{currency:str}/pin", operation_id="unpinRate", status_code=200, responses=refusals(400, 401, 403, 404))
+@delete("/rates/{currency:str}/pin", operation_id="unpinRate", status_code=200, responses=refusals(404))
 async def unpin_rate(work: WithWork, currency: Currency) -> Unpinned:
     """Back to what the sources say."""
     exponent(currency.upper())

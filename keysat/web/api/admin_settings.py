@@ -17,7 +17,6 @@ from keysat.operators.scopes import Scope
 from keysat.upkeep.operator_name import rename
 from keysat.upkeep.shop import Shop
 from keysat.web.auth import needs
-from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithRead, WithShop
 from keysat.web.wire import Line, Outbound, StrictInbound
 
@@ -65,7 +64,7 @@ class Database(Outbound, frozen=True, kw_only=True):
     counts: DatabaseCounts
 
 
-@get("/settings/operator-name", operation_id="getOperatorName", responses=refusals(401, 403))
+@get("/settings/operator-name", operation_id="getOperatorName")
 async def get_operator_name(shop: WithShop) -> OperatorName:
     """As pages and letters show it, where no merchant profile has a name of its own."""
     return OperatorName(
@@ -73,13 +72,7 @@ async def get_operator_name(shop: WithShop) -> OperatorName:
     )
 
 
-@post(
-    "/settings/operator-name",
-    operation_id="setOperatorName",
-    status_code=200,
-    opt=needs(Scope.OWNER),
-    responses=refusals(400, 401, 403),
-)
+@post("/settings/operator-name", operation_id="setOperatorName", status_code=200, opt=needs(Scope.OWNER))
 async def set_operator_name(shop: WithShop, actor: WithActor, data: JSONBody[Naming]) -> Named:
     """Shown from now on, here and, half a minute later, by every other daemon of this shop."""
     async with shop.work(actor) as work:
@@ -88,7 +81,7 @@ async def set_operator_name(shop: WithShop, actor: WithActor, data: JSONBody[Nam
     return Named(operator_name=shop.operator_name)
 
 
-@get("/db-info", operation_id="getDatabase", opt=needs(Scope.OWNER), responses=refusals(401, 403))
+@get("/db-info", operation_id="getDatabase", opt=needs(Scope.OWNER))
 async def get_database(shop: WithShop, read: WithRead) -> Database:
     """How large it is, and how much stands in it."""
     url = shop.store.url

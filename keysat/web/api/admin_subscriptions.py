@@ -31,8 +31,6 @@ from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
 from keysat.web.wire import Count, Line, Outbound, Paragraph, StrictInbound
 
-ONE = refusals(400, 401, 403, 404)
-
 
 class CancelBody(Why, frozen=True, kw_only=True):
     """Now, or with `at_period_end` when what is paid is over."""
@@ -127,7 +125,6 @@ class Subscriptions(Outbound, frozen=True, kw_only=True):
             *("paid_through_after", "paid_through_before"),
         )
     ],
-    responses=refusals(400, 401, 403),
 )
 async def find_subscriptions(
     read: WithRead,
@@ -159,7 +156,7 @@ async def find_subscriptions(
     return Subscriptions(subscriptions=await _shown(read, page.items, Subscription), next_cursor=page.next_cursor)
 
 
-@get("/subscriptions/{subscription_id:uuid}", operation_id="getSubscription", opt=TAGGED, responses=ONE)
+@get("/subscriptions/{subscription_id:uuid}", operation_id="getSubscription", opt=TAGGED, responses=refusals(404))
 async def get_subscription(read: WithRead, subscription_id: FromPath[UUID]) -> SubscriptionDetail:
     """One subscription with its cycles, the latest first, and their orders."""
     [shown] = await _shown(read, [await read.get(SubscriptionRow, subscription_id)], SubscriptionDetail)
@@ -176,7 +173,7 @@ async def get_subscription(read: WithRead, subscription_id: FromPath[UUID]) -> S
     "/subscriptions/{subscription_id:uuid}/orders",
     operation_id="listSubscriptionOrders",
     guards=[only("limit", "cursor")],
-    responses=ONE,
+    responses=refusals(404),
 )
 async def list_subscription_orders(
     read: WithRead, subscription_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
@@ -190,7 +187,7 @@ async def list_subscription_orders(
 ACT: dict[str, Any] = {
     "status_code": 200,
     "opt": edits(get_subscription),
-    "responses": refusals(400, 401, 403, 404, 409),
+    "responses": refusals(404, 409),
 }
 
 

@@ -49,7 +49,7 @@ class Redeemed(Outbound, frozen=True, kw_only=True):
     "/v1/discount-codes/preview",
     operation_id="previewCode",
     guards=[limited(Rate.PREVIEW)],
-    responses=refusals(400, 404, 429, 502),
+    responses=refusals(404, 429, 502),
 )
 async def preview_code(
     shop: WithShop,
@@ -69,7 +69,7 @@ async def preview_code(
     operation_id="redeemCode",
     opt=CREATES,
     guards=[limited(Rate.PURCHASE)],
-    responses=refusals(400, 404, 409, 422, 429, 502),
+    responses=refusals(404, 429, 502),
 )
 async def redeem_code(data: JSONBody[RedeemRequest], shop: WithShop, now: WithNow, actor: WithActor) -> Redeemed:
     """A license for a code that makes it free. A code that leaves something to pay `requires payment`: purchase."""

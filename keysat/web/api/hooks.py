@@ -55,7 +55,7 @@ class Taken(msgspec.Struct, frozen=True):
     status_code=200,
     operation_id="receivePaymentWebhook",
     operation_class=FromProvider,
-    responses=refusals(400, 401, 404, 413, 415, 429, 503),
+    responses=refusals(401, 404, 429, 503),
 )
 async def receive_webhook(
     provider: FromPath[str],

@@ -68,7 +68,7 @@ class Polled(Poll, frozen=True):
     operation_id="createPurchase",
     opt=CREATES,
     guards=[limited(Rate.PURCHASE)],
-    responses=refusals(400, 404, 409, 422, 429, 502),
+    responses=refusals(404, 429, 502),
 )
 async def create_purchase(
     data: JSONBody[PurchaseRequest], shop: WithShop, visit: WithVisit, now: WithNow, actor: WithActor

@@ -43,7 +43,7 @@ class LeakedKey(Inbound, frozen=True, kw_only=True):
     claim_code: Annotated[Line, Meta(min_length=1)]
 
 
-@post("/v1/recover", status_code=200, operation_id="recoverLicense", responses=refusals(400, 404, 413, 415, 429))
+@post("/v1/recover", status_code=200, operation_id="recoverLicense", responses=refusals(404, 429))
 async def recover_license(data: JSONBody[RecoverRequest], shop: WithShop, visit: WithVisit) -> Recovered | LinkSent:
     """The key of an order; for a support reference and an e-mail address, a link is mailed instead."""
     ask = Ask(data.invoice_id, data.email or "", data.claim_code or "")
@@ -53,12 +53,7 @@ async def recover_license(data: JSONBody[RecoverRequest], shop: WithShop, visit:
         return await shown(work, shop.ring, found.license) if found is not None else LinkSent(ok=True, sent=True)
 
 
-@post(
-    "/v1/licenses/refresh",
-    status_code=200,
-    operation_id="refreshLicenseKey",
-    responses=refusals(400, 403, 404, 413, 415, 429),
-)
+@post("/v1/licenses/refresh", status_code=200, operation_id="refreshLicenseKey", responses=refusals(403, 404, 429))
 async def refresh_key(data: JSONBody[KeyShown], shop: WithShop, visit: WithVisit) -> Recovered:
     """The key signed anew, from what the license is now: offline apps learn so of a renewal or an upgrade."""
     presented = await present(shop.ring, data.license_key, visit.now)
@@ -73,7 +68,7 @@ async def refresh_key(data: JSONBody[KeyShown], shop: WithShop, visit: WithVisit
     status_code=200,
     operation_id="replaceLeakedKey",
     opt=CREATES,
-    responses=refusals(400, 404, 409, 413, 415, 422, 429),
+    responses=refusals(404, 429),
 )
 async def replace_key(data: JSONBody[LeakedKey], shop: WithShop, visit: WithVisit) -> Recovered:
     """A new key for one that leaked: all older ones answer `revoked` from now on. Seats and history stay."""

@@ -36,12 +36,7 @@ class Cancelled(Outbound, frozen=True, kw_only=True):
     ends_at: datetime | UnsetType = UNSET
 
 
-@post(
-    "/v1/subscriptions/cancel",
-    status_code=200,
-    operation_id="cancelSubscription",
-    responses=refusals(400, 401, 404, 413, 415),
-)
+@post("/v1/subscriptions/cancel", status_code=200, operation_id="cancelSubscription", responses=refusals(401, 404))
 async def cancel_subscription(data: JSONBody[CancelRequest], shop: WithShop, visit: WithVisit) -> Cancelled:
     """No further renewal. The license keeps its end; its key is the credential, also after it has expired."""
     presented = await present(shop.ring, data.license_key, visit.now)

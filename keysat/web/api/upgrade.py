@@ -43,7 +43,7 @@ class UpgradeRequest(UpgradeQuoteRequest, frozen=True, kw_only=True):
     status_code=200,
     operation_id="quoteUpgrade",
     guards=[limited(Rate.PREVIEW)],
-    responses=refusals(400, 401, 404, 409, 413, 415, 429),
+    responses=refusals(401, 404, 409, 429),
 )
 async def quote_upgrade(data: JSONBody[UpgradeQuoteRequest], shop: WithShop, visit: WithVisit) -> UpgradeQuote:
     """What going to another tier costs now, and from when on it holds. Nothing is written."""
@@ -58,7 +58,7 @@ async def quote_upgrade(data: JSONBody[UpgradeQuoteRequest], shop: WithShop, vis
     operation_id="startUpgrade",
     opt=CREATES,
     guards=[limited(Rate.PURCHASE)],
-    responses=refusals(400, 401, 404, 409, 413, 415, 422, 429, 502),
+    responses=refusals(401, 404, 429, 502),
 )
 async def start_upgrade(
     data: JSONBody[UpgradeRequest], shop: WithShop, visit: WithVisit, now: WithNow, actor: WithActor
