@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import get, post
@@ -30,9 +30,12 @@ from keysat.web.visit import Visit
 from keysat.web.wire import Line, Outbound, StrictInbound
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
-OWNERS = needs(Scope.OWNER)
-# And in a live shop the owner alone: `may_connect`.
-CONNECTORS = {**CREATES, **needs(Scope.PAYMENT_PROVIDERS_WRITE)}
+ERRAND: dict[str, Any] = {"status_code": 200, "opt": needs(Scope.OWNER), "responses": refusals(404, 409, 502)}
+CONNECTS: dict[str, Any] = {
+    "status_code": 200,
+    "opt": {**CREATES, **needs(Scope.PAYMENT_PROVIDERS_WRITE)},  # and in a live shop the owner alone: `may_connect`
+    "responses": refusals(402, 404, 502),
+}
 
 
 class Providers(Outbound, frozen=True, kw_only=True):
@@ -190,13 +193,7 @@ async def get_provider(read: WithRead, provider_id: FromPath[UUID]) -> Provider:
     return shown(await read.get(ConnectionRow, provider_id))
 
 
-@post(
-    "/providers/{provider_id:uuid}/check",
-    operation_id="checkProvider",
-    status_code=200,
-    opt=OWNERS,
-    responses=refusals(404, 409, 502),
-)
+@post("/providers/{provider_id:uuid}/check", operation_id="checkProvider", **ERRAND)
 async def check_provider(visit: WithVisit, provider_id: FromPath[UUID]) -> Provider:
     """Look at the account now. A webhook that is gone is registered again."""
     shop = visit.shop
@@ -204,26 +201,14 @@ async def check_provider(visit: WithVisit, provider_id: FromPath[UUID]) -> Provi
     return await _provider(visit, provider_id)
 
 
-@post(
-    "/providers/{provider_id:uuid}/repair",
-    operation_id="repairProvider",
-    status_code=200,
-    opt=OWNERS,
-    responses=refusals(404, 409, 502),
-)
+@post("/providers/{provider_id:uuid}/repair", operation_id="repairProvider", **ERRAND)
 async def repair_provider(visit: WithVisit, provider_id: FromPath[UUID]) -> Provider:
     """Write the webhook anew, so that both sides have the same secret, and look at the account."""
     await repair(visit.shop.office, visit.shop.tills, ConnectionId(provider_id), visit.now, visit.actor)
     return await _provider(visit, provider_id)
 
 
-@post(
-    "/providers/{provider_id:uuid}/disconnect",
-    operation_id="disconnectProvider",
-    status_code=200,
-    opt=OWNERS,
-    responses=refusals(404, 409, 502),
-)
+@post("/providers/{provider_id:uuid}/disconnect", operation_id="disconnectProvider", **ERRAND)
 async def disconnect_provider(
     visit: WithVisit, provider_id: FromPath[UUID], data: JSONBody[DisconnectBody | None] = None
 ) -> Disconnected:
@@ -282,9 +267,7 @@ async def btcpay_methods(shop: WithShop) -> Methods:
     return Methods(store_id=row.account_id, count=len(methods), methods=methods)
 
 
-@post(
-    "/btcpay/connect", operation_id="connectBtcpay", status_code=200, opt=CONNECTORS, responses=refusals(402, 404, 502)
-)
+@post("/btcpay/connect", operation_id="connectBtcpay", **CONNECTS)
 async def connect_btcpay(visit: WithVisit, data: JSONBody[AuthorizeBody | None] = None) -> Authorize:
     """Begin to connect a store: its owner lets this shop in on BTCPay's own page, with as few rights as will do.
 
@@ -298,25 +281,13 @@ async def connect_btcpay(visit: WithVisit, data: JSONBody[AuthorizeBody | None] 
     return Authorize(authorize_url=begun.url, state=begun.state, merchant_profile_id=begun.profile_id)
 
 
-@post(
-    "/btcpay/disconnect",
-    operation_id="disconnectBtcpay",
-    status_code=200,
-    opt=OWNERS,
-    responses=refusals(404, 409, 502),
-)
+@post("/btcpay/disconnect", operation_id="disconnectBtcpay", **ERRAND)
 async def disconnect_btcpay(visit: WithVisit, data: JSONBody[DisconnectOneBody | None] = None) -> Disconnected:
     """As `/providers/{provider_id}/disconnect`."""
     return await _disconnect_one(visit, BTCPAY, data or DisconnectOneBody())
 
 
-@post(
-    "/zaprite/connect",
-    operation_id="connectZaprite",
-    status_code=200,
-    opt=CONNECTORS,
-    responses=refusals(402, 404, 502),
-)
+@post("/zaprite/connect", operation_id="connectZaprite", **CONNECTS)
 async def connect_zaprite(visit: WithVisit, data: JSONBody[ZapriteBody]) -> Connected:
     """Connect an organization with its API key."""
     may_connect(visit)
@@ -339,13 +310,7 @@ async def connect_zaprite(visit: WithVisit, data: JSONBody[ZapriteBody]) -> Conn
     )
 
 
-@post(
-    "/zaprite/disconnect",
-    operation_id="disconnectZaprite",
-    status_code=200,
-    opt=OWNERS,
-    responses=refusals(404, 409, 502),
-)
+@post("/zaprite/disconnect", operation_id="disconnectZaprite", **ERRAND)
 async def disconnect_zaprite(visit: WithVisit, data: JSONBody[DisconnectOneBody | None] = None) -> Disconnected:
     """As `/providers/{provider_id}/disconnect`."""
     return await _disconnect_one(visit, ZAPRITE, data or DisconnectOneBody())
