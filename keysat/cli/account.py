@@ -45,7 +45,7 @@ def list_accounts(data_dir: Path | None, as_json: bool, limit: int, cursor: str 
     """All accounts, disabled ones too."""
     import msgspec
 
-    from keysat.cli.catalog import read_in
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.operators.accounts import accounts
     from keysat.upkeep.shop import Shop
@@ -130,7 +130,7 @@ def typed_password() -> str:
 def _edit(data_dir: Path | None, name: str, role: str | None = None, disabled: bool | None = None) -> None:
     from msgspec import UNSET
 
-    from keysat.cli.catalog import work_in
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.operators import accounts
     from keysat.operators.scopes import Role

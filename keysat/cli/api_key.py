@@ -2,15 +2,15 @@
 
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 import rich_click as click
 from click import argument, option
 
-from keysat.cli.options import as_json, data_dir, paged
+from keysat.cli.options import MOMENT, as_json, data_dir, paged
 from keysat.cli.output import show_list, show_one
 
 ROLES = click.Choice(["read-only", "license-issuer", "support", "merchant-onboard", "full-admin"])
-INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.group("api-key")
@@ -24,16 +24,14 @@ def api_key() -> None:
 @argument("label")
 @option("--role", type=ROLES, required=True)
 @option("--scope", "scopes", multiple=True, help="Granted besides, such as payment_providers:write.")
-@option("--expires", type=INSTANT, help="In UTC; without it, the key is good until it is revoked.")
+@option("--expires", type=MOMENT, help="In UTC; without it, the key is good until it is revoked.")
 def create(
     data_dir: Path | None, as_json: bool, label: str, role: str, scopes: tuple[str, ...], expires: datetime | None
 ) -> None:
     """Make a key. It is printed once."""
-    from datetime import UTC
-
     import msgspec
 
-    from keysat.cli.catalog import work_in
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.kit.errors import BadRequest
     from keysat.operators import api_keys
@@ -43,10 +41,9 @@ def create(
     unknown = set(scopes) - set(Scope)
     if unknown:
         raise BadRequest(f"There is no scope {min(unknown)!r}.")
-    ends = expires.replace(tzinfo=UTC) if expires is not None else None
 
     async def verb(_shop: Shop, work: Work) -> dict[str, object]:
-        made, token = await api_keys.create(work, label, Role(role), frozenset(map(Scope, scopes)), ends)
+        made, token = await api_keys.create(work, label, Role(role), frozenset(map(Scope, scopes)), expires)
         shown: dict[str, object] = msgspec.to_builtins(made) if as_json else {"id": made.id}
         return shown | {"token": token}
 
@@ -61,7 +58,7 @@ def list_keys(data_dir: Path | None, as_json: bool, limit: int, cursor: str | No
     """The newest first, revoked ones too."""
     import msgspec
 
-    from keysat.cli.catalog import read_in
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.operators.api_keys import api_keys
     from keysat.upkeep.shop import Shop
@@ -78,18 +75,16 @@ def list_keys(data_dir: Path | None, as_json: bool, limit: int, cursor: str | No
 @api_key.command()
 @data_dir
 @argument("key_id", type=click.UUID)
-def revoke(data_dir: Path | None, key_id: str) -> None:
+def revoke(data_dir: Path | None, key_id: UUID) -> None:
     """It opens nothing from now on."""
-    from uuid import UUID
-
-    from keysat.cli.catalog import work_in
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.operators import api_keys
     from keysat.operators.tables import ApiKeyId
     from keysat.upkeep.shop import Shop
 
     async def verb(_shop: Shop, work: Work) -> bool:
-        _, revoked = await api_keys.revoke(work, ApiKeyId(UUID(str(key_id))))
+        _, revoked = await api_keys.revoke(work, ApiKeyId(key_id))
         return revoked
 
     click.echo("The key is revoked." if work_in(data_dir, verb) else "The key was revoked before.")

@@ -1,12 +1,12 @@
 """The event chain: has anybody altered what happened?"""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import rich_click as click
 from click import option
 
-from keysat.cli.options import as_json, data_dir, paged
+from keysat.cli.options import MOMENT, as_json, data_dir, paged
 from keysat.cli.output import show_list
 
 
@@ -51,8 +51,8 @@ def verify(data_dir: Path | None, noted: str | None) -> None:
 @option("--actor", help="buyer, admin_key, cli, job:renew ...")
 @option("--credential", help="The id of a key or session.")
 @option("--subject", help="The id of what it is about.")
-@option("--since", metavar="TIME", type=click.DateTime(), help="In UTC, such as 2026-01-31 or 2026-01-31T12:00:00.")
-@option("--until", metavar="TIME", type=click.DateTime(), help="Up to this moment, and without it.")
+@option("--since", metavar="TIME", type=MOMENT, help="In UTC, such as 2026-01-31 or 2026-01-31T12:00:00.")
+@option("--until", metavar="TIME", type=MOMENT, help="Up to this moment, and without it.")
 def list_entries(
     data_dir: Path | None,
     as_json: bool,
@@ -68,11 +68,8 @@ def list_entries(
     from keysat.operators.audit import AuditEntry, AuditFilter, entries
     from keysat.upkeep.shop import Shop
 
-    def in_utc(moment: datetime | None) -> datetime | None:
-        return moment.replace(tzinfo=UTC) if moment is not None else None
-
     async def act(shop: Shop) -> Page[AuditEntry]:
-        asked = AuditFilter(**wanted, since=in_utc(since), until=in_utc(until))
+        asked = AuditFilter(**wanted, since=since, until=until)
         async with shop.read() as read:
             return await entries(read, asked, limit, cursor)
 

@@ -1,8 +1,7 @@
 """What `product`, `policy` and `offer` share. Imports the catalog: commands import it when they run."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,8 +11,7 @@ from keysat.catalog.shapes import admin_policy, admin_product
 from keysat.catalog.tiers import list_price
 from keysat.catalog.views import OfferView, PolicyView, ProductView
 from keysat.checkout.retire import Removed
-from keysat.cli.opened import CLI, inside
-from keysat.infra.work import Read, Work
+from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
@@ -141,26 +139,6 @@ def offer_row(product: ProductView, policy: PolicyView, offer: OfferView) -> dic
 
 def shown(price: Money) -> str:
     return f"{price.currency} {price.decimal_text()}"
-
-
-def read_in(data_dir: Path | None, look: Callable[[Shop, Read], Awaitable[T]]) -> T:
-    """`look` in a snapshot of the shop's database."""
-
-    async def act(shop: Shop) -> T:
-        async with shop.read() as read:
-            return await look(shop, read)
-
-    return inside(data_dir, act, seals=False)
-
-
-def work_in(data_dir: Path | None, verb: Callable[[Shop, Work], Awaitable[T]]) -> T:
-    """`verb` in one transaction."""
-
-    async def act(shop: Shop) -> T:
-        async with shop.work(CLI) as work:
-            return await verb(shop, work)
-
-    return inside(data_dir, act)
 
 
 def removed_words(removed: Removed) -> str:

@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 import rich_click as click
 from click import argument, option
 
-from keysat.cli.options import as_json, data_dir, paged
+from keysat.cli.options import MOMENT, as_json, data_dir, paged
 from keysat.cli.output import show_list, show_one
 
 F = TypeVar("F", bound=Callable[..., Any])
-INSTANT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 FOREVER = "forever"
 
 
@@ -29,7 +28,7 @@ def valued(command: F) -> F:
             option("--off", metavar="AMOUNT", help="Takes off an amount: 10.00 with --currency, else sats."),
             option("--set-price", metavar="AMOUNT", help="What is left to pay: 20.00 with --currency, else sats."),
             option("--max-uses", type=click.IntRange(1), help="How often it can be used."),
-            option("--expires", type=INSTANT, help="No use from then on, in UTC: 2026-12-31 or 2026-12-31T18:00."),
+            option("--expires", type=MOMENT, help="No use from then on, in UTC: 2026-12-31 or 2026-12-31T18:00."),
             option("--tier", "tiers", multiple=True, metavar="SLUG", help="Only for this tier. Repeat for several."),
             option("--cycles", metavar="N", help="Of a subscription: 6, or forever. Else only the purchase."),
             option("--referrer", metavar="LABEL", help="Who brought the buyer, for the report."),
@@ -68,7 +67,8 @@ def create(
 
     from keysat.catalog.discounts import NewDiscount
     from keysat.catalog.discounts import create as make
-    from keysat.cli.catalog import given, work_in
+    from keysat.cli.catalog import given
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.kit.currencies import SAT
     from keysat.kit.errors import BadRequest
@@ -108,7 +108,7 @@ def edit(
 
     from keysat.catalog.discounts import DiscountEdit
     from keysat.catalog.discounts import edit as change
-    from keysat.cli.catalog import work_in
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.kit.currencies import SAT
     from keysat.kit.errors import BadRequest
@@ -138,7 +138,7 @@ def edit(
 def list_codes(data_dir: Path | None, as_json: bool, limit: int, cursor: str | None) -> None:
     """All codes, disabled ones too."""
     from keysat.catalog.discount_read import discounts, slugs_of
-    from keysat.cli.catalog import read_in
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.upkeep.shop import Shop
 
@@ -157,7 +157,7 @@ def list_codes(data_dir: Path | None, as_json: bool, limit: int, cursor: str | N
 @the_code
 def show(data_dir: Path | None, as_json: bool, typed: str) -> None:
     """One code."""
-    from keysat.cli.catalog import read_in
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.upkeep.shop import Shop
 
@@ -189,7 +189,7 @@ def enable(data_dir: Path | None, typed: str) -> None:
 def delete(data_dir: Path | None, typed: str) -> None:
     """Remove a code that no order ever used."""
     from keysat.catalog.discounts import delete_discount
-    from keysat.cli.catalog import work_in
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 
@@ -205,8 +205,8 @@ def delete(data_dir: Path | None, typed: str) -> None:
 @data_dir
 @as_json
 @paged
-@option("--since", type=INSTANT, help="In UTC.")
-@option("--until", type=INSTANT, help="In UTC, not included.")
+@option("--since", type=MOMENT, help="In UTC.")
+@option("--until", type=MOMENT, help="In UTC, not included.")
 def report(
     data_dir: Path | None,
     as_json: bool,
@@ -219,13 +219,14 @@ def report(
     import msgspec
 
     from keysat.checkout.redemptions import report as sums
-    from keysat.cli.catalog import read_in, shown
+    from keysat.cli.catalog import shown
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.kit.money import Money
     from keysat.upkeep.shop import Shop
 
     async def look(_shop: Shop, read: Read) -> tuple[list[dict[str, object]], str | None]:
-        page = await sums(read, since=_utc(since), until=_utc(until), limit=limit, cursor=cursor)
+        page = await sums(read, since=since, until=until, limit=limit, cursor=cursor)
         if as_json:
             return [msgspec.to_builtins(line) for line in page.items], page.next_cursor
         rows: list[dict[str, object]] = [
@@ -247,7 +248,7 @@ def report(
 
 def _switch(data_dir: Path | None, typed: str, active: bool) -> None:
     from keysat.catalog.discounts import set_active
-    from keysat.cli.catalog import work_in
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 
@@ -316,7 +317,7 @@ def _fields(
 
     fields = given(
         max_uses=max_uses,
-        expires_at=_utc(expires),
+        expires_at=expires,
         policy_slugs=list(tiers) or None,
         referrer_label=referrer,
         description=description,
@@ -333,12 +334,6 @@ def _duration(cycles: str) -> dict[str, object]:
     if not cycles.isdecimal() or len(cycles) > 9:
         raise BadRequest(f"{cycles!r} is no number of cycles: write 6, or forever.")
     return {"duration": "cycles", "duration_cycles": int(cycles)}
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    from datetime import UTC
-
-    return moment.replace(tzinfo=UTC) if moment is not None else None
 
 
 async def _told(read: Any, found: Any, as_json: bool) -> dict[str, object]:

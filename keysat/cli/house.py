@@ -1,4 +1,4 @@
-"""Running the house: serve, init, demo, migrate, doctor."""
+"""Running the house: serve, init, demo, migrate, doctor, and what is kept for how long."""
 
 import sys
 from pathlib import Path

@@ -9,7 +9,7 @@ from uuid import UUID
 import rich_click as click
 from click import argument, option
 
-from keysat.cli.options import as_json, data_dir, paged
+from keysat.cli.options import MOMENT, as_json, data_dir, paged
 from keysat.cli.output import show_list, show_one
 
 
@@ -36,7 +36,7 @@ def issue(
     async def act(shop: Shop) -> dict[str, object]:
         async with shop.work(CLI) as work:
             order = await give(work, await gift(work, product, tier, email, note))
-        return await _read_change(shop, str(order.license_id))
+        return await _shown(shop, str(order.license_id))
 
     show_one(inside(data_dir, act), as_json=as_json)
 
@@ -60,11 +60,11 @@ def give_many(
         named = [line.strip() for line in emails if line.strip()]
         async with shop.work(CLI) as work:
             orders = await operate.give_many(work, await operate.gift(work, product, tier, None, note), named)
-        shown = [await _read_change(shop, str(order.license_id)) for order in orders]
+        shown = [await _shown(shop, str(order.license_id)) for order in orders]
         return [{"email": email, "id": one["id"], "key": one["key"]} for email, one in zip(named, shown, strict=True)]
 
     rows = inside(data_dir, act)
-    show_list(rows, as_json=as_json, nothing="The file names nobody.", next_cursor=None)
+    show_list(rows, as_json=as_json, nothing="The file names nobody.")
 
 
 @license_group.command()
@@ -73,7 +73,7 @@ def give_many(
 @argument("license_id", metavar="ID")
 @option("--email", help="Hand it over to this address.")
 @option("--note", help="For yourself; an empty one takes it away.")
-@option("--expires-at", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="In UTC.")
+@option("--expires-at", type=MOMENT, help="In UTC.")
 @option("--machines", type=click.IntRange(0), help="How many have a seat; 0 is unlimited.")
 @option("--back", multiple=True, type=click.Choice(["expires_at", "max_machines"]), help="Give it back to the tier.")
 @option("--reason", default="by the operator", show_default=True)
@@ -89,8 +89,6 @@ def edit(
     reason: str,
 ) -> None:
     """This license's own values, whatever its tier says: `keysat license edit ID --machines 5`."""
-    from datetime import UTC
-
     from msgspec import UNSET
 
     from keysat.checkout.hand_over import hand_over
@@ -100,7 +98,7 @@ def edit(
     from keysat.upkeep.shop import Shop
 
     own = OwnValues(
-        expires_at=expires_at.replace(tzinfo=UTC) if expires_at is not None else UNSET,
+        expires_at=expires_at if expires_at is not None else UNSET,
         max_machines=machines if machines is not None else UNSET,
     )
 
@@ -111,7 +109,7 @@ def edit(
                 await hand_over(work, id_of(license_id), email)
             if note is not None:
                 await set_note(work, id_of(license_id), note)
-        return await _read_change(shop, license_id)
+        return await _shown(shop, license_id)
 
     show_one(inside(data_dir, act), as_json=as_json)
 
@@ -126,7 +124,7 @@ def show(data_dir: Path | None, as_json: bool, license_id: str) -> None:
     from keysat.upkeep.shop import Shop
 
     async def act(shop: Shop) -> dict[str, object]:
-        return await _read_change(shop, license_id)
+        return await _shown(shop, license_id)
 
     show_one(inside(data_dir, act, seals=False), as_json=as_json)
 
@@ -215,7 +213,7 @@ def replace_key(data_dir: Path | None, as_json: bool, license_id: str, yes: bool
     async def act(shop: Shop) -> dict[str, object]:
         async with shop.work(CLI) as work:
             await verbs.replace_key(work, id_of(license_id))
-        return await _read_change(shop, license_id)
+        return await _shown(shop, license_id)
 
     show_one(inside(data_dir, act), as_json=as_json)
 
@@ -302,7 +300,7 @@ def _step(data_dir: Path | None, text: str, step: str, reason: str | None) -> No
     click.echo(inside(data_dir, act))
 
 
-async def _read_change(shop: object, text: str) -> dict[str, object]:
+async def _shown(shop: object, text: str) -> dict[str, object]:
     from keysat.licenses.issue import key_text
     from keysat.licenses.tables import License
     from keysat.upkeep.shop import Shop

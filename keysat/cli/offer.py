@@ -38,7 +38,8 @@ def create(
     import msgspec
 
     from keysat.catalog import offers
-    from keysat.cli.catalog import given, money_of, offer_row, period, tier, work_in
+    from keysat.cli.catalog import given, money_of, offer_row, period, tier
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.kit.errors import BadRequest
     from keysat.upkeep.shop import Shop
@@ -77,7 +78,8 @@ def edit(
     import msgspec
 
     from keysat.catalog import offers
-    from keysat.cli.catalog import given, money_of, offer_of, offer_row, tier, work_in
+    from keysat.cli.catalog import given, money_of, offer_of, offer_row, tier
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 
@@ -98,7 +100,8 @@ def edit(
 @the_tier
 def list_offers(data_dir: Path | None, as_json: bool, product_slug: str, tier_slug: str) -> None:
     """All offers of a tier, by price."""
-    from keysat.cli.catalog import offer_row, read_in, tier
+    from keysat.cli.catalog import offer_row, tier
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.upkeep.shop import Shop
 
@@ -116,7 +119,8 @@ def list_offers(data_dir: Path | None, as_json: bool, product_slug: str, tier_sl
 def delete(data_dir: Path | None, product_slug: str, tier_slug: str, slug: str) -> None:
     """Remove an offer that was never sold."""
     from keysat.catalog.offers import delete_offer
-    from keysat.cli.catalog import offer_of, tier, work_in
+    from keysat.cli.catalog import offer_of, tier
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 

@@ -10,6 +10,7 @@ from keysat.infra.events import Actor
 from keysat.infra.private import keep_new_files_private
 from keysat.infra.seals import seal
 from keysat.infra.settings import load
+from keysat.infra.work import Read, Work
 from keysat.kit.clock import SystemClock
 from keysat.kit.ids import SystemChance
 from keysat.upkeep.opening import Founding, open_shop
@@ -35,3 +36,23 @@ def inside(
             return result
 
     return asyncio.run(run())
+
+
+def read_in(data_dir: Path | None, look: Callable[[Shop, Read], Awaitable[T]]) -> T:
+    """`look` in a snapshot of the shop's database."""
+
+    async def act(shop: Shop) -> T:
+        async with shop.read() as read:
+            return await look(shop, read)
+
+    return inside(data_dir, act, seals=False)
+
+
+def work_in(data_dir: Path | None, verb: Callable[[Shop, Work], Awaitable[T]]) -> T:
+    """`verb` in one transaction."""
+
+    async def act(shop: Shop) -> T:
+        async with shop.work(CLI) as work:
+            return await verb(shop, work)
+
+    return inside(data_dir, act)

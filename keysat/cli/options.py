@@ -1,6 +1,7 @@
 """Options that many commands share."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,6 +9,16 @@ import rich_click as click
 from click import option
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Moment(click.DateTime):
+    """In UTC, as the help of each option says."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        return super().convert(value, param, ctx).replace(tzinfo=UTC)
+
+
+MOMENT = Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
 
 
 def data_dir(command: F) -> F:

@@ -64,7 +64,7 @@ def create(
     """
     from keysat.catalog import policies
     from keysat.catalog.read import product_by_slug
-    from keysat.cli.catalog import work_in
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 
@@ -95,7 +95,8 @@ def edit(
 ) -> None:
     """Change what is given, and leave the rest. Holds for what is sold from now on."""
     from keysat.catalog import policies
-    from keysat.cli.catalog import tier, work_in
+    from keysat.cli.catalog import tier
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 
@@ -164,7 +165,7 @@ def _fields(
 def list_policies(data_dir: Path | None, as_json: bool, product_slug: str) -> None:
     """All tiers of a product by price, private and archived ones too."""
     from keysat.catalog.read import policies, product_by_slug
-    from keysat.cli.catalog import read_in
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.upkeep.shop import Shop
 
@@ -182,7 +183,8 @@ def list_policies(data_dir: Path | None, as_json: bool, product_slug: str) -> No
 @the_tier
 def show(data_dir: Path | None, as_json: bool, product_slug: str, tier_slug: str) -> None:
     """One tier, with its offers."""
-    from keysat.cli.catalog import read_in, tier
+    from keysat.cli.catalog import tier
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.upkeep.shop import Shop
 
@@ -226,7 +228,8 @@ def hide(data_dir: Path | None, product_slug: str, tier_slug: str) -> None:
 
 def _switch(data_dir: Path | None, product_slug: str, tier_slug: str, verb_name: str, value: bool, words: str) -> None:
     from keysat.catalog import policies
-    from keysat.cli.catalog import tier, work_in
+    from keysat.cli.catalog import tier
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 
@@ -250,7 +253,8 @@ def delete(
 ) -> None:
     """Remove it with its offers, if nobody ordered it. What was sold stays: archive it."""
     from keysat.checkout.retire import Removed, delete_policy
-    from keysat.cli.catalog import removed_words, tier, work_in
+    from keysat.cli.catalog import removed_words, tier
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 

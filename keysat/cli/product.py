@@ -103,7 +103,8 @@ def _write(
     from keysat.catalog import products
     from keysat.catalog.read import product_by_slug
     from keysat.catalog.views import ProductView
-    from keysat.cli.catalog import features, money, product_json, product_row, work_in
+    from keysat.cli.catalog import features, money, product_json, product_row
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 
@@ -131,7 +132,8 @@ def list_products(data_dir: Path | None, as_json: bool, limit: int, cursor: str 
     """By name, inactive ones too."""
     from keysat.catalog.read import products
     from keysat.catalog.views import ProductView
-    from keysat.cli.catalog import product_json, product_row, read_in
+    from keysat.cli.catalog import product_json, product_row
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.kit.paging import Page
     from keysat.upkeep.shop import Shop
@@ -152,7 +154,8 @@ def list_products(data_dir: Path | None, as_json: bool, limit: int, cursor: str 
 def show(data_dir: Path | None, as_json: bool, product_slug: str) -> None:
     """One product, and the slugs of its tiers."""
     from keysat.catalog.read import policies, product_by_slug
-    from keysat.cli.catalog import product_json, product_row, read_in
+    from keysat.cli.catalog import product_json, product_row
+    from keysat.cli.opened import read_in
     from keysat.infra.work import Read
     from keysat.upkeep.shop import Shop
 
@@ -185,7 +188,7 @@ def deactivate(data_dir: Path | None, product_slug: str) -> None:
 def _switch(data_dir: Path | None, product_slug: str, *, active: bool) -> None:
     from keysat.catalog.products import set_active
     from keysat.catalog.read import product_by_slug
-    from keysat.cli.catalog import work_in
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 
@@ -205,7 +208,8 @@ def delete(data_dir: Path | None, as_json: bool, product_slug: str, force: bool,
     """Remove it with its tiers, if nobody ordered it. What was sold stays."""
     from keysat.catalog.read import product_by_slug
     from keysat.checkout.retire import Removed, delete_product
-    from keysat.cli.catalog import removed_words, work_in
+    from keysat.cli.catalog import removed_words
+    from keysat.cli.opened import work_in
     from keysat.infra.work import Work
     from keysat.upkeep.shop import Shop
 

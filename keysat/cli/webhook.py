@@ -1,5 +1,6 @@
 """Webhooks: who is told, replay, test, and a receiver for developers."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 import rich_click as click
 from click import argument, option
 
-from keysat.cli.options import as_json, data_dir
+from keysat.cli.options import MOMENT, as_json, data_dir
 from keysat.cli.output import show_list, show_one
 
 
@@ -61,11 +62,7 @@ def add(data_dir: Path | None, url: str, events: tuple[str, ...], description: s
     new = NewEndpoint(url=url, event_types=list(events) or [ALL], description=description, secret=secret)
 
     async def act(shop: Shop) -> Shown:
-        http = shop.exchange.http()
-        try:
-            await http.check(url)
-        finally:
-            await http.aclose()
+        await shop.exchange.check(url)
         async with shop.work(CLI) as work:
             return await endpoints.create(work, shop.vault, new)
 
@@ -110,24 +107,23 @@ def rotate(data_dir: Path | None, endpoint_id: UUID, overlap_hours: int) -> None
 @webhook.command()
 @data_dir
 @argument("endpoint_id", type=click.UUID)
-@option("--since", type=click.DateTime(), help="In UTC, by when they were written.")
-@option("--until", type=click.DateTime(), help="In UTC.")
+@option("--since", type=MOMENT, help="In UTC, by when they were written.")
+@option("--until", type=MOMENT, help="In UTC.")
 @option("--all", "whatever", is_flag=True, help="Not the dead letters alone: whatever became of them.")
-def replay(data_dir: Path | None, endpoint_id: UUID, since: Any, until: Any, whatever: bool) -> None:
+def replay(
+    data_dir: Path | None, endpoint_id: UUID, since: datetime | None, until: datetime | None, whatever: bool
+) -> None:
     """Send its dead letters again. `keysat serve` does the sending."""
-    from datetime import UTC
-
     from keysat.cli.opened import CLI, inside
     from keysat.upkeep.shop import Shop
     from keysat.webhooks import deliveries
     from keysat.webhooks.tables import DeliveryStatus
 
-    times = {"since": since and since.replace(tzinfo=UTC), "until": until and until.replace(tzinfo=UTC)}
     status = None if whatever else DeliveryStatus.FAILED
 
     async def act(shop: Shop) -> deliveries.Replayed:
         async with shop.work(CLI) as work:
-            return await deliveries.replay(work, endpoint_id, status=status, **times)
+            return await deliveries.replay(work, endpoint_id, status=status, since=since, until=until)
 
     done = inside(data_dir, act)
     more = " There are more: repeat the command once these are through." if done.has_more else ""
