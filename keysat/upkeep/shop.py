@@ -10,7 +10,7 @@ from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.http import HttpClient
 from keysat.infra.mail import Mailer
-from keysat.infra.public_http import LOOPBACK
+from keysat.infra.public_http import LOOPBACK, Resolve, resolve
 from keysat.infra.settings import Settings
 from keysat.infra.store import Store
 from keysat.infra.telemetry import Telemetry
@@ -23,9 +23,9 @@ from keysat.operators.seen import LastSeen
 from keysat.payments.connections import Office
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.tills import Tills
-from keysat.webhooks.attempt import Exchange
 from keysat.upkeep.operator_name import Nameplate
 from keysat.upkeep.vendor import Vendor
+from keysat.webhooks.attempt import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Shop:
     mailer: Mailer
     board: RateBoard  # BTC rates
     tills: Tills  # the payment providers' open connections
+    look_up: Resolve = resolve  # where the names are that webhooks go to
     seen: LastSeen = field(default_factory=LastSeen)  # operators' keys and sessions, until a job writes it down
     nameplate: Nameplate = field(default_factory=Nameplate)  # what the shop calls itself
     vendor: Vendor | None = None  # who licenses this program to its operator; as shipped, nobody
@@ -58,7 +59,7 @@ class Shop:
     def exchange(self) -> Exchange:
         """A sandbox shop's webhooks may go to this machine too."""
         networks = self.settings.webhook_networks + (LOOPBACK if self.mode == Mode.SANDBOX else ())
-        return Exchange(self.store, self.vault, self.clock, networks, self.mode == Mode.SANDBOX)
+        return Exchange(self.store, self.vault, self.clock, networks, self.look_up, self.mode == Mode.SANDBOX)
 
     @property
     def operator_name(self) -> str | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import insert, select
 
 from keysat.infra.http import HttpLimits, NetworkError, ResponseTooLarge
-from keysat.infra.public_http import Network, PublicHttp, Refused, checked_url
+from keysat.infra.public_http import Network, PublicHttp, Refused, Resolve, checked_url
 from keysat.infra.store import Store
 from keysat.infra.vault import Vault
 from keysat.infra.work import Work
@@ -50,17 +50,22 @@ LIMITS = HttpLimits(
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What sending needs. `networks`: private ones that webhooks may go to."""
+    """What sending needs. `networks`: private ones that webhooks may go to. `look_up` says where a name is."""
 
     store: Store
     vault: Vault
     clock: Clock
     networks: tuple[Network, ...]
+    look_up: Resolve
     is_sandbox: bool
 
     def http(self) -> PublicHttp:
         """For one endpoint: a pool looks at all of its connections for each request."""
-        return PublicHttp(self.networks, LIMITS)
+        return PublicHttp(self.networks, LIMITS, self.look_up)
+
+    async def check(self, url: str) -> None:
+        """Looks the name up, so not within a transaction. Raises BadRequest for what may not be asked."""
+        await self.http().check(url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Lanes:
             endpoints = (await read.session.scalars(select(Endpoint).where(Endpoint.id.in_(ids)))).all()
             keys = await signers(read, self._exchange.vault, ids)
             return [
-                Batch(one, holder, (await read.session.scalars(sendable(one.id, now))).all(), keys.get(one.id, ()))
+                Batch(one, holder, (await read.session.scalars(sendable(one.id, now))).all(), keys[one.id])
                 for one in endpoints
             ]
 

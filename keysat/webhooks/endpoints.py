@@ -1,7 +1,6 @@
 """Receivers: add, edit, rotate the secret, take away. A secret is shown once, by the verb that makes it."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -125,7 +124,7 @@ async def rotate(
         raise BadRequest(f"`overlap_seconds` is 0 to {OVERLAP_SECONDS_MAX}.")
     endpoint = await held(work, endpoint_id)
     await _retire(work, endpoint.id, work.now + timedelta(seconds=overlap_seconds))
-    if len(await _secrets(work, endpoint.id)) >= SIGNERS_MAX:
+    if len((await keys_of(work, [endpoint.id]))[endpoint.id]) >= SIGNERS_MAX:
         raise Conflict(f"{SIGNERS_MAX} secrets sign for this endpoint: retire the older ones first.")
     signer = await _sign_with(work, vault, endpoint, secret)
     endpoint.updated_at = work.now
@@ -136,7 +135,7 @@ async def rotate(
 async def retire_old_secrets(work: Work, endpoint_id: UUID) -> Endpoint:
     """The receiver knows the new one: the older ones sign no more. Raises NotFound."""
     endpoint = await held(work, endpoint_id)
-    if len(await _secrets(work, endpoint.id)) > 1:
+    if len((await keys_of(work, [endpoint.id]))[endpoint.id]) > 1:
         gone = EndpointSecret.retires_at.is_not(None)
         await work.session.execute(delete_rows(EndpointSecret).where(EndpointSecret.endpoint_id == endpoint.id, gone))
         work.record(happenings.EndpointSecretsRetired(endpoint.id))
@@ -178,11 +177,11 @@ async def signers(read: Read, vault: Vault, endpoint_ids: Collection[UUID]) -> M
 
 
 async def keys_of(read: Read, endpoint_ids: Collection[UUID]) -> Mapping[UUID, Sequence[EndpointSecret]]:
-    """What `signers` has of each, without what is sealed."""
-    found: defaultdict[UUID, list[EndpointSecret]] = defaultdict(list)
+    """The same as rows, whose public half can be shown."""
+    found: dict[UUID, list[EndpointSecret]] = {endpoint_id: [] for endpoint_id in endpoint_ids}
     for row in await read.session.scalars(select(EndpointSecret).where(EndpointSecret.endpoint_id.in_(endpoint_ids))):
         found[row.endpoint_id].append(row)
-    return {endpoint_id: _present_first(rows) for endpoint_id, rows in found.items()}
+    return {endpoint_id: sorted(rows, key=_age, reverse=True) for endpoint_id, rows in found.items()}
 
 
 async def forget_retired(work: Work) -> None:
@@ -211,7 +210,7 @@ async def _sign_with(work: Work, vault: Vault, endpoint: Endpoint, secret: str |
     return signer
 
 
-async def _retire(work: Work, endpoint_id: UUID, at: object) -> None:
+async def _retire(work: Work, endpoint_id: UUID, at: datetime) -> None:
     """Those that were to retire sooner still do. What retires now goes."""
     await work.session.execute(
         update(EndpointSecret)
@@ -222,10 +221,6 @@ async def _retire(work: Work, endpoint_id: UUID, at: object) -> None:
     await forget_retired(work)
 
 
-async def _secrets(read: Read, endpoint_id: UUID) -> Sequence[EndpointSecret]:
-    rows = await read.session.scalars(select(EndpointSecret).where(EndpointSecret.endpoint_id == endpoint_id))
-    return _present_first(rows)
-
-
-def _present_first(rows: Iterable[EndpointSecret]) -> Sequence[EndpointSecret]:
-    return sorted(rows, key=lambda row: (row.retires_at is None, row.created_at, row.id), reverse=True)
+def _age(row: EndpointSecret) -> tuple[bool, datetime, UUID]:
+    """Ascending, from the oldest to the present one."""
+    return row.retires_at is None, row.created_at, row.id

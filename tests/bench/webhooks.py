@@ -28,6 +28,7 @@ from keysat.webhooks.deliver import work_off
 from keysat.webhooks.endpoints import NewEndpoint, create
 from keysat.webhooks.names import ALL, SAME
 from tests.bench.seed import SEEDER
+from tests.fakes.names import look_up
 
 ENDPOINTS = 50
 RECORDED_AT_ONCE = 20
@@ -129,7 +130,7 @@ class Market:
 
     async def serve(self) -> None:
         """As the daemon's runner does: again and again, with a rest."""
-        exchange = Exchange(self.store, self.vault, self.clock, LOOPBACK, is_sandbox=False)
+        exchange = Exchange(self.store, self.vault, self.clock, LOOPBACK, look_up, is_sandbox=False)
         while True:
             await work_off(exchange)
             await asyncio.sleep(0.02)

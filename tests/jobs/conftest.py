@@ -13,6 +13,7 @@ from keysat.infra.telemetry import Telemetry
 from keysat.kit.ids import SeededChance
 from keysat.upkeep.shop import Shop
 from tests.checkout.counter import PUBLIC_URL, Counter, open_counter
+from tests.fakes.names import look_up
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ async def shop(counter: Counter, tmp_path: Path) -> AsyncGenerator[Shop, None]:
         mailer=Mailer(None, None),
         board=counter.board,
         tills=counter.tills,
+        look_up=look_up,
     )
     await telemetry.close()
 

@@ -31,6 +31,7 @@ from keysat.web.entry import entry
 from keysat.web.routes import HOT_ROADS
 from keysat.web.throttle import Throttle
 from tests.conftest import NOON, TESTER
+from tests.fakes.names import look_up
 
 ADMIN_KEY = "the-admin-key-of-the-tests-0123456789"
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -80,6 +81,7 @@ async def shop(store: Store, watch: Watch, tmp_path: Path) -> AsyncGenerator[Sho
         mailer=Mailer(None, None),
         board=board,
         tills=Tills(store, vault, http),
+        look_up=look_up,
     )
     await board.aclose()
     await http.aclose()

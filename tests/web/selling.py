@@ -17,6 +17,7 @@ from keysat.infra.telemetry import Telemetry
 from keysat.upkeep.shop import Shop
 from keysat.upkeep.vendor import Vendor
 from tests.checkout.counter import PUBLIC_URL, Counter, open_counter
+from tests.fakes.names import look_up
 from tests.web.conftest import ADMIN_KEY, BROWSER, browse, doors_of
 
 FORM = {"Origin": PUBLIC_URL}
@@ -83,6 +84,7 @@ async def open_front(
             mailer=Mailer(None, None),
             board=counter.board,
             tills=counter.tills,
+            look_up=look_up,
             vendor=vendor,
         )
         async with browse(doors_of(shop)) as client:

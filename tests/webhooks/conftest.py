@@ -23,6 +23,7 @@ from keysat.webhooks.endpoints import NewEndpoint, Shown, create
 from keysat.webhooks.invariants import broken
 from keysat.webhooks.tables import Delivery, Endpoint
 from tests.conftest import NOON, TESTER
+from tests.fakes.names import look_up
 
 
 def license_id(number: int) -> UUID:
@@ -44,7 +45,7 @@ class Teller:
 
     @property
     def exchange(self) -> Exchange:
-        return Exchange(self.store, self.vault, self, LOOPBACK, self.is_sandbox)
+        return Exchange(self.store, self.vault, self, LOOPBACK, look_up, self.is_sandbox)
 
     async def endpoint(self, url: str, **fields: Any) -> Shown:
         async with self.store.work(self.now(), TESTER) as work:

@@ -53,7 +53,7 @@ async def add_webhook(data: URLEncodedBody[EndpointForm], visit: WithVisit) -> R
     """The page shows the secret, once."""
     try:
         new = NewEndpoint(url=data.url.strip(), event_types=data.names, description=data.description or None)
-        await _check(visit, new.url)
+        await visit.shop.exchange.check(new.url)
         async with visit.shop.work(visit.actor) as work:
             shown = await endpoints.create(work, visit.shop.vault, new)
     except (BadRequest, Conflict) as error:
@@ -78,7 +78,7 @@ async def edit_webhook(
 ) -> Response[Any]:
     wanted = EndpointEdit(url=data.url.strip(), event_types=data.names, description=data.description or None)
     try:
-        await _check(visit, data.url.strip())
+        await visit.shop.exchange.check(data.url.strip())
         async with visit.shop.work(visit.actor) as work:
             await endpoints.edit(work, endpoint_id, wanted)
     except BadRequest as error:
@@ -158,15 +158,6 @@ async def retry_delivery(work: WithWork, delivery_id: FromPath[UUID]) -> Respons
     return _to(f"{HERE}/deliveries/{delivery_id}?done=retried")
 
 
-async def _check(visit: Visit, url: str) -> None:
-    """Raises BadRequest. Looks the name up, so not within a transaction."""
-    http = visit.shop.exchange.http()
-    try:
-        await http.check(url)
-    finally:
-        await http.aclose()
-
-
 async def _list_page(
     visit: Visit, trouble: KeysatError | None = None, *, form: EndpointForm | None = None, done: str = ""
 ) -> Response[str]:
@@ -199,7 +190,7 @@ async def _endpoint_page(
     wanted = DeliveryStatus(status) if status in {one.value for one in DeliveryStatus} else None
     async with visit.shop.read() as read:
         row = await endpoints.endpoint(read, endpoint_id)
-        keys = (await endpoints.keys_of(read, [row.id])).get(row.id, ())
+        keys = (await endpoints.keys_of(read, [row.id]))[row.id]
         filters = deliveries.Wanted(endpoint_id=row.id, status=wanted)
         page = await deliveries.deliveries(read, filters, SHOWN_AT_ONCE, cursor)
         counts = await deliveries.counts(read, [row.id])

@@ -140,11 +140,7 @@ async def url_may_be_asked(connection: Connection, _handler: BaseRouteHandler) -
     """Guard: before the transaction, since a name is looked up. Raises BadRequest."""
     data: NewEndpoint | EndpointEdit = await cast("WireRequest", connection).json()
     if data.url is not UNSET:
-        http = visit_of(connection).shop.exchange.http()
-        try:
-            await http.check(data.url)
-        finally:
-            await http.aclose()
+        await visit_of(connection).shop.exchange.check(data.url)
 
 
 @post(
@@ -163,7 +159,7 @@ async def list_endpoints(
     page = await endpoints.endpoints(read, limit, cursor)
     keys = await endpoints.keys_of(read, [row.id for row in page.items])
     return WebhookEndpoints(
-        endpoints=[WebhookEndpoint(**_fields(row, keys.get(row.id, ()))) for row in page.items],
+        endpoints=[WebhookEndpoint(**_fields(row, keys[row.id])) for row in page.items],
         next_cursor=page.next_cursor,
     )
 
@@ -314,12 +310,12 @@ async def retry_delivery(work: WithWork, delivery_id: FromPath[UUID]) -> Webhook
 
 
 async def _shown(read: Read, row: Endpoint) -> WebhookEndpoint:
-    return WebhookEndpoint(**_fields(row, (await endpoints.keys_of(read, [row.id])).get(row.id, ())))
+    return WebhookEndpoint(**_fields(row, (await endpoints.keys_of(read, [row.id]))[row.id]))
 
 
 async def _with_secret(read: Read, shown: Shown) -> WebhookEndpointWithSecret:
     row = shown.endpoint
-    keys = (await endpoints.keys_of(read, [row.id])).get(row.id, ())
+    keys = (await endpoints.keys_of(read, [row.id]))[row.id]
     return WebhookEndpointWithSecret(**_fields(row, keys), secret=shown.secret)
 
 
