@@ -6,6 +6,7 @@ followed (`http.py`). OWASP: Server Side Request Forgery Prevention; addresses b
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -25,6 +26,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Addresses of a host, as text. Raises OSError."""
 
 URL_MAX = 2048
+PORT_MAX = 65_535
+_HOST = re.compile(r"[0-9A-Fa-f:.]+|([0-9A-Za-z_-]{1,63}\.)*[0-9A-Za-z_-]{1,63}\.?")  # an address, or a name's labels
 LOOKUP_SECONDS = 3  # while somebody waits for an answer
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 GLOBAL_IPV6 = ip_network("2000::/3")
@@ -131,9 +134,10 @@ def checked_url(text: str) -> httpx.URL:
     """An http(s) URL with a host and without credentials. Raises Refused."""
     try:
         url = httpx.URL(text) if len(text) <= URL_MAX and text.isprintable() else httpx.URL()
-    except (httpx.InvalidURL, UnicodeError):
-        url = httpx.URL()
-    if url.scheme not in ("https", "http") or not url.host:
+        is_host = bool(url.host) and _HOST.fullmatch(url.raw_host.decode("ascii")) is not None
+    except (httpx.InvalidURL, UnicodeError):  # the latter for `xn--`, too
+        url, is_host = httpx.URL(), False
+    if url.scheme not in ("https", "http") or not is_host or not 1 <= _port(url) <= PORT_MAX:
         raise Refused(f"This is not an https:// URL of at most {URL_MAX} characters.")
     if url.userinfo or url.fragment:
         raise Refused("The URL has a user, a password or a #fragment: leave them out.")
@@ -141,7 +145,7 @@ def checked_url(text: str) -> httpx.URL:
 
 
 def _port(url: httpx.URL) -> int:
-    return url.port or (443 if url.scheme == "https" else 80)
+    return url.port if url.port is not None else (443 if url.scheme == "https" else 80)
 
 
 def _refusal(url: httpx.URL, address: str) -> str:

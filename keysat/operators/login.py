@@ -21,9 +21,10 @@ HALF_WAY = timedelta(minutes=5)
 
 
 class Half(msgspec.Struct, frozen=True):
-    """A right password was sent. Between the steps the browser keeps it, sealed."""
+    """A right password was sent. Between the steps the browser keeps it, sealed. `name` as `accounts.normal` has it."""
 
     account_id: AccountId
+    name: str
     password_at: datetime
     until: datetime
     needs_code: bool
@@ -42,7 +43,7 @@ async def first_step(store: Store, now: datetime, address: str, name: str, passw
             else:
                 work.record(LoginFailed(account.id, Wrong.PASSWORD if can else Wrong.ACCOUNT))
         raise Unauthorized("Name or password is wrong.")
-    return Half(account.id, account.password_at, now + HALF_WAY, account.totp_sealed is not None)
+    return Half(account.id, account.name_normal, account.password_at, now + HALF_WAY, account.totp_sealed is not None)
 
 
 async def confirm(store: Store, now: datetime, actor: Actor, account_id: AccountId, password: str) -> None:

@@ -72,22 +72,25 @@ async def same_origin(connection: Connection, _handler: BaseRouteHandler) -> Non
     if site is not None:
         ours = site in ("same-origin", "none")
     elif origin is not None:
-        ours = _host(origin) in _own_hosts(visit_of(connection).shop.settings, connection.scope)
+        host = _host(origin)
+        ours = host is not None and host in _own_hosts(visit_of(connection).shop.settings, connection.scope)
     else:
         ours = "cookie" not in connection.headers
     if not ours:
         raise Forbidden("This form was sent from another site. Open the page again and repeat.")
 
 
-def _own_hosts(settings: Settings, scope: Scope) -> set[str]:
-    sent = _header(scope["headers"], b"host")
-    return {_host(settings.public_url)} | ({_host(f"//{sent}")} if sent else set())
+def _own_hosts(settings: Settings, scope: Scope) -> set[str | None]:
+    return {_host(settings.public_url), _host("//" + _header(scope["headers"], b"host"))}
 
 
-def _host(url: str) -> str:
-    """Host and port, without the port that goes without saying: a proxy may have taken the TLS off."""
-    parts = urlsplit(url)
-    return parts.netloc.lower().removesuffix(":443").removesuffix(":80") or "null"
+def _host(url: str) -> str | None:
+    """Host and port, without the port that goes without saying: a proxy may have taken the TLS off. None: no URL with
+    a host, such as the origin `null`."""
+    try:
+        return urlsplit(url).netloc.lower().removesuffix(":443").removesuffix(":80") or None
+    except ValueError:
+        return None
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:

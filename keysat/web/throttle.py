@@ -30,7 +30,7 @@ class Rate(StrEnum):
     BAD_WEBHOOK = "bad_webhook"  # address: webhooks in that are not signed by the connection's secret
     WRONG_SIGNATURE = "wrong_signature"  # connection: no refusal, but a reason to call a person
     RECOVER = "recover"  # address: in the database; who has the claim code is not counted
-    LOGIN_ACCOUNT = "login_account"  # name, as it was typed: in the database
+    LOGIN_ACCOUNT = "login_account"  # name, as it was typed, or browser that is known for it: in the database
     LOGIN_CODE = "login_code"  # account, once its password was right: in the database
     LOGIN_ADDRESS = "login_address"  # address: in the database
     CLAIM = "claim"  # order, as it was typed, or license: in the database; as RECOVER

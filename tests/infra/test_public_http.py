@@ -61,6 +61,11 @@ def test_an_ipv4_address_in_the_clothes_of_ipv6_is_not_public(address: IPv4Addre
         "https://a.example/#part",
         "https://a.example/\n",
         "https://[::1",
+        "https://xn--/",
+        "https://a.example:0/",
+        "https://a.example:65536/",
+        "https://a b.example/",
+        "https://a..example/",
         "https://a.example/" + "x" * 2048,
     ],
 )

@@ -35,6 +35,8 @@ async def client(shop: Shop) -> AsyncGenerator[httpx.AsyncClient, None]:
         ({"Origin": "https://shop.test:444"}, 403),
         ({"Origin": "https://evil.test"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://x", "Host": "["}, 403),
         ({"Cookie": "keysat_session=x"}, 403),
         ({}, 200),
     ],

@@ -161,8 +161,9 @@ async def end_sessions(data: URLEncodedBody[EndForm], visit: WithVisit, work: Wi
 
 
 async def _confirm(visit: Visit, operator: SignedIn, password: str) -> None:
-    """Raises Forbidden, RateLimited. Counted as a login is: a browser left open is no way to try passwords."""
-    await limit_shared(visit, Rate.LOGIN_ACCOUNT, accounts.normal(operator.name))
+    """Raises Forbidden, RateLimited. Counted as a login is: a browser left open is no way to try passwords. But not by
+    the name, which strangers know."""
+    await limit_shared(visit, Rate.LOGIN_ACCOUNT, operator.account_id)
     await confirm(visit.shop.store, visit.now, visit.actor, operator.account_id, password)
 
 

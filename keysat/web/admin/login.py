@@ -1,6 +1,7 @@
 """Signing in and out: name and password, then a code where the account asks for one. Plain forms, no JavaScript needed.
 
-Both steps are counted in the database, by account and by address (`decisions.md`, Limits), whether they succeed or not.
+Both steps are counted in the database, by account and by address (`decisions.md`, Limits), whether they succeed or not;
+browsers that signed in before each by themselves (`known.py`).
 """
 
 import base64
@@ -19,6 +20,7 @@ from keysat.operators import sessions
 from keysat.operators.accounts import has_accounts, normal
 from keysat.operators.login import Half, finish, first_step, visitor
 from keysat.web.admin.door import PATH, safe_back
+from keysat.web.admin.known import counted_as, make_known
 from keysat.web.auth import SESSION_COOKIE, recognise_session
 from keysat.web.html import page
 from keysat.web.provide import WithVisit
@@ -58,7 +60,7 @@ async def show_login(request: Request[Any, Any, Any], visit: WithVisit) -> Respo
 async def log_in(data: URLEncodedBody[LoginForm], request: Request[Any, Any, Any], visit: WithVisit) -> Response[Any]:
     try:
         await limit_shared(visit, Rate.LOGIN_ADDRESS)
-        await limit_shared(visit, Rate.LOGIN_ACCOUNT, normal(data.name))
+        await limit_shared(visit, Rate.LOGIN_ACCOUNT, counted_as(request, visit, normal(data.name)))
         half = await first_step(visit.shop.store, visit.now, visit.address, data.name, data.password)
         if half.needs_code:
             return _code_page(visit, _sealed(visit, half), data.next)
@@ -95,13 +97,17 @@ def with_session(request: Request[Any, Any, Any], visit: Visit, response: Respon
     Secure where our own address is https; whoever comes by another name, such as `keysat.local` on plain http, has no
     https there and would never get in (D-17).
     """
-    own = urlsplit(visit.shop.settings.public_url)
-    secure = request.url.scheme == "https" or (own.scheme == "https" and request.headers.get("host") == own.netloc)
+    secure = _is_secure(request, visit)
     life = int(sessions.LIFE.total_seconds()) if token else 0
     response.set_cookie(
         Cookie(key=SESSION_COOKIE, value=token, max_age=life, path="/", httponly=True, samesite="lax", secure=secure)
     )
     return response
+
+
+def _is_secure(request: Request[Any, Any, Any], visit: Visit) -> bool:
+    own = urlsplit(visit.shop.settings.public_url)
+    return request.url.scheme == "https" or (own.scheme == "https" and request.headers.get("host") == own.netloc)
 
 
 async def _let_in(request: Request[Any, Any, Any], visit: Visit, half: Half, code: str, back: str) -> Response[Any]:
@@ -113,7 +119,9 @@ async def _let_in(request: Request[Any, Any, Any], visit: Visit, half: Half, cod
         raise Unauthorized(WRONG_CODE)
     if await recognise_session(request):
         await _end_this(visit)
-    return with_session(request, visit, _to(safe_back(back)), token)
+    response = with_session(request, visit, _to(safe_back(back)), token)
+    make_known(visit, response, half.name, secure=_is_secure(request, visit))
+    return response
 
 
 async def _end_this(visit: Visit) -> None:

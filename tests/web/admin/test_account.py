@@ -78,6 +78,18 @@ async def test_trying_passwords_in_an_open_browser_is_counted_as_logins_are(ada:
     assert (await ada.get("/admin/account")).status_code == 200
 
 
+async def test_who_fails_to_sign_in_uses_up_nothing_of_who_is_signed_in(ada: httpx.AsyncClient, shop: Shop):
+    async with shop.read() as read:
+        name = (await read.session.scalars(select(Account.name))).one()
+    async with browse(doors_of(shop), "198.51.100.9") as stranger:
+        form = {"name": name, "password": "wrong"}
+        headers = BROWSER | {"Origin": "https://shop.test"}
+        tries = [(await stranger.post("/admin/login", data=form, headers=headers)).status_code for _ in range(6)]
+    assert tries == [401] * 5 + [429]
+    done = await ada.post("/admin/account/password", data={"password": PASSWORD, "new_password": NEW})
+    assert done.status_code == 303
+
+
 async def test_the_second_step_is_switched_on_by_a_code_and_off_by_the_password(
     ada: httpx.AsyncClient, shop: Shop, watch: Watch
 ):

@@ -14,6 +14,7 @@ from keysat.operators.scopes import Role
 from keysat.operators.tables import Session
 from keysat.upkeep.shop import Shop
 from keysat.web.admin.door import safe_back
+from keysat.web.admin.known import KNOWN_COOKIE
 from tests.conftest import NOON, TESTER
 from tests.web.admin.signing_in import CHEAP, PASSWORD
 from tests.web.conftest import BROWSER, Watch, browse, doors_of
@@ -100,8 +101,13 @@ async def test_whoever_fails_is_told_the_same_and_only_the_event_knows_why(gate:
 async def test_a_login_gives_a_cookie_whose_token_no_table_holds(gate: Gate, watch: Watch):  # W-37, D-14, ASVS 7.2.3
     answer = await gate.try_to(" ADA ", next="/admin/account?x=1")
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/account?x=1")
-    cookie = answer.headers["set-cookie"]
+    cookie, known = answer.headers.get_list("set-cookie")
     assert set(cookie.split("; ")[1:]) == {"HttpOnly", "Max-Age=2592000", "Path=/", "SameSite=lax", "Secure"}
+    assert (known.startswith(f"{KNOWN_COOKIE}="), known.count("Secure"), "Path=/admin/login;" in known) == (
+        True,
+        1,
+        True,
+    )
     token = gate.http.cookies["keysat_session"]
     [row] = await gate.open_sessions()
     assert (len(token), row.hash, row.address) == (43, tokens.hashed(token), "203.0.113.7")
@@ -159,11 +165,34 @@ async def test_an_account_is_locked_after_five_wherever_they_come_from(gate: Gat
             form = {"name": "Ada", "password": "wrong"}
             assert (await client.post("/admin/login", data=form)).status_code == 401
         locked = await gate.try_to(" aDa ")
-    assert (locked.status_code, locked.headers["retry-after"]) == (429, "180")
-    assert "try again in 3 min" in locked.text
-    watch.pass_by(seconds=180)
+        assert (locked.status_code, locked.headers["retry-after"]) == (429, "180")
+        assert "try again in 3 min" in locked.text
+        watch.pass_by(seconds=180)
+        assert (await gate.try_to()).status_code == 303
+        form = {"name": "Ada", "password": PASSWORD}
+        assert (await elsewhere.post("/admin/login", data=form)).status_code == 429
+
+
+async def test_a_stranger_locks_nobody_out_of_a_browser_that_signed_in_before(gate: Gate, watch: Watch):
+    eve = {"name": "Eve", "password": PASSWORD}
+    async with gate.shop.work(TESTER) as work:
+        await accounts.create(work, "Eve", Role.SUPPORT, CHEAP)
     assert (await gate.try_to()).status_code == 303
-    assert (await gate.try_to()).status_code == 429
+    await gate.http.post("/admin/logout")
+    known = gate.http.cookies[KNOWN_COOKIE]
+    async with browse(doors_of(gate.shop), "198.51.100.9") as stranger:
+        stranger.headers.update(gate.http.headers)
+        for form in ({"name": "Ada", "password": "wrong"}, eve | {"password": "wrong"}):
+            while (await stranger.post("/admin/login", data=form)).status_code == 401:
+                pass
+        assert (await stranger.post("/admin/login", data=eve)).status_code == 429
+        stranger.cookies.set(KNOWN_COOKIE, known[:-8] + "AAAAAAAA", domain="shop.test")
+        assert (await stranger.post("/admin/login", data={"name": "Ada", "password": PASSWORD})).status_code == 429
+    assert (await gate.http.post("/admin/login", data=eve)).status_code == 429  # it is known for Ada alone
+    tries = [(await gate.try_to(password="wrong")).status_code for _ in range(6)]  # and counted by itself
+    assert tries == [401] * 5 + [429]
+    watch.pass_by(seconds=180)
+    assert (await gate.try_to(" aDa ")).status_code == 303
 
 
 async def test_an_address_may_try_twenty_times_whatever_names_it_sends(gate: Gate, watch: Watch):
@@ -196,7 +225,8 @@ async def test_the_cookie_is_secure_where_there_is_https(gate: Gate, public: str
         answer = await client.post(
             "/admin/login", data={"name": "Ada", "password": PASSWORD}, headers=BROWSER | {"Origin": asked}
         )
-        assert (answer.status_code, "Secure" in answer.headers["set-cookie"]) == (303, secure)
+        cookies = answer.headers.get_list("set-cookie")
+        assert (answer.status_code, ["Secure" in cookie for cookie in cookies]) == (303, [secure, secure])
         if asked.startswith("https:") or not secure:
             assert (await client.get("/admin", headers=BROWSER)).status_code == 200
 
