@@ -5,13 +5,12 @@ who it was. Keys go on validating. What is kept all the same: the keyed hash tha
 fingerprints of machines, and an issued invoice's own copy of its buyer, which the law asks for.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from keysat.checkout.tables import Order, OrderStatus, Redemption, TierChange
 from keysat.customers.tables import Customer, CustomerNote
@@ -33,66 +32,54 @@ ON_THE_WAY = (
     OrderStatus.REVIEW,
 )
 BUYER = "buyer"  # the actor of what people do at the public doors
-ERASED = "Erased."
+TOLD_OF = (Order, Attempt, Redemption, TierChange, License, Machine, Subscription)
+"""What events are about, besides the customer."""
+BLANKED: Mapping[type[Base], Mapping[str, str | None]] = {
+    Order: {"redirect_url": None, "buyer_hash": None},
+    Attempt: {"checkout_url": None, "customer_ref": None},
+    License: {"note": None, "suspension_reason": None, "revocation_reason": None},
+    OwnValue: {"reason": "Erased."},
+    Machine: {"deactivation_reason": None},
+    TierChange: {"reason": None},
+    Subscription: {
+        "cancellation_reason": None,
+        "next_value_reason": None,
+        "profile_id": None,
+        "profile_connection_id": None,
+    },
+}
+"""What names or describes a person, in anybody's words, and what they are known by elsewhere."""
 AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """Which rows are a customer's, table by table."""
+Holdings = Mapping[type[Base], ColumnElement[bool]]
+"""Which rows are a customer's, table by table."""
 
-    customer: ColumnElement[bool]
-    notes: ColumnElement[bool]
-    orders: ColumnElement[bool]
-    attempts: ColumnElement[bool]
-    redemptions: ColumnElement[bool]
-    changes: ColumnElement[bool]
-    licenses: ColumnElement[bool]
-    own_values: ColumnElement[bool]
-    machines: ColumnElement[bool]
-    subscriptions: ColumnElement[bool]
-    cycles: ColumnElement[bool]
 
-    @classmethod
-    def of(cls, customer_id: UUID) -> "Holdings":
-        licenses = select(License.id).where(License.customer_id == customer_id)
-        theirs = (Order.customer_id == customer_id) | Order.license_id.in_(licenses)
-        orders, subscribed = select(Order.id).where(theirs), Subscription.license_id.in_(licenses)
-        return cls(
-            customer=Customer.id == customer_id,
-            notes=CustomerNote.customer_id == customer_id,
-            orders=theirs,
-            attempts=Attempt.order_id.in_(orders),
-            redemptions=Redemption.order_id.in_(orders),
-            changes=TierChange.license_id.in_(licenses),
-            licenses=License.customer_id == customer_id,
-            own_values=OwnValue.license_id.in_(licenses),
-            machines=Machine.license_id.in_(licenses),
-            subscriptions=subscribed,
-            cycles=Cycle.subscription_id.in_(select(Subscription.id).where(subscribed)),
-        )
-
-    def by_table(self) -> Iterator[tuple[type[Base], ColumnElement[bool]]]:
-        yield from (
-            (Customer, self.customer),
-            (CustomerNote, self.notes),
-            (Order, self.orders),
-            (Attempt, self.attempts),
-            (Redemption, self.redemptions),
-            (TierChange, self.changes),
-            (License, self.licenses),
-            (OwnValue, self.own_values),
-            (Machine, self.machines),
-            (Subscription, self.subscriptions),
-            (Cycle, self.cycles),
-        )
+def holdings(customer_id: UUID) -> Holdings:
+    licenses = select(License.id).where(License.customer_id == customer_id)
+    orders = (Order.customer_id == customer_id) | Order.license_id.in_(licenses)
+    order_ids, subscriptions = select(Order.id).where(orders), Subscription.license_id.in_(licenses)
+    return {
+        Customer: Customer.id == customer_id,
+        CustomerNote: CustomerNote.customer_id == customer_id,
+        Order: orders,
+        Attempt: Attempt.order_id.in_(order_ids),
+        Redemption: Redemption.order_id.in_(order_ids),
+        TierChange: TierChange.license_id.in_(licenses),
+        License: License.customer_id == customer_id,
+        OwnValue: OwnValue.license_id.in_(licenses),
+        Machine: Machine.license_id.in_(licenses),
+        Subscription: subscriptions,
+        Cycle: Cycle.subscription_id.in_(select(Subscription.id).where(subscriptions)),
+    }
 
 
 async def personal_data(read: Read, customer_id: UUID) -> dict[str, list[dict[str, Any]]]:
     """All that is kept about them, table by table, with the events and from where they acted. Raises NotFound."""
     await read.get(Customer, customer_id)
     found: dict[str, list[dict[str, Any]]] = {}
-    for model, which in Holdings.of(customer_id).by_table():
+    for model, which in holdings(customer_id).items():
         table = Base.metadata.tables[model.__tablename__]
         found[str(table.name)] = await rows_of(read, table, which)
     found["events"] = []
@@ -116,11 +103,11 @@ async def erase(work: Work, customer_id: UUID) -> Sequence[str]:
     Raises NotFound; Conflict while money is on its way or a subscription renews.
     """
     customer = await work.hold(Customer, customer_id)
-    theirs = Holdings.of(customer_id)
+    theirs = holdings(customer_id)
     await _check_at_rest(work, theirs)
     subjects = await _subjects(work, customer_id)
     known = (customer.email, customer.email_normal, customer.name, customer.note)
-    secret_ids = await work.session.scalars(select(Order.invoice_id).where(theirs.orders))
+    secret_ids = await work.session.scalars(select(Order.invoice_id).where(theirs[Order]))
     words = [*(word for word in known if word), *subjects, *secret_ids]
     await _forget_origins(work, subjects)
     await _blank(work, theirs)
@@ -133,38 +120,19 @@ async def erase(work: Work, customer_id: UUID) -> Sequence[str]:
 
 async def _check_at_rest(work: Work, theirs: Holdings) -> None:
     late = (Order.status == OrderStatus.UNDERPAID) & (Order.watch_until > work.now)
-    open_order = select(Order.support_reference).where(theirs.orders, Order.status.in_(ON_THE_WAY) | late).limit(1)
+    open_order = select(Order.support_reference).where(theirs[Order], Order.status.in_(ON_THE_WAY) | late).limit(1)
     reference = await work.session.scalar(open_order)
     if reference is not None:
         raise Conflict(f"Order {reference} is not settled yet: money may be on its way. Erase the customer after that.")
-    for row in await work.session.scalars(select(Subscription).where(theirs.subscriptions)):
+    for row in await work.session.scalars(select(Subscription).where(theirs[Subscription])):
         if renews(row) or row.status == SubscriptionStatus.PAUSED:
             raise Conflict(f"Subscription {row.id} may still be billed: cancel it first.")
 
 
 async def _blank(work: Work, theirs: Holdings) -> None:
-    """What names or describes a person, in anybody's words, and what they are known by elsewhere."""
-    none: None = None
-    for model, which, values in (
-        (Order, theirs.orders, {"redirect_url": none, "buyer_hash": none}),
-        (Attempt, theirs.attempts, {"checkout_url": none, "customer_ref": none}),
-        (License, theirs.licenses, {"note": none, "suspension_reason": none, "revocation_reason": none}),
-        (OwnValue, theirs.own_values, {"reason": ERASED}),
-        (Machine, theirs.machines, {"deactivation_reason": none}),
-        (TierChange, theirs.changes, {"reason": none}),
-        (
-            Subscription,
-            theirs.subscriptions,
-            {
-                "cancellation_reason": none,
-                "next_value_reason": none,
-                "profile_id": none,
-                "profile_connection_id": none,
-            },
-        ),
-    ):
-        await _run(work, update(model).where(which).values(**values))
-    await _run(work, delete(CustomerNote).where(theirs.notes))
+    for model, values in BLANKED.items():
+        await _run(work, update(model).where(theirs[model]).values(**values))
+    await _run(work, delete(CustomerNote).where(theirs[CustomerNote]))
 
 
 async def _forget_origins(work: Work, subjects: Sequence[str]) -> None:
@@ -178,18 +146,9 @@ async def _forget_origins(work: Work, subjects: Sequence[str]) -> None:
 
 async def _subjects(read: Read, customer_id: UUID) -> Sequence[str]:
     """Ids of all that is theirs, as events name them."""
-    theirs, found = Holdings.of(customer_id), [str(customer_id)]
-    queries: tuple[Select[Any], ...] = (
-        select(Order.id).where(theirs.orders),
-        select(Attempt.id).where(theirs.attempts),
-        select(Redemption.id).where(theirs.redemptions),
-        select(TierChange.id).where(theirs.changes),
-        select(License.id).where(theirs.licenses),
-        select(Machine.id).where(theirs.machines),
-        select(Subscription.id).where(theirs.subscriptions),
-    )
-    for query in queries:
-        found += [str(row_id) for row_id in await read.session.scalars(query)]
+    theirs, found = holdings(customer_id), [str(customer_id)]
+    for model in TOLD_OF:
+        found += [str(row_id) for row_id in await read.session.scalars(select(model.id).where(theirs[model]))]
     return found
 
 
