@@ -5,12 +5,21 @@ from typing import Annotated, TypeVar
 
 import msgspec
 from litestar.handlers.base import BaseRouteHandler
+from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 
 from keysat.catalog import checks
 from keysat.kit.errors import BadRequest
+from keysat.kit.paging import LIMIT_MAX
 from keysat.web.visit import Connection, Guard
+from keysat.web.wire import NO_NUL
 
+Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
+Cursor = Annotated[str | None, QueryParameter()]
+Slug = Annotated[str | None, QueryParameter(max_length=255, pattern=NO_NUL)]
+Address = Annotated[
+    str | None, QueryParameter(max_length=254, pattern=NO_NUL, examples=[Example(value="ann@example.org")])
+]
 Moment = Annotated[datetime | None, QueryParameter(description="An RFC 3339 instant. `before` itself is left out.")]
 Wanted = TypeVar("Wanted", bound=msgspec.Struct)
 

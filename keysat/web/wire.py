@@ -12,13 +12,13 @@ from msgspec import Meta
 from keysat.kit.errors import BadRequest, UnsupportedMediaType
 
 INT_MAX = 2**53 - 1  # what every JSON reader can hold exactly (RFC 8259, 6)
-_NO_NUL = "^[^\\u0000]*$"  # neither database takes it
+NO_NUL = "^[^\\u0000]*$"  # neither database takes it
 
 Count = Annotated[int, Meta(ge=0, le=INT_MAX)]
 Integer = Annotated[int, Meta(ge=-INT_MAX, le=INT_MAX)]
-Line = Annotated[str, Meta(max_length=255, pattern=_NO_NUL)]
+Line = Annotated[str, Meta(max_length=255, pattern=NO_NUL)]
 """A name, a slug, a code, a host name."""
-Paragraph = Annotated[str, Meta(max_length=10_000, pattern=_NO_NUL)]
+Paragraph = Annotated[str, Meta(max_length=10_000, pattern=NO_NUL)]
 """A note, a description."""
 KeyText = Annotated[str, Meta(max_length=65_536)]
 """A license key as it was typed. What is wrong with it is for `kit/licensekey` to say."""

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import get, patch, post
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from keysat.kit.paging import LIMIT_DEFAULT
@@ -13,15 +13,14 @@ from keysat.operators.accounts import NAME_MAX, AccountView
 from keysat.operators.passwords import CHARACTERS_MAX, CHARACTERS_MIN, HASHING
 from keysat.operators.scopes import Role
 from keysat.operators.tables import Account, AccountId
-from keysat.web.api.admin_licenses import Limit
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import only
+from keysat.web.filters import Cursor, Limit, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithRead, WithShop, WithWork
-from keysat.web.wire import Outbound, StrictInbound
+from keysat.web.wire import NO_NUL, Outbound, StrictInbound
 
-Password = Annotated[str, Meta(min_length=CHARACTERS_MIN, max_length=CHARACTERS_MAX, pattern="^[^\\u0000]*$")]
+Password = Annotated[str, Meta(min_length=CHARACTERS_MIN, max_length=CHARACTERS_MAX, pattern=NO_NUL)]
 
 
 class NewAccount(StrictInbound, frozen=True, kw_only=True):
@@ -67,7 +66,7 @@ async def create_account(data: JSONBody[NewAccount], shop: WithShop, actor: With
 
 
 @get("/accounts", operation_id="listAccounts", guards=[only("limit", "cursor")])
-async def list_accounts(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None) -> Accounts:
+async def list_accounts(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> Accounts:
     """By name, disabled ones too."""
     page = await accounts.accounts(read, limit, cursor)
     return Accounts(accounts=page.items, next_cursor=page.next_cursor)

@@ -9,8 +9,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.operators.audit import AuditFilter, entries
-from keysat.web.api.admin_licenses import Limit
-from keysat.web.filters import only
+from keysat.web.filters import Cursor, Limit, only
 from keysat.web.provide import WithRead
 from keysat.web.wire import Outbound
 
@@ -48,7 +47,7 @@ class AuditLog(Outbound, frozen=True, kw_only=True):
 async def list_audit(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     action: FromQuery[str | None] = None,
     who: Annotated[str | None, QueryParameter(name="actor")] = None,
     credential: FromQuery[str | None] = None,

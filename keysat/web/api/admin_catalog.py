@@ -13,16 +13,15 @@ from keysat.catalog import read as catalog
 from keysat.catalog.views import PolicyView
 from keysat.checkout import retire
 from keysat.infra.work import Read
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
+from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.operators.scopes import Scope
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import only
+from keysat.web.filters import Cursor, Limit, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithNow, WithRead, WithVisit, WithWork
 from keysat.web.wire import Outbound, StrictInbound
 
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Force = Annotated[bool, QueryParameter(description="Ended orders that never sold go with it. The owner's alone.")]
 TypedName = Annotated[str | None, QueryParameter(description="The slug once more, typed by a person: goes with force.")]
 DELETES: dict[str, Any] = {
@@ -68,7 +67,7 @@ async def create_product(work: WithWork, data: JSONBody[products.NewProduct]) ->
 async def list_products(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     include_inactive: FromQuery[bool] = True,
 ) -> shapes.ProductsPage:
     """By name, inactive ones too."""
@@ -138,7 +137,7 @@ async def list_policies(
     now: WithNow,
     product_slug: FromQuery[str],
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     include_inactive: FromQuery[bool] = False,
     include_archived: FromQuery[bool] = False,
 ) -> shapes.Policies:
@@ -232,7 +231,7 @@ async def create_offer(work: WithWork, policy_id: FromPath[UUID], data: JSONBody
     responses=refusals(404),
 )
 async def list_offers(
-    read: WithRead, policy_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
+    read: WithRead, policy_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> shapes.Offers:
     """Of one tier, by slug, those that are not sold too."""
     page = await catalog.offers(read, policy_id, limit, cursor)

@@ -12,6 +12,7 @@ from keysat.checkout.change.plan import unplan
 from keysat.checkout.change.quote import Wanted
 from keysat.checkout.change.read import Change, read_change
 from keysat.kit.errors import BadRequest
+from keysat.web.api.reasons import Reason
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithNow, WithShop, WithWork
@@ -28,7 +29,7 @@ class TierChange(StrictInbound, frozen=True, kw_only=True):
     offer: Line | None = None
     skip_payment: bool | None = None
     when: When | None = None
-    reason: Annotated[str, Meta(max_length=500, pattern="^[^\\u0000]*$")] | None = None
+    reason: Reason | None = None
 
     def moment(self) -> When:
         """Raises BadRequest when the two words differ."""

@@ -13,16 +13,15 @@ from keysat.catalog.discount_read import discounts as listed
 from keysat.catalog.read import product_by_slug
 from keysat.catalog.tables import DiscountKind
 from keysat.checkout.redemptions import RedemptionView, ReportLine, redemptions, report
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
+from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.web.api.admin_catalog import Active, Done
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import only
+from keysat.web.filters import Cursor, Limit, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
 from keysat.web.wire import Line, Outbound
 
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Moment = Annotated[datetime | None, QueryParameter(description="An RFC 3339 instant.")]
 
 
@@ -59,7 +58,7 @@ async def create_code(work: WithWork, data: JSONBody[discounts.NewDiscount]) -> 
 async def list_codes(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     include_inactive: FromQuery[bool] = False,
     product_slug: FromQuery[Line | None] = None,
     kind: FromQuery[DiscountKind | None] = None,
@@ -81,7 +80,7 @@ async def list_codes(
 async def report_codes(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     since: Moment = None,
     until: Moment = None,
 ) -> Report:
@@ -102,7 +101,7 @@ def _moment(field: str, given: datetime | None) -> datetime | None:
     responses=refusals(404),
 )
 async def get_code(
-    read: WithRead, code_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
+    read: WithRead, code_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> CodeDetail:
     """One code, with its uses."""
     view = await discount(read, code_id)

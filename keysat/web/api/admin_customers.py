@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import get, patch
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from keysat.checkout.history import orders_of_customer
@@ -15,17 +15,16 @@ from keysat.infra.work import Read
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.licenses.read import LicenseFilter, list_licenses
 from keysat.subscriptions.read import SubscriptionFilter, list_subscriptions
-from keysat.web.api.admin_licenses import TEXT, Address, Limit
 from keysat.web.api.license_shapes import License, OrderOf, in_short, joined
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import only
+from keysat.web.filters import Address, Cursor, Limit, only
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
-from keysat.web.wire import Line, Outbound, StrictInbound
+from keysat.web.wire import NO_NUL, Line, Outbound, StrictInbound
 
 FIRST = 50
 Beginning = Annotated[
-    str | None, QueryParameter(min_length=1, max_length=254, pattern=TEXT, description="Of the address, or the name.")
+    str | None, QueryParameter(min_length=1, max_length=254, pattern=NO_NUL, description="Of the address, or the name.")
 ]
 
 
@@ -33,8 +32,8 @@ class CustomerBody(StrictInbound, frozen=True, kw_only=True):
     """An absent field stays, null clears. An address that another customer has is refused (409)."""
 
     email: Annotated[Line, Meta(examples=["ann@example.org"])] | UnsetType | None = UNSET
-    name: Annotated[str, Meta(max_length=NAME_MAX, pattern=TEXT, examples=["Ann Ames"])] | UnsetType | None = UNSET
-    note: Annotated[str, Meta(max_length=NOTE_MAX, pattern=TEXT)] | UnsetType | None = UNSET
+    name: Annotated[str, Meta(max_length=NAME_MAX, pattern=NO_NUL, examples=["Ann Ames"])] | UnsetType | None = UNSET
+    note: Annotated[str, Meta(max_length=NOTE_MAX, pattern=NO_NUL)] | UnsetType | None = UNSET
 
 
 class Customers(Outbound, frozen=True, kw_only=True):
@@ -55,7 +54,7 @@ class CustomerDetail(CustomerRow, frozen=True, kw_only=True):
 async def find_customers(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     email: Address = None,
     q: Beginning = None,
 ) -> Customers:

@@ -8,13 +8,12 @@ from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
 from keysat.infra.house import Mode
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
-from keysat.web.filters import only
+from keysat.kit.paging import LIMIT_DEFAULT
+from keysat.web.filters import Limit, only
 from keysat.web.provide import WithRead, WithShop
 from keysat.web.wire import INT_MAX, Outbound
 from keysat.webhooks.feed import feed
 
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 After = Annotated[int, QueryParameter(ge=0, le=INT_MAX, description="`next_after` of the page before.")]
 Types = Annotated[
     str | None,

@@ -15,7 +15,8 @@ from keysat.kit.errors import BadRequest
 from keysat.licenses import issue
 from keysat.licenses.ring import Ring
 from keysat.licenses.tables import License as LicenseRow
-from keysat.web.api.admin_licenses import TEXT, End, own_values_of, reason_of
+from keysat.web.api.admin_licenses import End, own_values_of
+from keysat.web.api.reasons import Reason, reason_of
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithShop, WithWork
@@ -33,7 +34,7 @@ class Own(StrictInbound, frozen=True, kw_only=True):
     product_slug: Annotated[Line, Meta(examples=["aurora"])]
     policy_slug: Annotated[Line, Meta(examples=["pro"])] | None = None
     note: Annotated[Paragraph, Meta(examples=["For the review in the magazine."])] | None = None
-    reason: Annotated[str, Meta(max_length=500, pattern=TEXT)] | None = None
+    reason: Reason | None = None
     expires_at: End | UnsetType = UNSET
     grace_seconds: Count | UnsetType = UNSET
     max_machines: Count | UnsetType = UNSET

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import delete, get, post
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from keysat.kit.paging import LIMIT_DEFAULT
@@ -13,8 +13,7 @@ from keysat.operators import api_keys
 from keysat.operators.api_keys import LABEL_MAX, ApiKeyView, KeyRole
 from keysat.operators.scopes import Role, Scope
 from keysat.operators.tables import ApiKeyId
-from keysat.web.api.admin_licenses import Limit
-from keysat.web.filters import only
+from keysat.web.filters import Cursor, Limit, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
@@ -55,7 +54,7 @@ async def create_key(work: WithWork, data: JSONBody[NewKey]) -> MadeKey:
 
 
 @get("/api-keys", operation_id="listApiKeys", guards=[only("limit", "cursor")])
-async def list_keys(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None) -> Keys:
+async def list_keys(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> Keys:
     """The newest first, revoked and expired ones too."""
     page = await api_keys.api_keys(read, limit, cursor)
     return Keys(api_keys=page.items, next_cursor=page.next_cursor)

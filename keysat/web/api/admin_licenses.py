@@ -1,14 +1,13 @@
 """Licenses, as their operator finds, edits, rests and ends them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import get, patch, post
-from litestar.openapi.spec import Example, Operation, RequestBody
+from litestar.openapi.spec import Example
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
@@ -21,7 +20,7 @@ from keysat.customers.accounts import find, normal_email
 from keysat.infra.timeline import Told, timeline
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, NotFound
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX, Page
+from keysat.kit.paging import LIMIT_DEFAULT, Page
 from keysat.licenses import issue
 from keysat.licenses.change import OwnValues, set_note, set_own
 from keysat.licenses.read import LicenseFilter, licenses_named, list_licenses, search_licenses
@@ -30,47 +29,37 @@ from keysat.licenses.tables import LicenseStatus, OwnField
 from keysat.operators.scopes import Scope
 from keysat.subscriptions.read import subscription_of
 from keysat.web.api.license_shapes import License, LicenseDetail, detail, joined
+from keysat.web.api.reasons import Bodiless, Reason, Why, reason_of
 from keysat.web.auth import needs
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import only
+from keysat.web.filters import Address, Cursor, Limit, Slug, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithShop, WithWork
-from keysat.web.wire import Count, Line, Outbound, Paragraph, StrictInbound
+from keysat.web.wire import NO_NUL, Count, Line, Outbound, Paragraph, StrictInbound
 
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Moment = Annotated[datetime, Meta(tz=True)]
-WORDLESS = "by the operator"
 NEVER = "never"
-TEXT = "^[^\\u0000]*$"
 Words = Annotated[
     str | None,
     QueryParameter(
         min_length=1,
         max_length=254,
-        pattern=TEXT,
+        pattern=NO_NUL,
         description="The beginning of an e-mail address or a name; of a license's id, from eight digits on; "
         "a support reference or an invoice id, whole.",
         examples=[Example(value="ann@")],
     ),
 ]
-Address = Annotated[
-    str | None, QueryParameter(max_length=254, pattern=TEXT, examples=[Example(value="ann@example.org")])
-]
-Slug = Annotated[str | None, QueryParameter(max_length=255, pattern=TEXT)]
 End = Annotated[
     str,
     Meta(
         max_length=64,
-        pattern=TEXT,
+        pattern=NO_NUL,
         description="A moment as in RFC 3339, with its zone; or `never`.",
         examples=["2031-01-01T00:00:00Z"],
     ),
 ]
-
-
-class Why(StrictInbound, frozen=True, kw_only=True):
-    reason: Annotated[str, Meta(max_length=500, pattern=TEXT, examples=["Refunded."])] | None = None
 
 
 class LicenseEdit(StrictInbound, frozen=True, kw_only=True):
@@ -87,16 +76,7 @@ class LicenseEdit(StrictInbound, frozen=True, kw_only=True):
     max_machines: Annotated[Count, Meta(examples=[5])] | UnsetType | None = UNSET
     seats_evict_after_days: Annotated[int, Meta(ge=0, le=36_500)] | UnsetType | None = UNSET
     entitlements: list[Line] | UnsetType | None = UNSET
-    reason: Annotated[str, Meta(max_length=500, pattern=TEXT, examples=["A second office."])] | None = None
-
-
-@dataclass
-class Bodiless(Operation):
-    """In the OpenAPI document: the body may be left out, which a default alone does not tell."""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.request_body, RequestBody):
-            self.request_body.required = False
+    reason: Annotated[Reason, Meta(examples=["A second office."])] | None = None
 
 
 class Licenses(Outbound, frozen=True, kw_only=True):
@@ -132,7 +112,7 @@ JUDGES: dict[str, Any] = {"status_code": 200, "operation_class": Bodiless, "resp
 async def find_licenses(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     q: Words = None,
     status: FromQuery[LicenseStatus | None] = None,
     product_id: FromQuery[UUID | None] = None,
@@ -181,7 +161,7 @@ async def find_licenses(
 async def find_by_buyer(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     buyer_email: Address = None,
     invoice_id: Slug = None,
 ) -> Licenses:
@@ -215,7 +195,7 @@ async def edit_license(work: WithWork, license_id: FromPath[UUID], data: JSONBod
     responses=refusals(404),
 )
 async def list_events(
-    read: WithRead, license_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
+    read: WithRead, license_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> Timeline:
     """What happened to it, to its machines, its subscription and its orders, the latest first."""
     row = await read.get(LicenseRow, license_id)
@@ -281,10 +261,6 @@ def own_values_of(data: msgspec.Struct) -> tuple[OwnValues, list[OwnField]]:
     if "expires_at" in given:
         given["expires_at"] = _end(given["expires_at"])
     return OwnValues(**given), [field for field, value in said.items() if value is None]
-
-
-def reason_of(words: str | None) -> str:
-    return (words or "").strip() or WORDLESS
 
 
 def _end(words: str) -> datetime | None:

@@ -12,8 +12,9 @@ from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.licenses.machines import force_release
 from keysat.licenses.read import list_machines
 from keysat.licenses.tables import LicenseStatus
-from keysat.web.api.admin_licenses import JUDGES, Limit, Slug, Why
-from keysat.web.filters import only
+from keysat.web.api.admin_licenses import JUDGES
+from keysat.web.api.reasons import Why
+from keysat.web.filters import Cursor, Limit, Slug, only
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
 from keysat.web.wire import Outbound
@@ -58,7 +59,7 @@ class Freed(Outbound, frozen=True, kw_only=True):
 async def find_machines(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     license_id: FromQuery[UUID | None] = None,
     product_id: FromQuery[UUID | None] = None,
     product_slug: Slug = None,

@@ -18,23 +18,22 @@ from keysat.customers.accounts import CustomerView, customer, emails, find, note
 from keysat.infra import attention
 from keysat.infra.attention import AttentionView
 from keysat.infra.work import Read
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
+from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.kit.periods import Unit
 from keysat.operators.scopes import Scope
 from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt as AttemptRow
 from keysat.web.auth import needs
-from keysat.web.filters import Moment, instants, only
+from keysat.web.filters import Cursor, Limit, Moment, instants, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithVisit, WithWork
 from keysat.web.visit import Visit
-from keysat.web.wire import Line, Outbound
+from keysat.web.wire import NO_NUL, Line, Outbound
 
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Reference = Annotated[
     str | None,
-    QueryParameter(max_length=64, pattern="^[^\\u0000]*$", examples=[Example(value="KS-7QZ3M5ALDY")]),
+    QueryParameter(max_length=64, pattern=NO_NUL, examples=[Example(value="KS-7QZ3M5ALDY")]),
 ]
 
 
@@ -128,7 +127,7 @@ async def list_orders(
     read: WithRead,
     visit: WithVisit,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     reference: Reference = None,
     buyer_email: FromQuery[Line | None] = None,
     status: FromQuery[OrderStatus | None] = None,
@@ -238,7 +237,7 @@ async def retry_order(
 async def list_attention(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     include_settled: FromQuery[bool] = False,
     kind: FromQuery[Line | None] = None,
     subject: FromQuery[Line | None] = None,

@@ -12,8 +12,8 @@ from keysat.infra.work import Read
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt as AttemptRow
-from keysat.web.api.admin_orders import Attempt, Limit
-from keysat.web.filters import Moment, instants, only
+from keysat.web.api.admin_orders import Attempt
+from keysat.web.filters import Cursor, Limit, Moment, instants, only
 from keysat.web.provide import WithRead
 from keysat.web.wire import Line, Outbound
 
@@ -48,7 +48,7 @@ class Payments(Outbound, frozen=True, kw_only=True):
 async def list_payments(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     order_id: FromQuery[UUID | None] = None,
     connection_id: FromQuery[UUID | None] = None,
     provider_invoice_id: FromQuery[Line | None] = None,

@@ -2,29 +2,27 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import delete, get, patch, post, put
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 from sqlalchemy import select, tuple_
 
 from keysat.checkout.seller import delete_profile, hanging_on
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX, cursor_parts, page_of
+from keysat.kit.paging import LIMIT_DEFAULT, cursor_parts, page_of
 from keysat.payments import profiles
 from keysat.payments.provider import Rail
 from keysat.payments.tables import ConnectionRow, MerchantProfile, RailPreference
 from keysat.web.connecting import rails_of, selling
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import only
+from keysat.web.filters import Cursor, Limit, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
 from keysat.web.wire import Outbound, StrictInbound
-
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 
 
 class ProfileProvider(Outbound, frozen=True, kw_only=True):
@@ -87,7 +85,7 @@ class Done(Outbound, frozen=True, kw_only=True):
 @get(
     "/merchant-profiles", operation_id="listMerchantProfiles", guards=[only("limit", "cursor")], responses=refusals(404)
 )
-async def list_profiles(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None) -> Profiles:
+async def list_profiles(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> Profiles:
     """The oldest first, which is the one that came with the shop."""
     key = (MerchantProfile.created_at, MerchantProfile.id)
     query = select(MerchantProfile).order_by(*key).limit(limit + 1)

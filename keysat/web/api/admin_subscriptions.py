@@ -22,11 +22,11 @@ from keysat.subscriptions.read import SubscriptionFilter, cycles_of, list_subscr
 from keysat.subscriptions.rules import calendar_of, renews
 from keysat.subscriptions.tables import Subscription as SubscriptionRow
 from keysat.subscriptions.tables import SubscriptionStatus
-from keysat.web.api.admin_licenses import Bodiless, Limit, Why
 from keysat.web.api.admin_orders import Order, Orders, shown_orders
+from keysat.web.api.reasons import Bodiless, Why
 from keysat.web.api.subscriptions import Cancelled, cancelled
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import Moment, instants, only
+from keysat.web.filters import Cursor, Limit, Moment, instants, only
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
 from keysat.web.wire import Count, Line, Outbound, Paragraph, StrictInbound
@@ -129,7 +129,7 @@ class Subscriptions(Outbound, frozen=True, kw_only=True):
 async def find_subscriptions(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     buyer_email: FromQuery[Line | None] = None,
     status: FromQuery[SubscriptionStatus | None] = None,
     policy_id: FromQuery[UUID | None] = None,
@@ -176,7 +176,7 @@ async def get_subscription(read: WithRead, subscription_id: FromPath[UUID]) -> S
     responses=refusals(404),
 )
 async def list_subscription_orders(
-    read: WithRead, subscription_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
+    read: WithRead, subscription_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> Orders:
     """All orders for its license, the newest first: the purchase, renewals, also superseded ones, changes of tier."""
     row = await read.get(SubscriptionRow, subscription_id)

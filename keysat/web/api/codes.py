@@ -18,9 +18,8 @@ from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithNow, WithShop
 from keysat.web.throttle import Rate
 from keysat.web.visit import limited
-from keysat.web.wire import Inbound, Line, Outbound, Paragraph
+from keysat.web.wire import NO_NUL, Inbound, Line, Outbound, Paragraph
 
-NO_NUL = "^[^\\u0000]*$"
 Code = Annotated[str, QueryParameter(max_length=255, pattern=NO_NUL, examples=[Example(value="SPRING")])]
 Slug = Annotated[str, QueryParameter(max_length=255, pattern=NO_NUL, examples=[Example(value="aurora")])]
 

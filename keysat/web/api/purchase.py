@@ -19,9 +19,9 @@ from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
 from keysat.web.shared_limits import limit_shared
 from keysat.web.throttle import Rate
 from keysat.web.visit import limited
-from keysat.web.wire import Inbound, Line, Paragraph
+from keysat.web.wire import NO_NUL, Inbound, Line, Paragraph
 
-RedirectUrl = Annotated[str, Meta(max_length=REDIRECT_MAX, pattern="^[^\\u0000]*$")]
+RedirectUrl = Annotated[str, Meta(max_length=REDIRECT_MAX, pattern=NO_NUL)]
 
 
 class PurchaseRequest(Inbound, frozen=True, kw_only=True):
