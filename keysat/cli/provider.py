@@ -134,13 +134,13 @@ def repair(data_dir: Path | None, connection_id: UUID) -> None:
 def disconnect(data_dir: Path | None, connection_id: UUID, revoke_now: bool) -> None:
     """Take no more orders through it. Its key is given back once nothing can be paid through it any more."""
     from keysat.cli.opened import CLI, inside
-    from keysat.payments import connections
+    from keysat.payments.disconnect import Parted, part
     from keysat.payments.tables import ConnectionId
     from keysat.upkeep.shop import Shop
 
-    async def act(shop: Shop) -> connections.Parted:
+    async def act(shop: Shop) -> Parted:
         till = await shop.tills.get(ConnectionId(connection_id))
-        return await connections.part(shop.office, till, shop.now(), CLI, at_once=revoke_now)
+        return await part(shop.office, till, shop.now(), CLI, at_once=revoke_now)
 
     parted = inside(data_dir, act)
     click.echo("It was disconnected before." if parted.is_noop else "Disconnected.")

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from keysat.infra.events import Actor
 from keysat.payments.check import check
-from keysat.payments.connections import release_idle
+from keysat.payments.disconnect import release_idle
 from keysat.upkeep.opening import refresh_tills
 from keysat.upkeep.shop import Shop
 

@@ -4,6 +4,7 @@ The way back carries no credential of ours (`payment-rails.md` 1.10): a one-time
 by one guarded statement, stands for the operator who began it. A key that is not kept is given back at once (D-55).
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -13,17 +14,19 @@ from keysat.infra import links
 from keysat.infra.events import Actor
 from keysat.infra.http import HttpClient
 from keysat.infra.log import get
-from keysat.infra.work import Work
-from keysat.kit.errors import BadRequest, KeysatError, NotFound, Unauthorized
+from keysat.infra.work import Read, Work
+from keysat.kit.errors import BadRequest, Forbidden, KeysatError, NotFound, Unauthorized
 from keysat.payments.connections import Office, connect
 from keysat.payments.happenings import ConnectBegun, ConnectRefused
-from keysat.payments.profiles import the_default
+from keysat.payments.profiles import chosen
 from keysat.payments.provider import Authorizing, ProviderError, Rejected
 from keysat.payments.registry import authorizing
-from keysat.payments.tables import ConnectionId, ConnectRequest, MerchantProfile, ProfileId
+from keysat.payments.tables import ConnectionId, ConnectRequest, ProfileId
 
 PURPOSE = "connect"  # of the one-time link
 API_KEY_MAX = 500
+MayStill = Callable[[Read, Actor], Awaitable[bool]]
+"""Whether who began may connect now: keys are revoked, and people leave, while a link of theirs is open."""
 
 log = get(__name__)
 
@@ -58,7 +61,7 @@ class Refused(Exception):
 async def begin(work: Work, office: Office, name: str, places: Places, profile_id: UUID | None) -> Begun:
     """Raises NotFound for the profile, BadRequest for the address or a provider without such a page."""
     maker = authorizing(name)
-    profile = await work.get(MerchantProfile, profile_id) if profile_id is not None else await the_default(work)
+    profile = await chosen(work, profile_id)
     request = ConnectRequest(
         id=work.new_id(),
         provider=name,
@@ -80,8 +83,11 @@ async def begin(work: Work, office: Office, name: str, places: Places, profile_i
     return Begun(url, state, profile.id)
 
 
-async def finish(office: Office, name: str, state: str, api_key: str, now: datetime, address: str) -> ConnectionId:
-    """The operator is back with a key. It is checked as one that was typed, and kept or given back.
+async def finish(
+    office: Office, name: str, state: str, api_key: str, now: datetime, address: str, may_still: MayStill
+) -> ConnectionId:
+    """The operator is back with a key. It is checked as one that was typed, and kept or given back: also where who
+    began this may not connect any more.
 
     Raises Unauthorized for a state that is none (any more), when nothing can be given back, since nobody knows where;
     Refused.
@@ -101,6 +107,9 @@ async def finish(office: Office, name: str, state: str, api_key: str, now: datet
     if request.public_url is not None:
         fields["public_url"] = request.public_url
     try:
+        async with office.store.read() as read:
+            if not await may_still(read, actor):
+                raise Forbidden("Who began this may not connect providers any more.")
         return await connect(office, name, fields, now, actor, request.merchant_profile_id)
     except KeysatError as error:
         is_gone = await _gave_back(maker, request.base_url, fields["api_key"], office.http)

@@ -71,8 +71,13 @@ async def the_default(work: Work) -> MerchantProfile:
     return row
 
 
+async def chosen(work: Work, profile_id: UUID | None) -> MerchantProfile:
+    """None stands for the default one, made where there is none yet. Raises NotFound for an id that is none."""
+    return await work.get(MerchantProfile, profile_id) if profile_id is not None else await the_default(work)
+
+
 async def profile_of(read: Read, profile_id: UUID | None) -> MerchantProfile | None:
-    """None stands for the default one. Raises NotFound for an id that is none."""
+    """As `chosen`, but nothing is made: None where there is no default one yet."""
     if profile_id is not None:
         return await read.get(MerchantProfile, profile_id)
     return await read.session.scalar(_DEFAULT)

@@ -13,7 +13,7 @@ from keysat.customers.tables import Customer
 from keysat.infra.tables import AttentionRow
 from keysat.kit.errors import BadRequest, NotFound, UpstreamError
 from keysat.licenses.tables import IssuerKey, IssuerStatus, License
-from keysat.payments.connections import disconnect
+from keysat.payments.disconnect import disconnect
 from keysat.payments.provider import Rail
 from keysat.payments.rates.board import RateUnavailable
 from keysat.payments.rates.pins import clear_pin

@@ -11,7 +11,8 @@ from keysat.checkout.tables import OrderStatus
 from keysat.infra.house import Mode
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.kit.states import IllegalStep
-from keysat.payments.connections import connect, disconnect
+from keysat.payments.connections import connect
+from keysat.payments.disconnect import disconnect
 from keysat.payments.tables import Attempt, ConnectionId, ConnectionRow
 from keysat.payments.tills import Tills
 from tests.checkout.counter import Counter

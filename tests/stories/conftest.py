@@ -19,7 +19,8 @@ from keysat.infra.tables import EventRow
 from keysat.jobs.runner import Runner
 from keysat.jobs.schedule import Job, jobs
 from keysat.licenses.tables import License
-from keysat.payments.connections import connect, disconnect
+from keysat.payments.connections import connect
+from keysat.payments.disconnect import disconnect
 from keysat.payments.provider import Rail
 from keysat.payments.tables import Attempt, ConnectionRow
 from keysat.payments.tills import Tills

@@ -16,7 +16,8 @@ from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, TierC
 from keysat.operators.scopes import Scope
 from keysat.payments.authorize import begin
 from keysat.payments.check import check, repair, selling_till
-from keysat.payments.connections import connect, part
+from keysat.payments.connections import connect
+from keysat.payments.disconnect import part
 from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus, MerchantProfile
 from keysat.upkeep.opening import refresh_tills
 from keysat.web.admin.door import PATH, admin_page, signed_in

@@ -15,7 +15,8 @@ from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX, cursor_parts, page_of
 from keysat.operators.scopes import Scope
 from keysat.payments.authorize import begin
 from keysat.payments.check import check, repair, selling_till
-from keysat.payments.connections import Parted, connect, part
+from keysat.payments.connections import connect
+from keysat.payments.disconnect import Parted, part
 from keysat.payments.profiles import profile_of
 from keysat.payments.provider import ListsMethods, ProviderError
 from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus, MerchantProfile

@@ -13,7 +13,7 @@ from keysat.checkout.tables import Order
 from keysat.kit.licensekey import assemble, encode, parse
 from keysat.licenses.issue import suspend
 from keysat.licenses.tables import License
-from keysat.payments.connections import disconnect
+from keysat.payments.disconnect import disconnect
 from keysat.web.app import litestar
 from keysat.web.openapi import document
 from tests.catalog.shelf import a_code, a_product, a_tier
