@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select
 
 from keysat.checkout.tables import Order, Purpose
 from keysat.customers.tables import Customer
+from keysat.infra.cursors import move, position_of
 from keysat.infra.events import Actor
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow, EventSeal
@@ -63,22 +64,18 @@ async def follow(store: Store, now: datetime) -> int:
     made = 0
     while True:
         async with store.read() as read:
-            begun = await _position(read)
+            begun = await position_of(read, LetterCursor)
             head = await read.session.scalar(_head) or 0
             news = await _news(read, begun, head, now)
         upto = news[-1].position if len(news) == BATCH else head
         if upto == begun or (not news and upto - begun < LAZY):
             return made
         async with store.work(now, POSTMAN) as work:
-            if not await _move(work, begun, upto):
+            if not await move(work, LetterCursor, CURSOR, begun, upto):
                 return made  # another daemon was faster
             made += await _owe(work, news)
         if len(news) < BATCH:
             return made
-
-
-async def _position(read: Read) -> int:
-    return await read.session.scalar(select(LetterCursor.position).where(LetterCursor.name == CURSOR)) or 0
 
 
 async def _news(read: Read, after: int, upto: int, now: datetime) -> list[News]:
@@ -100,23 +97,6 @@ def _occasion(kind: LetterKind, position: int, body: str) -> int:
     if kind in ONLY_ONE:
         return 0
     return msgspec.json.decode(body, type=Numbered).cycle_number if kind in ONE_A_CYCLE else position
-
-
-async def _move(work: Work, begun: int, upto: int) -> bool:
-    """A compare-and-set, so that of two daemons one writes the letters."""
-    await work.session.execute(
-        work.insert(LetterCursor)
-        .values(name=CURSOR, position=0, moved_at=work.now)
-        .on_conflict_do_nothing(index_elements=["name"])
-    )
-    moved = await work.session.execute(
-        update(LetterCursor)
-        .where(LetterCursor.name == CURSOR, LetterCursor.position == begun)
-        .values(position=upto, moved_at=work.now)
-        .returning(LetterCursor.name)
-        .execution_options(synchronize_session=False)
-    )
-    return moved.first() is not None
 
 
 async def _owe(work: Work, news: Sequence[News]) -> int:

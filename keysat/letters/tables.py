@@ -9,8 +9,9 @@ from sqlalchemy import Index, String, Text, UniqueConstraint, text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
+from keysat.infra.cursors import Cursor
 from keysat.infra.leases import Leased
-from keysat.infra.tables import ROW_ID, Base
+from keysat.infra.tables import Base
 
 LetterId = NewType("LetterId", UUID)
 
@@ -90,11 +91,5 @@ class LetterBucket(Base):
     full_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class LetterCursor(Base):
-    """The one row says up to which sealed position the events were read."""
-
+class LetterCursor(Cursor):
     __tablename__ = "letter_cursor"
-
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    position: Mapped[int] = mapped_column(ROW_ID)
-    moved_at: Mapped[datetime]

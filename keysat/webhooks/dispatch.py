@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import func, insert, select, update
 
+from keysat.infra.cursors import move, position_of
 from keysat.infra.events import Actor
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow, EventSeal
@@ -23,7 +24,6 @@ LAZY = 1000  # events that concern nobody are passed over in such steps, so that
 DISPATCHER = Actor("job:webhooks")
 
 _head = select(func.max(EventSeal.position))
-_cursor = select(func.max(DispatchCursor.position))
 
 
 async def head_of_events(store: Store) -> int:
@@ -37,14 +37,14 @@ async def dispatch(store: Store, now: datetime, *, is_sandbox: bool) -> int:
     made = 0
     while True:
         async with store.read() as read:
-            begun = await read.session.scalar(_cursor) or 0
+            begun = await position_of(read, DispatchCursor)
             news = await events(read, begun, BATCH)
             someone = await read.session.scalar(select(Endpoint.id).where(Endpoint.deleted_at.is_(None)).limit(1))
         concerns = bool(news.told) and someone is not None
         if news.upto == begun or (not concerns and news.upto - begun < LAZY and not news.has_more):
             return made
         async with store.work(now, DISPATCHER) as work:
-            if not await _move(work, begun, news.upto):
+            if not await move(work, DispatchCursor, CURSOR, begun, news.upto):
                 return made  # another daemon was faster
             made += await _owe(work, news.told, is_sandbox)
         if not news.has_more:
@@ -77,23 +77,6 @@ async def events(read: Read, after: int, limit: int, names: Collection[str] = TO
     return News(
         [one for one in found if one is not None], rows[-1].position if has_more else max(head, after), has_more
     )
-
-
-async def _move(work: Work, begun: int, upto: int) -> bool:
-    """A compare-and-set, so that of two daemons one writes the deliveries."""
-    await work.session.execute(
-        work.insert(DispatchCursor)
-        .values(name=CURSOR, position=0, moved_at=work.now)
-        .on_conflict_do_nothing(index_elements=["name"])
-    )
-    moved = await work.session.execute(
-        update(DispatchCursor)
-        .where(DispatchCursor.name == CURSOR, DispatchCursor.position == begun)
-        .values(position=upto, moved_at=work.now)
-        .returning(DispatchCursor.name)
-        .execution_options(synchronize_session=False)
-    )
-    return moved.first() is not None
 
 
 async def _owe(work: Work, news: Sequence[Told], is_sandbox: bool) -> int:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from keysat.infra.cursors import position_of
 from keysat.infra.tables import EventSeal
 from keysat.infra.work import Read
 from keysat.webhooks.tables import Delivery, DeliveryStatus, DispatchCursor, Endpoint, EndpointSecret
@@ -28,7 +29,7 @@ async def broken(read: Read, _now: datetime) -> list[str]:
     mute = select(Endpoint.id).where(Endpoint.deleted_at.is_(None), Endpoint.id.not_in(signs)).limit(MOST)
     lines += [f"Endpoint {endpoint_id} has no secret." for endpoint_id in await read.session.scalars(mute)]
     head = await read.session.scalar(select(func.max(EventSeal.position))) or 0
-    cursor = (await read.session.execute(select(DispatchCursor.position, DispatchCursor.moved_at))).first()
-    if cursor is not None and cursor.position > head:
-        lines.append(f"Deliveries were written up to position {cursor.position}, and the events end at {head}.")
+    position = await position_of(read, DispatchCursor)
+    if position > head:
+        lines.append(f"Deliveries were written up to position {position}, and the events end at {head}.")
     return lines

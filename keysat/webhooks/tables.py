@@ -9,6 +9,7 @@ from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, Uniqu
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
+from keysat.infra.cursors import Cursor
 from keysat.infra.leases import Leased
 from keysat.infra.tables import ROW_ID, Base
 
@@ -82,8 +83,7 @@ class Delivery(Base):
     """What is owed to one endpoint for one event; or a test, which has no `position`.
 
     `payload` is what is sent, byte by byte, at each attempt. What is about one object, the `subject`, is sent in order.
-    `failures` in a row since the last replay; `attempts` in all. `answer_status` and `error`
-    are those of the last one.
+    `failures` in a row since the last replay; `attempts` in all. `answer_status` and `error` are those of the last one.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -139,11 +139,5 @@ class DeliveryAttempt(Base):
     answer: Mapped[str | None] = mapped_column(String(255))
 
 
-class DispatchCursor(Base):
-    """The one row says up to which sealed position deliveries were written."""
-
+class DispatchCursor(Cursor):
     __tablename__ = "webhook_cursor"
-
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    position: Mapped[int] = mapped_column(ROW_ID)
-    moved_at: Mapped[datetime]
