@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import socket
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
@@ -17,6 +19,25 @@ from tests.postgres import Cluster, find_postgres
 
 TESTER = Actor("test")
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_name_server() -> Generator[None, None, None]:
+    """pytest-socket closes the network, but names would still be looked up in it."""
+    asked = socket.getaddrinfo
+
+    def look_up(host: Any, *args: Any, **options: Any) -> Any:
+        text = host.decode() if isinstance(host, bytes) else host or "localhost"
+        if text != "localhost":
+            try:
+                asked(host, None, flags=socket.AI_NUMERICHOST)
+            except OSError as error:  # which the program would take for a name that there is not
+                raise AssertionError(f"a test looks {text} up") from error
+        return asked(host, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", look_up)
+        yield
 
 
 @pytest.fixture
