@@ -8,14 +8,14 @@ from uuid import UUID
 
 from litestar import delete, get, patch, post
 from litestar.handlers.base import BaseRouteHandler
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta
 
 from keysat.infra.work import Read
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX
+from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.web.api.admin_catalog import Active, Done
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import only
+from keysat.web.filters import Cursor, Limit, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithWork
@@ -25,8 +25,6 @@ from keysat.webhooks import deliveries, endpoints
 from keysat.webhooks.endpoints import OVERLAP_SECONDS, OVERLAP_SECONDS_MAX, EndpointEdit, NewEndpoint, Shown
 from keysat.webhooks.names import NAMES
 from keysat.webhooks.tables import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint, EndpointSecret
-
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 
 
 class Which(StrEnum):
@@ -152,9 +150,7 @@ async def create_endpoint(work: WithWork, shop: WithShop, data: JSONBody[NewEndp
 
 
 @get("/webhook-endpoints", operation_id="listWebhookEndpoints", guards=[only("limit", "cursor")])
-async def list_endpoints(
-    read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: FromQuery[str | None] = None
-) -> WebhookEndpoints:
+async def list_endpoints(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> WebhookEndpoints:
     """The oldest first. No secret is shown again (D-15)."""
     page = await endpoints.endpoints(read, limit, cursor)
     keys = await endpoints.keys_of(read, [row.id for row in page.items])
@@ -275,7 +271,7 @@ async def list_event_types() -> WebhookEventTypes:
 async def list_deliveries(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     endpoint_id: FromQuery[UUID | None] = None,
     status: FromQuery[Which] = Which.ALL,
     event_type: FromQuery[Line | None] = None,
