@@ -62,9 +62,7 @@ async def admin_only(connection: Connection, handler: BaseRouteHandler) -> None:
         await same_origin(connection, handler)
     else:
         raise Unauthorized("Send the admin key or one of yours: Authorization: Bearer <key>.")
-    needed = scope_of(handler, cast("HTTPScope", connection.scope)["method"])
-    if needed not in visit.scopes:
-        raise Forbidden(f"This needs the scope {needed}.")
+    visit.need(scope_of(handler, cast("HTTPScope", connection.scope)["method"]))
 
 
 async def recognise_session(connection: Connection) -> bool:

@@ -9,7 +9,8 @@ from sqlalchemy import delete, select
 from keysat.infra.vault import Vault
 from keysat.infra.work import Work
 from keysat.upkeep.person import erase
-from keysat.web.idempotency import SEALED_AS, Answer
+from keysat.web.held import Answer
+from keysat.web.idempotency import SEALED_AS
 from keysat.web.tables import IdempotentAnswer
 
 AT_ONCE = 500

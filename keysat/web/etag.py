@@ -23,7 +23,7 @@ from sqlalchemy import text
 
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, PreconditionFailed
-from keysat.web.idempotency import Answer, answer_of, say
+from keysat.web.held import Answer, answer_of, say
 from keysat.web.problems import refuse
 from keysat.web.visit import visit_of
 
@@ -77,8 +77,8 @@ class Tags(ASGIMiddleware):
 class Conditions:
     """Of a request. None: it has no such field."""
 
-    if_match: frozenset[str] | None
-    if_none_match: frozenset[str] | None
+    if_match: frozenset[str] | None = None
+    if_none_match: frozenset[str] | None = None
 
     @classmethod
     def of(cls, headers: Headers) -> "Conditions":
@@ -103,9 +103,9 @@ async def expect(request: Request[Any, Any, Any], work: Work) -> None:
     if work.dialect == "postgresql":
         await work.session.execute(_LOCK, {"object": f"{shown.__name__} {request.path_params}"})
     wanted = Conditions.of(request.headers)
-    if wanted == NONE:
+    if wanted == Conditions():
         return
-    tag = await _now(request, work)
+    tag = await _tag_of_what_is_shown(request, work)
     if not wanted.match(tag) or wanted.know(tag):
         raise PreconditionFailed(_CHANGED)
     work.session.expunge_all()  # the verb shall read anew, under its own locks
@@ -117,11 +117,11 @@ async def afterwards(request: Request[Any, Any, Any], work: Work) -> str | None:
         return None
     await work.session.flush()
     work.session.expunge_all()
-    return await _now(request, work)
+    return await _tag_of_what_is_shown(request, work)
 
 
-async def _now(request: Request[Any, Any, Any], work: Work) -> str:
-    """Of what the GET answers in this transaction. Raises what the GET raises."""
+async def _tag_of_what_is_shown(request: Request[Any, Any, Any], work: Work) -> str:
+    """By the GET, in this transaction. Raises what the GET raises."""
     shown = request.route_handler.opt[_EDITS]
     given = {"read": work, "now": work.now, **request.path_params}
     named = {name: given[name] for name in signature(shown).parameters if name in given}
@@ -141,6 +141,3 @@ def _named(headers: Headers, field: str) -> frozenset[str] | None:
     if _TAG.sub("", value).strip(" \t,"):
         raise BadRequest(f"{field}: send the ETag as it came, with its quotes.")
     return frozenset(_TAG.findall(value))
-
-
-NONE = Conditions(None, None)

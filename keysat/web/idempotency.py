@@ -16,13 +16,14 @@ import msgspec
 from litestar import Request
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 from sqlalchemy import delete, or_, select, update
 
 from keysat.infra.events import digest
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, IdempotencyMismatch, RequestInFlight
 from keysat.web.auth import ADMIN_PATH, admin_only
+from keysat.web.held import Answer, answer_of, say
 from keysat.web.tables import IdempotentAnswer
 from keysat.web.visit import Visit, visit_of
 
@@ -36,14 +37,6 @@ SEALED_AS = "idempotent-answer"
 REPLAYED = (b"idempotent-replayed", b"true")
 # The answer to these depends on who asks or when, not on what was asked: a repetition shall be tried again.
 NOT_KEPT = frozenset({401, 403, 429})
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """As it went out, but for the headers that every answer gets."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,29 +110,6 @@ async def _ask(visit: Visit, asked: Asked, app: ASGIApp, scope: Scope, receive: 
     answer = await answer_of(app, scope, receive, send)
     await _finish(visit, asked, answer)
     await say(answer, send)
-
-
-async def answer_of(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Answer:
-    """What `app` says, held back. Messages that are no part of an answer go on to `send`."""
-    started: list[HTTPResponseStartEvent] = []
-    body = bytearray()
-
-    async def keep(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            started.append(message)
-        elif message["type"] == "http.response.body":
-            body.extend(message.get("body", b""))
-        else:
-            await send(message)
-
-    await app(scope, receive, keep)
-    [start] = started
-    return Answer(start["status"], list(start["headers"]), bytes(body))
-
-
-async def say(answer: Answer, send: Send) -> None:
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 
 async def _finish(visit: Visit, asked: Asked, answer: Answer) -> None:

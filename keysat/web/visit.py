@@ -64,7 +64,7 @@ class Visit:
         return decision
 
     def need(self, scope: Scope) -> None:
-        """Where one parameter of an operation asks for more than the operation itself. Raises Forbidden."""
+        """Of an operation; and where one of its parameters asks for more than itself. Raises Forbidden."""
         if not self.may(scope):
             raise Forbidden(f"This needs the scope {scope}.")
 
