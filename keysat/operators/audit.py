@@ -66,8 +66,7 @@ async def entries(
     query = query.where(EventRow.at >= wanted.since) if wanted.since is not None else query
     query = query.where(EventRow.at < wanted.until) if wanted.until is not None else query
     if cursor is not None:
-        at, last = cursor_parts(cursor, datetime, int)
-        query = query.where(tuple_(EventRow.at, EventRow.id) < tuple_(at, last))
+        query = query.where(tuple_(EventRow.at, EventRow.id) < tuple_(*cursor_parts(cursor, datetime, int)))
     return page_of(
         [
             AuditEntry(

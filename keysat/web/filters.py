@@ -9,6 +9,8 @@ from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 
 from keysat.catalog import checks
+from keysat.customers.accounts import find
+from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest
 from keysat.kit.paging import LIMIT_MAX
 from keysat.web.visit import Connection, Guard
@@ -29,6 +31,16 @@ def instants(wanted: Wanted) -> Wanted:
     given = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
     found = {name: checks.instant(name, value) for name, value in given.items() if isinstance(value, datetime)}
     return msgspec.structs.replace(wanted, **found) if found else wanted
+
+
+async def of_buyer(read: Read, wanted: Wanted, email: str | None) -> Wanted | None:
+    """With the `customer_id` of who has this address. None: nobody has it, or not the customer who is asked for by id."""
+    if email is None:
+        return wanted
+    buyer, asked = await find(read, email), wanted.customer_id
+    if buyer is None or asked not in (None, buyer.id):
+        return None
+    return msgspec.structs.replace(wanted, customer_id=buyer.id)
 
 
 def only(*names: str) -> Guard:

@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import get, patch
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import asdict
 
 from keysat.checkout.history import orders_of_customer
 from keysat.customers.accounts import NAME_MAX, NOTE_MAX, CustomerEdit, edit, normal_email
@@ -87,12 +88,7 @@ async def _detail(read: Read, customer_id: UUID) -> CustomerDetail:
     held = await list_licenses(read, LicenseFilter(customer_id=customer_id), FIRST)
     renewing = await list_subscriptions(read, SubscriptionFilter(customer_id=customer_id), FIRST)
     return CustomerDetail(
-        id=row.id,
-        email=row.email,
-        name=row.name,
-        note=row.note,
-        created_at=row.created_at,
-        erased_at=row.erased_at,
+        **asdict(row),
         licenses=await joined(read, held.items),
         next_licenses_cursor=held.next_cursor,
         orders=in_short(await orders_of_customer(read, customer_id, most=FIRST)),

@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
+from msgspec.structs import asdict
 
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.operators import api_keys
@@ -50,7 +51,7 @@ class Revoked(Outbound, frozen=True, kw_only=True):
 async def create_key(work: WithWork, data: JSONBody[NewKey]) -> MadeKey:
     """No role of a key makes keys or accounts, or does what else is the owner's."""
     made, token = await api_keys.create(work, data.label, Role(data.role), frozenset(data.scopes), data.expires_at)
-    return MadeKey(**{field: getattr(made, field) for field in ApiKeyView.__struct_fields__}, token=token)
+    return MadeKey(**asdict(made), token=token)
 
 
 @get("/api-keys", operation_id="listApiKeys", guards=[only("limit", "cursor")])

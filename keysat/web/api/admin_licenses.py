@@ -16,7 +16,7 @@ from keysat.checkout import subscribed
 from keysat.checkout.hand_over import hand_over
 from keysat.checkout.history import orders_of_license
 from keysat.checkout.read import find_order
-from keysat.customers.accounts import find, normal_email
+from keysat.customers.accounts import normal_email
 from keysat.infra.timeline import Told, timeline
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, NotFound
@@ -32,7 +32,7 @@ from keysat.web.api.license_shapes import License, LicenseDetail, detail, joined
 from keysat.web.api.reasons import Bodiless, Reason, Why, reason_of
 from keysat.web.auth import needs
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import Address, Cursor, Limit, Slug, only
+from keysat.web.filters import Address, Cursor, Limit, Slug, of_buyer, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithShop, WithWork
@@ -134,20 +134,23 @@ async def find_licenses(
     `invoice_id` may be a support reference or an order's id too.
     """
     sold = await _sold(read, product_id, product_slug, policy_id, policy_slug)
-    buyer = await _buyer(read, customer_id, buyer_email)
-    if sold is None or buyer is None:
+    email = normal_email(buyer_email) if buyer_email is not None else None
+    if sold is None:
         return Licenses(licenses=[], next_cursor=None)
     wanted = LicenseFilter(
         status=status,
         product_id=sold[0],
         policy_id=sold[1],
-        customer_id=buyer[0],
+        customer_id=customer_id,
         is_trial=is_trial,
         issued_after=issued_after,
         issued_before=issued_before,
         expires_after=expires_after,
         expires_before=expires_before,
     )
+    wanted = await of_buyer(read, wanted, email)
+    if wanted is None:
+        return Licenses(licenses=[], next_cursor=None)
     page = await _page(read, wanted, invoice_id, (q or "").strip(), limit, cursor)
     return Licenses(licenses=await joined(read, page.items), next_cursor=page.next_cursor)
 
@@ -295,14 +298,6 @@ async def _sold(
     if policy_slug not in tiers:
         raise NotFound(f"The product {product.slug} has no tier {policy_slug[:64]!r}.")
     return (product.id, tiers[policy_slug]) if policy_id in (None, tiers[policy_slug]) else None
-
-
-async def _buyer(read: Read, customer_id: UUID | None, email: str | None) -> tuple[UUID | None] | None:
-    """None: nobody is meant. Raises BadRequest for what is no address."""
-    if email is None:
-        return (customer_id,)
-    known = await find(read, normal_email(email))
-    return (known.id,) if known is not None and customer_id in (None, known.id) else None
 
 
 async def _page(

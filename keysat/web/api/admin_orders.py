@@ -14,7 +14,7 @@ from keysat.checkout import operate
 from keysat.checkout.read import OrderFilter, attempts_of, find_order, orders
 from keysat.checkout.tables import Order as OrderRow
 from keysat.checkout.tables import OrderId, OrderStatus, Purpose
-from keysat.customers.accounts import CustomerView, customer, emails, find, note_kept
+from keysat.customers.accounts import CustomerView, customer, emails, note_kept
 from keysat.infra import attention
 from keysat.infra.attention import AttentionView
 from keysat.infra.work import Read
@@ -24,7 +24,7 @@ from keysat.operators.scopes import Scope
 from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt as AttemptRow
 from keysat.web.auth import needs
-from keysat.web.filters import Cursor, Limit, Moment, instants, only
+from keysat.web.filters import Cursor, Limit, Moment, instants, of_buyer, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithVisit, WithWork
@@ -161,12 +161,10 @@ async def list_orders(
         paid_after=paid_after,
         paid_before=paid_before,
     )
-    if buyer_email is not None:
-        buyer = await find(read, buyer_email)
-        if buyer is None or customer_id not in (None, buyer.id):
-            return Orders(orders=[], next_cursor=None)
-        wanted = msgspec.structs.replace(wanted, customer_id=buyer.id)
-    page = await orders(read, instants(wanted), limit, cursor, _typed(reference, str))
+    wanted = await of_buyer(read, instants(wanted), buyer_email)
+    if wanted is None:
+        return Orders(orders=[], next_cursor=None)
+    page = await orders(read, wanted, limit, cursor, _typed(reference, str))
     return Orders(orders=await shown_orders(read, page.items, opening=_may_open(visit)), next_cursor=page.next_cursor)
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 from keysat.catalog.read import products_of
 from keysat.checkout import subscribed
 from keysat.checkout.read import OrderFilter, orders, orders_of
-from keysat.customers.accounts import emails, find
+from keysat.customers.accounts import emails
 from keysat.infra.work import Read
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.kit.periods import Unit, length_days
@@ -26,7 +26,7 @@ from keysat.web.api.admin_orders import Order, Orders, shown_orders
 from keysat.web.api.reasons import Bodiless, Why
 from keysat.web.api.subscriptions import Cancelled, cancelled
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import Cursor, Limit, Moment, instants, only
+from keysat.web.filters import Cursor, Limit, Moment, instants, of_buyer, only
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
 from keysat.web.wire import Count, Line, Outbound, Paragraph, StrictInbound
@@ -147,12 +147,10 @@ async def find_subscriptions(
         paid_through_after=paid_through_after,
         paid_through_before=paid_through_before,
     )
-    if buyer_email is not None:
-        buyer = await find(read, buyer_email)
-        if buyer is None or customer_id not in (None, buyer.id):
-            return Subscriptions(subscriptions=[], next_cursor=None)
-        wanted = msgspec.structs.replace(wanted, customer_id=buyer.id)
-    page = await list_subscriptions(read, instants(wanted), limit, cursor)
+    wanted = await of_buyer(read, instants(wanted), buyer_email)
+    if wanted is None:
+        return Subscriptions(subscriptions=[], next_cursor=None)
+    page = await list_subscriptions(read, wanted, limit, cursor)
     return Subscriptions(subscriptions=await _shown(read, page.items, Subscription), next_cursor=page.next_cursor)
 
 
