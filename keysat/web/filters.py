@@ -34,11 +34,11 @@ def instants(wanted: Wanted) -> Wanted:
 
 
 async def of_buyer(read: Read, wanted: Wanted, email: str | None) -> Wanted | None:
-    """With the `customer_id` of who has this address. None: nobody has it, or not the customer who is asked for by id."""
+    """With the `customer_id` of who has this address. None: nobody has, or not who is asked for by id."""
     if email is None:
         return wanted
-    buyer, asked = await find(read, email), wanted.customer_id
-    if buyer is None or asked not in (None, buyer.id):
+    buyer = await find(read, email)
+    if buyer is None or msgspec.structs.asdict(wanted)["customer_id"] not in (None, buyer.id):
         return None
     return msgspec.structs.replace(wanted, customer_id=buyer.id)
 

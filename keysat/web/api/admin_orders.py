@@ -161,10 +161,10 @@ async def list_orders(
         paid_after=paid_after,
         paid_before=paid_before,
     )
-    wanted = await of_buyer(read, instants(wanted), buyer_email)
+    wanted = await of_buyer(read, wanted, buyer_email)
     if wanted is None:
         return Orders(orders=[], next_cursor=None)
-    page = await orders(read, wanted, limit, cursor, _typed(reference, str))
+    page = await orders(read, instants(wanted), limit, cursor, _typed(reference, str))
     return Orders(orders=await shown_orders(read, page.items, opening=_may_open(visit)), next_cursor=page.next_cursor)
 
 

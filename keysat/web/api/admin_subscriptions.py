@@ -147,10 +147,10 @@ async def find_subscriptions(
         paid_through_after=paid_through_after,
         paid_through_before=paid_through_before,
     )
-    wanted = await of_buyer(read, instants(wanted), buyer_email)
+    wanted = await of_buyer(read, wanted, buyer_email)
     if wanted is None:
         return Subscriptions(subscriptions=[], next_cursor=None)
-    page = await list_subscriptions(read, wanted, limit, cursor)
+    page = await list_subscriptions(read, instants(wanted), limit, cursor)
     return Subscriptions(subscriptions=await _shown(read, page.items, Subscription), next_cursor=page.next_cursor)
 
 
