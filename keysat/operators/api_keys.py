@@ -95,9 +95,13 @@ async def key_of(read: Read, text: str, now: datetime) -> ApiKey | None:
     if not text.startswith(tokens.KEY_PREFIX) or len(text) != len(tokens.KEY_PREFIX) + tokens.TOKEN_CHARACTERS:
         return None
     key = await read.session.scalar(select(ApiKey).where(ApiKey.hash == tokens.hashed(text)))
-    if key is None or key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
-        return None
-    return key
+    return key if key is not None and _opens(key, now) else None
+
+
+async def key_by_id(read: Read, key_id: UUID, now: datetime) -> ApiKey | None:
+    """None: as `key_of`."""
+    key = await read.session.get(ApiKey, key_id)
+    return key if key is not None and _opens(key, now) else None
 
 
 def scopes_of(key: ApiKey) -> frozenset[Scope]:
@@ -114,3 +118,7 @@ async def api_keys(read: Read, limit: int, cursor: str | None = None) -> Page[Ap
     rows = (await read.session.scalars(query)).all()
     page = page_of(rows, limit, lambda key: (key.created_at.isoformat(), str(key.id)))
     return Page([view(key) for key in page.items], page.next_cursor)
+
+
+def _opens(key: ApiKey, now: datetime) -> bool:
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now)

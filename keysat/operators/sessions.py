@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
@@ -60,15 +60,16 @@ async def signed_in(read: Read, token: str, now: datetime) -> SignedIn | None:
     found = await read.session.execute(
         select(Account.id, Session.id, Account.name, Account.role, Session.seen_at)
         .join(Session, Session.account_id == Account.id)
-        .where(
-            Session.hash == tokens.hashed(token),
-            Session.seen_at > now - IDLE,
-            Session.created_at > now - LIFE,
-            Account.disabled_at.is_(None),
-        )
+        .where(Session.hash == tokens.hashed(token), *_is_open(now))
     )
     row = found.first()
     return SignedIn(*row) if row is not None else None
+
+
+async def role_in(read: Read, session_id: SessionId, now: datetime) -> Role | None:
+    """What who is signed in there is now. None: as `signed_in`."""
+    query = select(Account.role).join(Session, Session.account_id == Account.id)
+    return await read.session.scalar(query.where(Session.id == session_id, *_is_open(now)))
 
 
 async def sessions_of(read: Read, account_id: AccountId, now: datetime) -> Sequence[Session]:
@@ -104,3 +105,8 @@ async def end(work: Work, account_id: AccountId, *, only: SessionId | None = Non
     for session_id in gone:
         work.record(SessionEnded(session_id, account_id))
     return len(gone)
+
+
+def _is_open(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Of a session with its account."""
+    return (Session.seen_at > now - IDLE, Session.created_at > now - LIFE, Account.disabled_at.is_(None))

@@ -9,10 +9,12 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Select, select
 
+from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, BtcpayNotConfigured
 from keysat.operators.scopes import Scope
+from keysat.operators.standing import scopes_now
 from keysat.payments.authorize import Places
 from keysat.payments.provider import Network, Rail
 from keysat.payments.registry import provider
@@ -102,7 +104,16 @@ def may_connect(visit: Visit) -> None:
     `published-server.md` 3.6: the third gate, a network that is proved not to be mainnet, is `connections.fits`.
     Raises Forbidden.
     """
-    visit.need(Scope.PAYMENT_PROVIDERS_WRITE if visit.shop.mode == Mode.SANDBOX else Scope.OWNER)
+    visit.need(_scope_to_connect(visit))
+
+
+async def may_connect_now(visit: Visit, read: Read, actor: Actor) -> bool:
+    """The same of who began to connect earlier."""
+    return _scope_to_connect(visit) in await scopes_now(read, actor, visit.now)
+
+
+def _scope_to_connect(visit: Visit) -> Scope:
+    return Scope.PAYMENT_PROVIDERS_WRITE if visit.shop.mode == Mode.SANDBOX else Scope.OWNER
 
 
 async def selling(read: Read, profile: MerchantProfile | None, kind: str | None = None) -> Sequence[ConnectionRow]:

@@ -4,6 +4,7 @@ The browser comes from another site, so no cookie of ours comes with it: the sta
 (`payment-rails.md` 1.10). It is spent by the first who brings it, whatever comes of it.
 """
 
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from keysat.kit.errors import BadRequest, KeysatError, Unauthorized
 from keysat.payments.authorize import Refused, finish
 from keysat.payments.tables import ConnectionRow, MerchantProfile
 from keysat.upkeep.opening import refresh_tills
+from keysat.web.connecting import may_connect_now
 from keysat.web.html import page
 from keysat.web.provide import WithVisit
 from keysat.web.security import SECRET_PAGE
@@ -54,7 +56,9 @@ async def _finished(visit: Visit, provider: str, state: str, api_key: str) -> Re
     if not api_key:
         return _refused(visit, BadRequest("No API key came back. Begin to connect again."))
     try:
-        made = await finish(shop.office, provider, state, api_key, visit.now, visit.address)
+        made = await finish(
+            shop.office, provider, state, api_key, visit.now, visit.address, partial(may_connect_now, visit)
+        )
     except Refused as refused:
         return _refused(visit, refused.reason, key_is_gone=refused.key_is_gone)
     except (BadRequest, Unauthorized) as error:

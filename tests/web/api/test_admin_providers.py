@@ -1,5 +1,6 @@
 """Connections over HTTP: the click that connects BTCPay, every end it can take, and what an operator sees and mends."""
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,15 @@ from keysat.infra.house import Mode
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow
 from keysat.jobs.health import check_connections
-from keysat.operators.api_keys import create
+from keysat.operators import accounts, sessions
+from keysat.operators.api_keys import create, revoke
 from keysat.operators.scopes import Role, Scope
+from keysat.operators.tables import ApiKey
 from keysat.payments.tables import ConnectionRow
 from tests.conftest import TESTER
 from tests.fakes.btcpay import API_KEY, STORE, Accident
 from tests.fakes.btcpay_server import Store as Shelf
+from tests.web.admin.signing_in import signed_in
 from tests.web.conftest import ADMIN, BROWSER, browse, doors_of
 from tests.web.selling import Front, open_front
 
@@ -175,6 +179,33 @@ async def test_a_scoped_key_connects_play_money_in_a_sandbox_and_nothing_else(st
             made = (await asked(front, "GET", "providers?status=active", key=unable))["providers"][-1]["id"]
             await asked(front, "POST", f"providers/{made}/disconnect", {}, 403, key=able)
             await asked(front, "POST", f"providers/{made}/repair", {}, 403, key=able)
+            url = (await asked(front, "POST", "btcpay/connect", {}, key=able))["authorize_url"]
+            async with front.shop.work(TESTER) as work:
+                for one in (await work.session.scalars(select(ApiKey.id))).all():
+                    await revoke(work, one)
+            assert (await came_back(front, *fake.authorize(url, [OTHER]))).status_code == 403
+
+
+async def test_who_was_shut_out_meanwhile_connects_nothing(front: Front) -> None:
+    fake = front.counter.fake
+    for how in ("disabled", "demoted", "signed out"):
+        async with signed_in(front.shop) as owner, signed_in(front.shop):  # a second one, who stays
+            answer = await owner.post("/v1/admin/btcpay/connect", json={})
+            me = (await owner.get("/admin/account")).text
+            name = re.findall(r"<h1>(.*)</h1>", me)[0]
+            async with front.shop.work(TESTER) as work:
+                account = await accounts.one_named(work, name)
+                if how == "signed out":
+                    await sessions.end(work, account.id)
+                else:
+                    role = Role.FULL_ADMIN if how == "demoted" else Role.OWNER
+                    await accounts.edit(work, account.id, role, how == "disabled")
+        redirect, fields = fake.authorize(answer.json()["authorize_url"], [OTHER])
+        page = await came_back(front, redirect, fields)
+        assert (page.status_code, "is no key any more" in page.text) == (403, True)
+    assert fake.keys.keys() == {API_KEY}
+    assert await connections(front) == [STORE]
+    assert [name for name, _ in await events(front, "provider.connect_refused")] == 3 * ["provider.connect_refused"]
 
 
 async def test_health_tells_what_is_wrong_with_the_webhook_and_repair_mends_it(front: Front) -> None:
