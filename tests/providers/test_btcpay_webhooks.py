@@ -208,7 +208,7 @@ async def test_health_sees_a_hook_that_is_gone_or_leads_elsewhere(btcpay: BtcPay
 
 async def test_health_counts_the_deliveries_that_failed(btcpay: BtcPayWorld) -> None:
     desk: Desk = await seat(btcpay)
-    btcpay.refuse_with = 401
+    btcpay.door.refuse_with = 401
     sold = await desk.sell()
     await btcpay.pay(sold.invoice_id)
     warnings = (await desk.till.health()).warnings
