@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select, tuple_, update
 
+from keysat.infra.attention import clear
 from keysat.infra.public_http import checked_url
 from keysat.infra.tables import EventSeal
 from keysat.infra.vault import Vault
@@ -28,6 +29,7 @@ OVERLAP_SECONDS = 24 * 3600
 OVERLAP_SECONDS_MAX = 30 * 24 * 3600
 SIGNERS_MAX = 3
 SEALED_AS = "webhook-secret"
+WAITED = "webhook_waited"  # a kind of attention: what waited for it is given up
 
 Url = Annotated[str, Meta(max_length=2048)]
 Description = Annotated[str, Meta(max_length=1000, pattern="^[^\\u0000]*$")]
@@ -100,6 +102,8 @@ async def edit(work: Work, endpoint_id: UUID, wanted: EndpointEdit) -> Endpoint:
     for field in changed:
         setattr(endpoint, field, new[field])
     endpoint.updated_at = work.now
+    if "active" in changed:
+        await clear(work, endpoint.id, WAITED)
     work.record(
         happenings.EndpointEdited(
             endpoint_id=endpoint.id, event_types=endpoint.event_types, active=endpoint.active, changed=changed

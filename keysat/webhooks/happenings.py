@@ -41,7 +41,7 @@ class EndpointTested(Happening, frozen=True, tag="webhook_endpoint.tested"):
 
 
 class DeliveryFailed(Happening, frozen=True, tag="webhook_delivery.failed"):
-    """A dead letter: it was tried as often as it is tried."""
+    """A dead letter: it was tried as often as it is tried, or waited as long as it may."""
 
     delivery_id: DeliveryId
     endpoint_id: EndpointId
