@@ -229,5 +229,5 @@ async def flushed(work: Work, conflict: str) -> AsyncGenerator[None, None]:
     try:
         yield
         await work.session.flush()
-    except IntegrityError as error:
-        raise Conflict(conflict) from error
+    except IntegrityError:
+        raise Conflict(conflict) from None  # foreseen: no failure that the log should tell of

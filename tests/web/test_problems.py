@@ -16,7 +16,7 @@ from keysat.kit.states import IllegalStep
 from keysat.upkeep.shop import Shop
 from keysat.web.provide import WithWork
 from keysat.web.wire import Inbound
-from tests.web.conftest import BROWSER, browse, doors_of
+from tests.web.conftest import ADMIN, BROWSER, browse, doors_of
 
 
 class Colour(StrEnum):
@@ -99,6 +99,16 @@ async def test_each_error_has_its_status(client: httpx.AsyncClient, how: str, st
     answer = await client.get(f"/v1/fails/{how}")
     assert (answer.status_code, answer.json()["error"]) == (status, code)
     assert answer.json().get("upgrade_url") == ("https://keysat.test/upgrade" if how == "capped" else None)
+
+
+async def test_a_name_that_is_taken_is_no_failure_of_ours(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = {"name": "Ada", "role": "support", "password": "a password for the tests"}
+    with caplog.at_level(logging.ERROR):
+        answers = [await client.post("/v1/admin/accounts", json=account, headers=ADMIN) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert caplog.text == ""
 
 
 async def test_what_nobody_foresaw_is_bland_outside_and_logged_inside(
