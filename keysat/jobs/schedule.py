@@ -55,10 +55,6 @@ async def _refresh(shop: Shop, _now: datetime) -> None:
     await shop.nameplate.read_again(shop.store)
 
 
-async def _edition(shop: Shop, now: datetime) -> None:
-    await refresh_edition(shop, now)
-
-
 async def _flush(shop: Shop, _now: datetime) -> None:
     await shop.telemetry.flush()
 
@@ -87,7 +83,7 @@ def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
         Job("refresh", 30 * SECOND, _refresh),
         Job("letters", SECOND, write_and_send, topic="seals", gather=50 * MILLISECOND, limit=HOUR),
         Job("tally", MINUTE, _tally, topic="seals", gather=5 * SECOND),
-        Job("edition", HOUR, _edition),
+        Job("edition", HOUR, refresh_edition),
         Job("webhooks", SECOND, send_webhooks, topic="seals", gather=20 * MILLISECOND, limit=HOUR),
         Job("webhooks-forget", HOUR, forget_deliveries),
         Job("telemetry", 50 * MILLISECOND, _flush),

@@ -5,8 +5,7 @@ who it was. Keys go on validating. What is kept all the same: the keyed hash tha
 fingerprints of machines, and an issued invoice's own copy of its buyer, which the law asks for.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from keysat.subscriptions.rules import renews
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
 from keysat.upkeep.export import rows_of
 from keysat.upkeep.happenings import CustomerErased
+from keysat.upkeep.rows import parted
 
 ON_THE_WAY = (
     OrderStatus.DRAFT,
@@ -83,7 +83,7 @@ async def personal_data(read: Read, customer_id: UUID) -> dict[str, list[dict[st
         table = Base.metadata.tables[model.__tablename__]
         found[str(table.name)] = await rows_of(read, table, which)
     found["events"] = []
-    for subjects in _parts(await _subjects(read, customer_id)):
+    for subjects in parted(await _subjects(read, customer_id), AT_ONCE):
         rows = await read.session.execute(
             select(EventRow, EventOrigin.address)
             .outerjoin(EventOrigin, (EventOrigin.event_id == EventRow.id) & (EventRow.actor == BUYER))
@@ -137,7 +137,7 @@ async def _blank(work: Work, theirs: Holdings) -> None:
 
 async def _forget_origins(work: Work, subjects: Sequence[str]) -> None:
     """From where they acted: at all that was recorded in a transaction of theirs. And the links that were mailed."""
-    for part in _parts(subjects):
+    for part in parted(subjects, AT_ONCE):
         await _run(work, delete(OneTimeLink).where(OneTimeLink.subject.in_(part)))
         moments = select(EventRow.at).where(EventRow.subject.in_(part), EventRow.actor == BUYER)
         acts = select(EventRow.id).where(EventRow.actor == BUYER, EventRow.at.in_(moments))
@@ -154,9 +154,3 @@ async def _subjects(read: Read, customer_id: UUID) -> Sequence[str]:
 
 async def _run(work: Work, statement: Any) -> None:
     await work.session.execute(statement.execution_options(synchronize_session=False))
-
-
-def _parts(words: Iterable[str]) -> Iterator[list[str]]:
-    each = iter(words)
-    while part := list(islice(each, AT_ONCE)):
-        yield part

@@ -52,6 +52,8 @@ SPANS: Mapping[str, timedelta] = {ADDRESSES: timedelta(days=400), VALIDATIONS: t
 
 @dataclass(frozen=True, slots=True)
 class Term:
+    """A line for people: what is forgotten, how long after which moment."""
+
     what: str
     since: str
     span: timedelta
@@ -62,8 +64,9 @@ def terms(days: Mapping[str, int], kept: Sequence[Kept] = KEPT) -> list[Term]:
     """All of them, as they hold with the operator's days."""
     told = [Term(one.model.__tablename__, one.since, _span(days, one.name, one.span), one.name) for one in kept]
     told += [Term("webhook_deliveries", f"{status} at", span) for status, span in webhooks.KEPT.items()]
-    told.append(Term("event_origins", "events.at", _span(days, ADDRESSES, SPANS[ADDRESSES]), ADDRESSES))
-    told.append(Term("telemetry.outcomes", "day", _span(days, VALIDATIONS, SPANS[VALIDATIONS]), VALIDATIONS))
+    spans = _spans(days)
+    told.append(Term("event_origins", "events.at", spans[ADDRESSES], ADDRESSES))
+    told.append(Term("telemetry.outcomes", "day", spans[VALIDATIONS], VALIDATIONS))
     return told
 
 
@@ -73,8 +76,9 @@ async def forget(shop: Shop, now: datetime, kept: Sequence[Kept] = KEPT) -> None
     for one in kept:
         before = now - _span(days, one.name, one.span)
         await _forget_rows(shop, now, one.model, one.model.__table__.c[one.since] < before)
-    await _forget_origins(shop, now, now - _span(days, ADDRESSES, SPANS[ADDRESSES]))
-    await shop.telemetry.forget(now.date() - _span(days, VALIDATIONS, SPANS[VALIDATIONS]))
+    spans = _spans(days)
+    await _forget_origins(shop, now, now - spans[ADDRESSES])
+    await shop.telemetry.forget(now.date() - spans[VALIDATIONS])
 
 
 async def _forget_origins(shop: Shop, now: datetime, before: datetime) -> None:
@@ -95,6 +99,10 @@ async def _forget_rows(shop: Shop, now: datetime, model: type[Base], which: Colu
             ids = await work.session.scalars(gone.execution_options(synchronize_session=False))
             if len(ids.all()) < AT_ONCE:
                 return
+
+
+def _spans(days: Mapping[str, int]) -> Mapping[str, timedelta]:
+    return {name: _span(days, name, span) for name, span in SPANS.items()}
 
 
 def _span(days: Mapping[str, int], name: str, span: timedelta) -> timedelta:

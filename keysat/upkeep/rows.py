@@ -6,7 +6,7 @@ memory than a thousand.
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict, TypeVar, cast
 
 import msgspec
 from sqlalchemy import JSON, Column, Connection, MetaData, Table, func, inspect, select, text
@@ -15,6 +15,8 @@ from sqlalchemy.types import TypeDecorator
 
 from keysat.infra.tables import Base
 from keysat.infra.work import Read
+
+T = TypeVar("T")
 
 CHUNK = 1000
 REVISION_TABLE = "alembic_version"
@@ -57,7 +59,7 @@ class Loader:
     async def load(self, connection: AsyncConnection, text: Iterable[bytes]) -> int:
         """Returns how many rows it were. Raises msgspec.ValidationError, msgspec.DecodeError."""
         total = 0
-        for part in _chunks(text):
+        for part in parted(text, CHUNK):
             rows = self._decoder.decode_lines(b"".join(part))
             await connection.run_sync(self._put, rows)
             total += len(rows)
@@ -73,9 +75,9 @@ def _kind(column: Column[Any]) -> Any:
     return kind | None if column.nullable else kind
 
 
-def _chunks(text: Iterable[bytes]) -> Iterator[list[bytes]]:
-    each = iter(text)
-    while part := list(islice(each, CHUNK)):
+def parted(things: Iterable[T], most: int) -> Iterator[list[T]]:
+    each = iter(things)
+    while part := list(islice(each, most)):
         yield part
 
 
