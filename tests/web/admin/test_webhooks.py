@@ -6,7 +6,7 @@ import pytest
 
 from keysat.infra.seals import seal
 from keysat.kit.ids import random_uuid
-from keysat.licenses.happenings import LicenseSuspended
+from keysat.licenses.happenings import LicenseSuspended, LicenseUnsuspended
 from keysat.operators.scopes import Role
 from keysat.upkeep.shop import Shop
 from keysat.web.auth import SESSION_COOKIE
@@ -39,9 +39,14 @@ async def test_an_operator_adds_tests_rotates_replays_and_deletes(sandbox: Shop,
 
         receiver.status = 500
         async with sandbox.work(TESTER) as work:
-            work.record(LicenseSuspended(random_uuid(work.chance)))
+            suspended = LicenseSuspended(random_uuid(work.chance))
+            work.record(suspended)
+            work.record(LicenseUnsuspended(suspended.license_id))
         await seal(sandbox.store, sandbox.now())
-        for _ in range(11):
+        await work_off(sandbox.exchange)
+        waiting = (await browser.get(here, params={"status": "pending"})).text
+        assert ("tried 1 time, again" in waiting, "tried 0 times, waits its turn" in waiting) == (True, True)
+        for _ in range(10):
             await work_off(sandbox.exchange)
             watch.pass_by(hours=30)
         browser.cookies.clear()  # the session has ended meanwhile
