@@ -28,6 +28,11 @@ class Happening(msgspec.Struct, frozen=True, tag_field="event"):
         return msgspec.json.encode(fields).decode()
 
 
+def subject_in(body: str) -> str:
+    """Of a happening, from its body as it is stored: the first field."""
+    return str(next(iter(msgspec.json.decode(body, type=dict[str, object]).values()), ""))
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who acts. `kind` is public ("buyer", "admin_key", "cli", "job:look"); credential and address are personal."""

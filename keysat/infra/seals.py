@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func, insert, select, text, update
 
 from keysat.infra import locks
-from keysat.infra.events import Actor, origin_hash, seal_hash
+from keysat.infra.events import Actor, origin_hash, seal_hash, subject_in
 from keysat.infra.store import Store
 from keysat.infra.tables import EventOrigin, EventRow, EventSeal
 from keysat.infra.work import Read, Work
@@ -144,6 +144,8 @@ def _flaw(sealed: EventSeal, row: EventRow | None, origin: EventOrigin | None, p
         return f"event {sealed.event_id} is missing"
     if sealed.hash != _hash_of(row, position, previous):
         return f"event {row.id} was altered"
+    if row.subject != subject_in(row.body):  # it stands twice, and only the body is hashed
+        return f"the subject of event {row.id} was altered"
     if not row.sealed:  # the sealer would try to seal it once more, for ever
         return f"the mark of event {row.id} was altered: it is sealed"
     if origin and row.origin_hash != origin_hash(origin.salt, origin.credential, origin.address):

@@ -104,9 +104,10 @@ async def test_fifty_writers_and_two_sealers_at_once_leave_no_gap(store: Store, 
 
 async def test_a_lower_id_that_turns_up_later_gets_a_later_position(store: Store) -> None:
     for event_id in (10, 5):
+        body = f'{{"bell":"{event_id}"}}'
         async with store.work(NOON, TESTER) as work:
             work.session.add(
-                EventRow(id=event_id, at=NOON, name="test.rung", subject=str(event_id), actor="test", body="{}")
+                EventRow(id=event_id, at=NOON, name="test.rung", subject=str(event_id), actor="test", body=body)
             )
         await seal(store, NOON)
     assert await order_of(store) == [(1, "10"), (2, "5")]
@@ -118,7 +119,7 @@ async def test_what_is_open_while_others_commit_is_not_lost(postgres: Cluster) -
     with postgres.database() as url:
         slow, quick = Store(url, SeededChance(1)), Store(url, SeededChance(2))
         async with slow.work(NOON, TESTER) as work:
-            row = EventRow(at=NOON, name="test.rung", subject="slow", actor="test", body="{}")
+            row = EventRow(at=NOON, name="test.rung", subject="slow", actor="test", body='{"bell":"slow"}')
             work.session.add(row)
             await work.session.flush()
             await ring(quick, "quick")
@@ -144,7 +145,14 @@ async def chain(store: Store) -> Store:
 
 
 @pytest.mark.parametrize(
-    "change", [{"body": '{"bell":"b","times":9}'}, {"name": "test.hushed"}, {"actor": "cli"}, {"origin_hash": "0" * 64}]
+    "change",
+    [
+        {"body": '{"bell":"b","times":9}'},
+        {"name": "test.hushed"},
+        {"actor": "cli"},
+        {"origin_hash": "0" * 64},
+        {"subject": "c"},
+    ],
 )
 async def test_an_altered_event_is_found_where_it_stands(chain: Store, change: dict[str, str]) -> None:
     async with chain.work(NOON, TESTER) as work:

@@ -1,6 +1,8 @@
 """The move from the published server: every key it ever sold holds here, and nobody pays twice for it."""
 
+import sqlite3
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -25,9 +27,10 @@ from keysat.upkeep.doctor import violations
 from keysat.upkeep.imports.bring import bring
 from keysat.upkeep.imports.report import Report
 from keysat.upkeep.imports.source import moment
+from keysat.upkeep.person import erase
 from keysat.webhooks.tables import Endpoint
 from tests.conftest import NOON, TESTER
-from tests.upkeep.published import Published, a_shop_of_years, an_empty_one
+from tests.upkeep.published import Published, a_shop_of_years, an_empty_one, at
 from tests.web.conftest import ADMIN
 from tests.web.selling import Front, open_front
 
@@ -233,3 +236,88 @@ async def test_what_cannot_be_brought_is_said_and_nothing_is_written(front: Fron
 )
 def test_both_kinds_of_dates_are_read(text: str | None, read: datetime | None) -> None:  # D-30
     assert moment(text) == read
+
+
+def change(old: Published, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(old.path)) as connection, connection:
+        connection.execute(statement, values)
+
+
+async def test_what_was_sold_there_after_a_first_move_comes_with_the_next(front: Front, old: Published) -> None:
+    await move(front, old)
+    change(old, "UPDATE invoices SET status = 'settled' WHERE id = ?", old.ids["still open"])
+    for name in ("still open", "paid in vain"):
+        old.license(f"late, {name}", invoice_id=old.ids[name], policy_id=old.ids["pro"])
+    report = await move(front, old)
+    assert (report.brought["licenses"], report.brought["orders"]) == (2, 0)
+    for name in ("still open", "paid in vain"):
+        told = (await front.http.get(f"/v1/purchase/{old.ids[name]}")).json()
+        assert (told["status"], told["license_id"]) == ("settled", old.ids[f"late, {name}"])
+    await seal(front.shop.store, front.counter.now)
+    async with front.shop.read() as read:
+        assert await violations(read, front.counter.now) == []
+
+
+async def test_who_was_erased_here_does_not_come_again(front: Front, old: Published) -> None:
+    await move(front, old)
+    async with front.shop.work(TESTER) as work:
+        bob = (await work.session.scalars(select(Customer).where(Customer.email_normal == "bob@example.org"))).one()
+        await erase(work, bob.id)
+    report = await move(front, old)
+    assert report.brought["customers"] == 0
+    async with front.shop.read() as read:
+        assert "bob@example.org" not in (await read.session.scalars(select(Customer.email_normal))).all()
+
+
+async def test_nobody_is_billed_for_what_was_paid_nor_let_off_for_ever(front: Front, old: Published) -> None:
+    team = {"policy_id": old.ids["team"], "email": "hal@example.org"}
+    now = old.now
+    for number, days in enumerate((75, 45)):  # the older one was refunded
+        old.sold(f"hal {number}", days_ago=days, status="active" if number else "revoked", **team)
+        old.subscription(f"of hal {number}", f"hal {number}", days_ago=days)
+    team["email"] = "ida@example.org"
+    old.sold("ida", days_ago=75, expires_at=at(now - timedelta(days=45)), **team)  # no renewal moved it there (D-1)
+    old.sold("ida again", days_ago=15, **team)
+    old.subscription("of ida", "ida", days_ago=75)
+    old.cycle("of ida", "invoice of ida again", 3, 15)
+    old.sold("tom", days_ago=5, expires_at=at(now + timedelta(days=9)), **team)
+    old.subscription(
+        "of tom", "tom", days_ago=5, listed_currency="SAT", listed_value=0
+    )  # a trial, as it was kept (D-2)
+    await move(front, old)
+    async with front.shop.read() as read:
+        rows = {name: await read.get(Subscription, uuid_of(old, name)) for name in old.ids if name.startswith("of ")}
+    assert [rows[f"of hal {number}"].status for number in range(2)] == ["cancelled", "active"]
+    assert rows["of ida"].paid_through == now + timedelta(days=15)
+    assert (rows["of tom"].listed_currency, rows["of tom"].listed_value) == ("USD", 1200)
+
+
+@pytest.mark.once
+async def test_a_row_that_makes_no_sense_is_named_and_nothing_is_written(front: Front, tmp_path: Path) -> None:
+    cases = {
+        "a license of a tier that is gone": ("licenses", "policy_id", str(UUID(int=999_999, version=4)), "policies"),
+        "a license in a state of its own": ("licenses", "status", "frozen", "licenses"),
+        "a machine without an id": ("machines", "id", "first", "machines"),
+        "a name that is no text": ("products", "name", b"\xff", "products"),
+    }
+    before = await counted(front)
+    for number, (name, (table, column, value, words)) in enumerate(cases.items()):
+        old = a_shop_of_years(tmp_path / f"{number}.db", front.counter.now)
+        change(old, f"UPDATE {table} SET {column} = ? WHERE rowid = 1", value)
+        with pytest.raises(BadRequest, match=words):
+            await move(front, old)
+        assert await counted(front) == before, name
+
+
+async def test_what_was_written_by_hand_is_left_out_where_it_cannot_be_read(front: Front, old: Published) -> None:
+    change(
+        old, "UPDATE products SET entitlements_catalog_json = ?", '["x", {"name": "X"}, {"slug": "a"}, {"slug": "a"}]'
+    )
+    change(old, "UPDATE discount_codes SET applies_to_policy_ids_json = ? WHERE code = 'SPRING'", '["x", 1]')
+    change(old, "UPDATE scoped_api_keys SET extra_scopes = ?", '["x", 1, null, {}]')
+    await move(front, old)
+    async with front.shop.read() as read:
+        assert set(await read.session.scalars(select(Feature.slug))) == {"a"}
+        assert (await read.session.scalars(select(ApiKey))).one().scopes == []
+        spring = (await read.session.scalars(select(DiscountCode).where(DiscountCode.code == "SPRING"))).one()
+        assert not spring.active  # else it would be for every tier

@@ -1,8 +1,8 @@
 """Products, tiers and codes of the published server, as they are sold here."""
 
 from collections.abc import Iterator
-from typing import Any
-from uuid import UUID, uuid5
+from typing import Any, cast
+from uuid import uuid5
 
 from sqlalchemy import insert, select
 
@@ -71,12 +71,14 @@ def _product(move: Move, row: source.Product) -> Values:
 
 
 def _features(row: source.Product) -> Iterator[dict[str, Any]]:
-    for position, entry in enumerate(listed(row.entitlements_catalog_json)):
+    told: list[Any] = [entry for entry in listed(row.entitlements_catalog_json) if isinstance(entry, dict)]
+    entries = {str(entry["slug"]): entry for entry in cast("list[dict[str, Any]]", told) if "slug" in entry}
+    for position, (slug, entry) in enumerate(entries.items()):
         yield {
-            "id": uuid5(row.id, str(entry["slug"])),
+            "id": uuid5(row.id, slug),
             "product_id": row.id,
-            "slug": str(entry["slug"]),
-            "name": str(entry.get("name") or entry["slug"])[:200],
+            "slug": slug,
+            "name": str(entry.get("name") or slug)[:200],
             "description": str(entry.get("description") or ""),
             "position": position,
         }
@@ -143,14 +145,16 @@ async def _codes(move: Move) -> None:
     ]
     if new:
         await move.work.session.execute(insert(Code), new)
-    added = await move.write("codes", DiscountCode, (_code(move, row, names[row.id]) for row in codes))
-    known = set(await move.work.session.scalars(select(Policy.id)))
+    known = {str(tier): tier for tier in await move.work.session.scalars(select(Policy.id))}
+    only = {row.id: _tiers(row) for row in codes}
+    lost = {code_id for code_id, tiers in only.items() if tiers and known.keys().isdisjoint(tiers)}
+    rows = (_code(move, row, names[row.id], is_lost=row.id in lost) for row in codes)
+    added = await move.write("codes", DiscountCode, rows)
     tiers = [
-        {"discount_id": row.id, "policy_id": tier}
-        for row in codes
-        if row.id in added
-        for tier in _tiers(row)
-        if tier in known
+        {"discount_id": code_id, "policy_id": known[tier]}
+        for code_id, tiers in only.items()
+        if code_id in added
+        for tier in known.keys() & tiers
     ]
     if tiers:
         await move.work.session.execute(insert(DiscountTier), tiers)
@@ -165,9 +169,8 @@ def _can_be_typed(move: Move, row: source.Code) -> bool:
     return True
 
 
-def _code(move: Move, row: source.Code, name: str) -> Values:
-    kind = DiscountKind(row.kind)
-    is_money = kind in (DiscountKind.FIXED, DiscountKind.SET_PRICE)
+def _code(move: Move, row: source.Code, name: str, *, is_lost: bool) -> Values:
+    is_money = row.kind in (DiscountKind.FIXED, DiscountKind.SET_PRICE)
     active, ends = bool(row.active), moment(row.expires_at)
     if is_money and row.discount_currency != SAT and active:
         active = False
@@ -178,12 +181,15 @@ def _code(move: Move, row: source.Code, name: str) -> Values:
     if row.expires_at and ends is None:
         active = False
         move.report.note(f"The code {name} is switched off: nobody can read when it ends ({row.expires_at[:40]!r}).")
-    amount = min(row.amount, ALL_OFF) if kind is DiscountKind.PERCENT else row.amount
+    if is_lost:
+        active = False
+        move.report.note(f"The code {name} is switched off: the tiers that it was for are gone.")
+    amount = min(row.amount, ALL_OFF) if row.kind is DiscountKind.PERCENT else row.amount
     return {
         "id": row.id,
         "code": name,
-        "kind": kind,
-        "amount": 0 if kind is DiscountKind.FREE_LICENSE else amount,
+        "kind": row.kind,
+        "amount": 0 if row.kind is DiscountKind.FREE_LICENSE else amount,
         "currency": row.discount_currency if is_money else None,
         "product_id": row.applies_to_product_id,
         "max_uses": row.max_uses,
@@ -200,6 +206,7 @@ def _code(move: Move, row: source.Code, name: str) -> Values:
     }
 
 
-def _tiers(row: source.Code) -> set[UUID]:
-    several = {UUID(str(tier)) for tier in listed(row.applies_to_policy_ids_json)}
-    return several or ({row.applies_to_policy_id} if row.applies_to_policy_id else set())
+def _tiers(row: source.Code) -> set[str]:
+    """Their ids, which nothing there holds to any tier; none: it is for all."""
+    several = {str(tier) for tier in listed(row.applies_to_policy_ids_json)}
+    return several or ({str(row.applies_to_policy_id)} if row.applies_to_policy_id else set())

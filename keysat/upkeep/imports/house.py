@@ -9,7 +9,7 @@ from sqlalchemy import select
 from keysat.infra.house import fact, rewrite
 from keysat.kit.errors import BadRequest, KeysatError
 from keysat.licenses.issuers import restore, words_of
-from keysat.operators.scopes import A_LA_CARTE, Role, Scope
+from keysat.operators.scopes import A_LA_CARTE
 from keysat.operators.tables import ApiKey
 from keysat.payments.profiles import the_default
 from keysat.payments.rates.pins import pin_of, set_pin
@@ -100,8 +100,8 @@ def _api_key(move: Move, row: source.ApiKey) -> Values:
     return {
         "id": row.id,
         "label": row.label[:80],
-        "role": Role(row.role),
-        "scopes": sorted(scope for scope in listed(row.extra_scopes) if scope in A_LA_CARTE and Scope(scope)),
+        "role": row.role,
+        "scopes": sorted(scope for scope in listed(row.extra_scopes) if isinstance(scope, str) and scope in A_LA_CARTE),
         "hash": row.token_hash,
         "created_at": move.at(row.created_at),
         "expires_at": None,

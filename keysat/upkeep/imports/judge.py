@@ -31,12 +31,13 @@ class Standing:
 def doubled(subscriptions: Iterable[Subscription], buyers: Mapping[UUID, str]) -> set[UUID]:
     """Ids of the running ones that an older one of the same buyer and tier stands for.
 
-    `buyers`: by license, who holds it: an address, or the license itself of who told none.
+    `buyers`: by license that is not revoked, who holds it: an address, or the license itself of who told none.
     """
     oldest: dict[tuple[str, UUID], UUID] = {}
     others: set[UUID] = set()
     for row in sorted(subscriptions, key=lambda row: (str(moment(row.started_at)), str(row.id))):
-        if row.status in RUNS and oldest.setdefault((buyers[row.license_id], row.policy_id), row.id) != row.id:
+        buyer = buyers.get(row.license_id)
+        if row.status in RUNS and buyer and oldest.setdefault((buyer, row.policy_id), row.id) != row.id:
             others.add(row.id)
     return others
 
@@ -44,11 +45,12 @@ def doubled(subscriptions: Iterable[Subscription], buyers: Mapping[UUID, str]) -
 def standing(
     row: Subscription, cycles: Iterable[Cycle], expires_at: datetime | None, now: datetime, *, runs: bool
 ) -> Standing:
-    """`expires_at` of its license: what was paid for ends then, else with the last cycle that was paid."""
+    """What was paid for ends with its license (`expires_at`, which no renewal moved), or with the last paid cycle."""
     settled = [cycle for cycle in cycles if cycle.invoice_status == "settled"]
     last = max(settled, key=lambda cycle: cycle.cycle_number, default=None)
     started = moment(row.started_at) or now
-    ends = expires_at or (moment(last.cycle_end_at) if last else None) or started + timedelta(days=row.period_days)
+    known = [ends for ends in (expires_at, moment(last.cycle_end_at) if last else None) if ends is not None]
+    ends = max(known, default=started + timedelta(days=row.period_days))
     extended = runs and ends < now + QUIET
     return Standing(
         runs=runs,

@@ -10,6 +10,7 @@ from keysat.catalog.tables import DiscountCode
 from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose, Redemption, RedemptionStatus
 from keysat.customers.accounts import normal_email
 from keysat.customers.tables import Customer
+from keysat.infra.tables import AttentionRow
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest
 from keysat.kit.ids import support_reference
@@ -30,13 +31,20 @@ TOO_MANY = "imported_over_cap"  # why a machine was released
 
 async def bring_sales(move: Move, issuer_key_id: UUID) -> None:
     licenses = list(move.source.rows(source.License, "licenses"))
-    invoices = list(move.source.select(source.Invoice, INVOICES))
-    customers = await _customers(move, (row.buyer_email for row in (*invoices, *licenses)))
+    invoices = list(move.source.select(source.Invoice, "invoices", INVOICES))
+    known = {
+        *await move.work.session.scalars(select(Order.id)),
+        *await move.work.session.scalars(select(License.id)),
+    }
+    new = (row.buyer_email for row in (*invoices, *licenses) if row.id not in known)  # others may be erased by now
+    customers = await _customers(move, new)
     made = {row.invoice_id: row for row in licenses if row.invoice_id}
     orders = [_order(move, row, made.get(row.id), customers) for row in invoices]
     given = [_given(move, row, customers) for row in licenses if row.invoice_id is None]
     added = await move.write("orders", Order, [*orders, *given])
     for order in orders:
+        if order["id"] in known and order["license_id"] and order["license_id"] not in known:
+            await _paid_since(move, order)
         if order["status"] is OrderStatus.REVIEW and order["id"] in added:
             reference = order["support_reference"]
             words = f"Order {reference} was paid before the move, and no license came of it. Accept it to issue one."
@@ -46,6 +54,19 @@ async def bring_sales(move: Move, issuer_key_id: UUID) -> None:
     rows = [_license(move, row, issuer_key_id, customers) for row in licenses]
     await _machines(move, licenses, await move.write("licenses", License, rows))
     await _redemptions(move, {order["id"]: order["status"] for order in orders})
+
+
+async def _paid_since(move: Move, order: Values) -> None:
+    """An earlier import brought it unpaid or without its license, and the old server went on selling."""
+    fulfilled = {name: order[name] for name in ("purpose", "status", "status_at", "license_id", "paid_at", "paid_how")}
+    unsold = update(Order).where(Order.id == order["id"], Order.license_id.is_(None))
+    await move.work.session.execute(unsold.values(**fulfilled).execution_options(synchronize_session=False))
+    call = update(AttentionRow).where(AttentionRow.kind == REVIEW, AttentionRow.subject == str(order["id"]))
+    await move.work.session.execute(
+        call.where(AttentionRow.settled_at.is_(None))
+        .values(settled_at=move.work.now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def _customers(move: Move, typed: Iterable[str | None]) -> Customers:
@@ -150,7 +171,6 @@ def _license(move: Move, row: source.License, issuer_key_id: UUID, customers: Cu
     issued, ends = move.at(row.issued_at), moment(row.expires_at)
     if row.expires_at and ends is None:
         move.report.note(f"License {row.id} never ends: nobody could read its end, and its key was signed without one.")
-    status = LicenseStatus(row.status)
     return {
         "id": row.id,
         "product_id": row.product_id,
@@ -158,7 +178,7 @@ def _license(move: Move, row: source.License, issuer_key_id: UUID, customers: Cu
         "order_id": _order_id(row),
         "customer_id": customers.get(_normal(row.buyer_email) or ""),
         "issuer_key_id": issuer_key_id,
-        "status": status,
+        "status": row.status,
         "issued_at": issued,
         "key_issued_at": issued.replace(microsecond=0),
         "expires_at": ends,
@@ -168,9 +188,9 @@ def _license(move: Move, row: source.License, issuer_key_id: UUID, customers: Cu
         "seats_taken": 0,
         "entitlements": [str(slug) for slug in listed(row.entitlements_json)],
         "is_trial": bool(row.is_trial),
-        "suspended_at": move.at(row.suspended_at) if status is LicenseStatus.SUSPENDED else None,
-        "suspension_reason": row.suspension_reason if status is LicenseStatus.SUSPENDED else None,
-        "revoked_at": move.at(row.revoked_at) if status is LicenseStatus.REVOKED else None,
+        "suspended_at": move.at(row.suspended_at) if row.status is LicenseStatus.SUSPENDED else None,
+        "suspension_reason": row.suspension_reason if row.status is LicenseStatus.SUSPENDED else None,
+        "revoked_at": move.at(row.revoked_at) if row.status is LicenseStatus.REVOKED else None,
         "revocation_reason": row.revocation_reason,
         "note": str(mapped(row.metadata_json).get("note") or "") or None,
         "created_at": issued,

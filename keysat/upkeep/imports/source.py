@@ -15,7 +15,10 @@ from uuid import UUID
 
 import msgspec
 
+from keysat.catalog.tables import DiscountKind
 from keysat.kit.errors import BadRequest
+from keysat.licenses.tables import LicenseStatus
+from keysat.operators.scopes import Role
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -77,7 +80,7 @@ class Policy(msgspec.Struct, frozen=True):
 class Code(msgspec.Struct, frozen=True):
     id: UUID
     code: str
-    kind: str
+    kind: DiscountKind
     amount: int
     discount_currency: str
     description: str
@@ -123,7 +126,7 @@ class Invoice(msgspec.Struct, frozen=True):
 class License(msgspec.Struct, frozen=True):
     id: UUID
     product_id: UUID
-    status: str
+    status: LicenseStatus
     issued_at: str
     grace_seconds: int
     max_machines: int
@@ -191,7 +194,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     id: UUID
     label: str
     token_hash: str
-    role: str
+    role: Role
     created_at: str
     last_used_at: str | None = None
     revoked_at: str | None = None
@@ -212,11 +215,15 @@ class Source:
         self._connection = connection
 
     def rows(self, kind: type[Row], table: str) -> Iterator[Row]:
-        return self.select(kind, f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608  names of ours
+        return self.select(kind, table, f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608  names of ours
 
-    def select(self, kind: type[Row], statement: str) -> Iterator[Row]:
+    def select(self, kind: type[Row], table: str, statement: str) -> Iterator[Row]:
+        """Raises BadRequest that names the row which is not what the published server writes."""
         for row in self._connection.execute(statement):
-            yield msgspec.convert(dict(row), kind, strict=False)
+            try:
+                yield msgspec.convert(dict(row), kind, strict=False)
+            except msgspec.ValidationError as error:
+                raise BadRequest(f"The row {str(row[0])[:40]!r} of {table} cannot be read: {error}.") from error
 
     def count(self, table: str) -> int:
         [(count,)] = self._connection.execute(f"SELECT count(*) FROM {table}")  # noqa: S608  names of ours
@@ -241,6 +248,9 @@ NEEDED = {
     "server_keys": "private_key_pem",
 }
 """A column of each table that only the last releases have."""
+WHOLE = ("products", "policies", "discount_codes", "invoices", "licenses", "subscriptions")
+"""Tables in which nothing may hang in the air."""
+LEFT_THERE = frozenset({"payment_providers"})
 
 
 @contextmanager
@@ -253,9 +263,9 @@ def opened(path: Path) -> Generator[Source]:
         try:
             connection.execute("BEGIN")
             _check(connection)
+            yield Source(connection)
         except sqlite3.DatabaseError as error:
             raise BadRequest(f"{path.name} cannot be read as a SQLite database: {error}.") from error
-        yield Source(connection)
 
 
 def _check(connection: sqlite3.Connection) -> None:
@@ -266,6 +276,11 @@ def _check(connection: sqlite3.Connection) -> None:
                 f"This is no database of the published server's last releases: {table}.{column} is missing. "
                 "Start its newest release once, so that it brings the file up to date, stop it, and import then."
             )
+    for table in WHOLE:
+        for _, row, gone, _ in connection.execute(f"PRAGMA foreign_key_check({table})"):
+            if gone not in LEFT_THERE:
+                [(id_,)] = connection.execute(f"SELECT id FROM {table} WHERE rowid = ?", (row,))  # noqa: S608  names of ours
+                raise BadRequest(f"The row {id_!r} of {table} belongs to a row of {gone} that is gone: mend it there.")
 
 
 def moment(text: str | None) -> datetime | None:

@@ -23,10 +23,12 @@ DAY_SECONDS = 24 * 60 * 60
 async def bring_subscriptions(move: Move) -> None:
     rows = list(move.source.rows(source.Subscription, "subscriptions"))
     cycles: defaultdict[UUID, list[source.Cycle]] = defaultdict(list)
-    for cycle in move.source.select(source.Cycle, CYCLES):
+    for cycle in move.source.select(source.Cycle, "subscription_invoices", CYCLES):
         cycles[cycle.subscription_id].append(cycle)
     buyers = {
-        row.id: (row.buyer_email or str(row.id)).strip().lower() for row in move.source.rows(source.License, "licenses")
+        row.id: (row.buyer_email or str(row.id)).strip().lower()
+        for row in move.source.rows(source.License, "licenses")
+        if row.status != LicenseStatus.REVOKED
     }
     others = doubled(rows, buyers)
     known = set(await move.work.session.scalars(select(Subscription.id)))
@@ -56,7 +58,7 @@ async def bring_subscriptions(move: Move) -> None:
 
 async def _bring(move: Move, row: source.Subscription, license: License, stands: Standing) -> None:
     policy = await move.work.get(Policy, row.policy_id)
-    value = row.listed_value or await _list_price(move, policy, row)
+    currency, value = _price(move, policy, row)
     subscription = Subscription(
         id=SubscriptionId(row.id),
         license_id=license.id,
@@ -71,7 +73,7 @@ async def _bring(move: Move, row: source.Subscription, license: License, stands:
         cycle_number=stands.cycle_number,
         paid_through=stands.paid_through,
         lead_days=policy.renewal_lead_days,
-        listed_currency=row.listed_currency,
+        listed_currency=currency,
         listed_value=value,
         started_at=move.at(row.started_at),
         cancelled_at=None if stands.runs else moment(row.cancelled_at) or move.at(row.updated_at),
@@ -88,7 +90,7 @@ async def _bring(move: Move, row: source.Subscription, license: License, stands:
             starts_at=subscription.anchor_at,
             ends_at=stands.paid_through,
             order_id=paid_by.id if paid_by else None,
-            listed_currency=row.listed_currency,
+            listed_currency=currency,
             listed_value=value,
             worth=row.listed_value,
             paid=row.listed_value,
@@ -103,11 +105,12 @@ async def _bring(move: Move, row: source.Subscription, license: License, stands:
     await move.work.session.flush()
 
 
-async def _list_price(move: Move, policy: Policy, row: source.Subscription) -> int:
-    """A trial or a code was kept as the price for ever (D-2): what its tier costs now is the price it renews at."""
-    product = next(one for one in move.source.rows(source.Product, "products") if one.id == row.product_id)
+def _price(move: Move, policy: Policy, row: source.Subscription) -> tuple[str, int]:
+    """Currency and amount. A trial or a code was kept as 0 SAT for ever (D-2): it renews at what its tier costs now."""
+    if row.listed_value:
+        return row.listed_currency, row.listed_value
+    product = next(one for one in move.source.rows(source.Product, "products") if one.id == policy.product_id)
     price = policy.price_value if policy.price_value is not None else product.price_value or product.price_sats
-    if price and product.price_currency == row.listed_currency:
+    if price:
         move.report.note(f"Subscription {row.id} was to renew for nothing: it renews at the price of its tier.")
-        return price
-    return 0
+    return product.price_currency, price
