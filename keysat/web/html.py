@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
@@ -42,6 +43,11 @@ def page(
         if trouble.retry_after_seconds is not None:
             response.headers["Retry-After"] = str(trouble.retry_after_seconds)
     return response
+
+
+def see_other(address: str, headers: Mapping[str, str] | None = None) -> Response[Any]:
+    """After a form: the browser asks for that with GET (RFC 9110, 15.4.4)."""
+    return Response(None, status_code=303, headers={**(headers or {}), "Location": address})
 
 
 def page_text(visit: Visit, template: str, /, **context: object) -> str:

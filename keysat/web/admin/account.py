@@ -4,7 +4,6 @@ Whatever makes the account easier or harder to get into asks for the password ag
 lets this one go on with a new token (ASVS 7.2.4, 7.4.3).
 """
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +15,6 @@ import segno
 from litestar import Request, Response, get, post
 from litestar.params import URLEncodedBody
 
-from keysat.infra.vault import VaultError
 from keysat.kit.errors import BadRequest, Conflict, Forbidden, KeysatError, RateLimited, Unavailable
 from keysat.operators import accounts, second_step, sessions, totp
 from keysat.operators.login import confirm
@@ -25,7 +23,9 @@ from keysat.operators.sessions import SignedIn
 from keysat.operators.tables import Account, AccountId, SessionId
 from keysat.web.admin.door import PATH, admin_page, signed_in
 from keysat.web.admin.login import with_session
+from keysat.web.html import see_other
 from keysat.web.provide import WithVisit, WithWork
+from keysat.web.sealed import brought_back, given
 from keysat.web.shared_limits import limit_shared
 from keysat.web.throttle import Rate
 from keysat.web.visit import Visit
@@ -191,7 +191,6 @@ async def _account_page(
 def _offer_page(visit: Visit, operator: SignedIn, offer: Offer, trouble: KeysatError | None = None) -> Response[str]:
     address = totp.address(offer.seed, visit.shop.settings.operator_name or "Keysat", operator.name)
     picture = segno.make(address, error="m").svg_inline(scale=5, light="#fff", omitsize=True)
-    sealed = visit.shop.vault.seal(msgspec.json.encode(offer), OFFER_SEALED_AS)
     return admin_page(
         visit,
         "admin/totp.html",
@@ -200,17 +199,15 @@ def _offer_page(visit: Visit, operator: SignedIn, offer: Offer, trouble: KeysatE
         picture=picture,
         seed=totp.text(offer.seed),
         address=address,
-        offer=base64.urlsafe_b64encode(sealed).decode(),
+        offer=given(visit.shop.vault, offer, OFFER_SEALED_AS),
     )
 
 
 def _opened(visit: Visit, operator: SignedIn, sealed: str) -> Offer:
     """Raises BadRequest."""
-    try:
-        plain = visit.shop.vault.open(base64.urlsafe_b64decode(sealed), OFFER_SEALED_AS)
-        offer = msgspec.json.decode(plain, type=Offer)
-    except (VaultError, ValueError):
-        raise BadRequest("Begin again.") from None
+    offer = brought_back(visit.shop.vault, sealed, OFFER_SEALED_AS, Offer)
+    if offer is None:
+        raise BadRequest("Begin again.")
     if offer.account_id != operator.account_id or visit.now > offer.until:
         raise BadRequest("That took too long. Begin again.")
     return offer
@@ -251,7 +248,7 @@ def _operator(visit: Visit) -> SignedIn:
 
 
 def _back(done: str) -> Response[Any]:
-    return Response(None, status_code=303, headers={"Location": f"{HERE}?done={done}"})
+    return see_other(f"{HERE}?done={done}")
 
 
 ROUTES = (show_account, change_password, offer_totp, switch_totp_on, switch_totp_off, end_sessions)

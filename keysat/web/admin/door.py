@@ -24,7 +24,7 @@ from litestar.types import ControllerRouterHandler, HTTPScope
 from keysat.kit.errors import Forbidden, KeysatError, Unauthorized
 from keysat.operators.scopes import Scope
 from keysat.web.auth import recognise_session
-from keysat.web.html import page
+from keysat.web.html import page, see_other
 from keysat.web.problems import answer, wants_page
 from keysat.web.security import SAFE_METHODS, same_origin
 from keysat.web.visit import Connection, Guard, Visit, visit_of
@@ -128,7 +128,7 @@ def _to_login(request: Request[Any, Any, Any], error: SignInFirst) -> Response[A
     if not wants_page(request.scope):
         return answer(request, error)
     back = "" if error.back == PATH else f"?next={quote(error.back, safe='/')}"
-    return Response(None, status_code=303, headers={"Location": LOGIN + back})
+    return see_other(LOGIN + back)
 
 
 def _refused(request: Request[Any, Any, Any], error: KeysatError) -> Response[Any]:

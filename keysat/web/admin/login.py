@@ -4,8 +4,6 @@ Both steps are counted in the database, by account and by address (`decisions.md
 browsers that signed in before each by themselves (`known.py`).
 """
 
-import base64
-import binascii
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +12,6 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import URLEncodedBody
 
-from keysat.infra.vault import VaultError
 from keysat.kit.errors import KeysatError, RateLimited, Unauthorized, Unavailable
 from keysat.operators import sessions
 from keysat.operators.accounts import has_accounts, normal
@@ -22,8 +19,9 @@ from keysat.operators.login import Half, finish, first_step, visitor
 from keysat.web.admin.door import PATH, safe_back
 from keysat.web.admin.known import counted_as, make_known
 from keysat.web.auth import SESSION_COOKIE, recognise_session
-from keysat.web.html import page
+from keysat.web.html import page, see_other
 from keysat.web.provide import WithVisit
+from keysat.web.sealed import brought_back, given
 from keysat.web.security import same_origin
 from keysat.web.shared_limits import limit_shared
 from keysat.web.throttle import Rate
@@ -52,7 +50,7 @@ class CodeForm(msgspec.Struct, frozen=True, kw_only=True):
 async def show_login(request: Request[Any, Any, Any], visit: WithVisit) -> Response[Any]:
     back = safe_back(request.query_params.get("next", ""))
     if await recognise_session(request):
-        return _to(back)
+        return see_other(back)
     return await _login_page(visit, LoginForm(next=back))
 
 
@@ -63,7 +61,7 @@ async def log_in(data: URLEncodedBody[LoginForm], request: Request[Any, Any, Any
         await limit_shared(visit, Rate.LOGIN_ACCOUNT, counted_as(request, visit, normal(data.name)))
         half = await first_step(visit.shop.store, visit.now, visit.address, data.name, data.password)
         if half.needs_code:
-            return _code_page(visit, _sealed(visit, half), data.next)
+            return _code_page(visit, given(visit.shop.vault, half, HALF_SEALED_AS), data.next)
         return await _let_in(request, visit, half, "", data.next)
     except TOLD as error:
         return await _login_page(visit, data, error)
@@ -71,10 +69,9 @@ async def log_in(data: URLEncodedBody[LoginForm], request: Request[Any, Any, Any
 
 @post("/login/code", status_code=200, guards=[same_origin])
 async def send_code(data: URLEncodedBody[CodeForm], request: Request[Any, Any, Any], visit: WithVisit) -> Response[Any]:
-    try:
-        half = _opened(visit, data.half)
-    except Unauthorized as error:
-        return await _login_page(visit, LoginForm(next=data.next), error)
+    half = brought_back(visit.shop.vault, data.half, HALF_SEALED_AS, Half)
+    if half is None:
+        return await _login_page(visit, LoginForm(next=data.next), Unauthorized("Sign in again."))
     try:
         await limit_shared(visit, Rate.LOGIN_ADDRESS)
         await limit_shared(visit, Rate.LOGIN_CODE, half.account_id)
@@ -88,7 +85,7 @@ async def log_out(request: Request[Any, Any, Any], visit: WithVisit) -> Response
     """Also for who is signed out already: the cookie goes."""
     if await recognise_session(request):
         await _end_this(visit)
-    return with_session(request, visit, _to(f"{PATH}/login"), "")
+    return with_session(request, visit, see_other(f"{PATH}/login"), "")
 
 
 def with_session(request: Request[Any, Any, Any], visit: Visit, response: Response[Any], token: str) -> Response[Any]:
@@ -119,7 +116,7 @@ async def _let_in(request: Request[Any, Any, Any], visit: Visit, half: Half, cod
         raise Unauthorized(WRONG_CODE)
     if await recognise_session(request):
         await _end_this(visit)
-    response = with_session(request, visit, _to(safe_back(back)), token)
+    response = with_session(request, visit, see_other(safe_back(back)), token)
     make_known(visit, response, half.name, secure=_is_secure(request, visit))
     return response
 
@@ -139,23 +136,6 @@ async def _login_page(visit: Visit, form: LoginForm, trouble: KeysatError | None
 
 def _code_page(visit: Visit, half: str, back: str, trouble: KeysatError | None = None) -> Response[str]:
     return page(visit, "admin/login_code.html", trouble=trouble, half=half, next=back)
-
-
-def _sealed(visit: Visit, half: Half) -> str:
-    return base64.urlsafe_b64encode(visit.shop.vault.seal(msgspec.json.encode(half), HALF_SEALED_AS)).decode()
-
-
-def _opened(visit: Visit, sealed: str) -> Half:
-    """Raises Unauthorized."""
-    try:
-        plain = visit.shop.vault.open(base64.urlsafe_b64decode(sealed), HALF_SEALED_AS)
-    except (VaultError, binascii.Error, ValueError):
-        raise Unauthorized("Sign in again.") from None
-    return msgspec.json.decode(plain, type=Half)
-
-
-def _to(path: str) -> Response[Any]:
-    return Response(None, status_code=303, headers={"Location": path})
 
 
 ROUTES = (show_login, log_in, send_code, log_out)

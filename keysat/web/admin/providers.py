@@ -22,6 +22,7 @@ from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus
 from keysat.upkeep.opening import refresh_tills
 from keysat.web.admin.door import PATH, admin_page, signed_in
 from keysat.web.connecting import BTCPAY, ZAPRITE, Provider, last_url, may_connect, places_of, shown
+from keysat.web.html import see_other
 from keysat.web.provide import WithVisit
 from keysat.web.visit import Visit
 
@@ -166,7 +167,7 @@ async def disconnect_provider(data: URLEncodedBody[OneForm], visit: WithVisit) -
 
 async def _done(visit: Visit, what: str) -> Response[Any]:
     await refresh_tills(visit.shop)
-    return Response(None, status_code=303, headers={"Location": f"{HERE}?done={what}"})
+    return see_other(f"{HERE}?done={what}")
 
 
 def _profile_id(text: str) -> UUID | None:

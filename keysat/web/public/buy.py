@@ -31,7 +31,7 @@ from keysat.kit.money import BtcRate
 from keysat.payments.provider import Rail
 from keysat.payments.rates.pins import pin_of
 from keysat.upkeep.shop import Shop
-from keysat.web.html import page
+from keysat.web.html import page, see_other
 from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN, Option, cards, preselected
@@ -142,7 +142,7 @@ async def buy(
             error = BadRequest(f"{error.message} Here is the price without it.")
         shown = await _page(visit, counter, data, trouble=_trouble(error, counter))
         return _with_cookie(visit, shown, buyer)
-    return _with_cookie(visit, Response(None, status_code=303, headers={"Location": address}), buyer)
+    return _with_cookie(visit, see_other(address), buyer)
 
 
 def _code_taken_off(form: BuyForm) -> BuyForm:

@@ -30,7 +30,7 @@ from keysat.licenses.ring import Presented, present
 from keysat.licenses.tables import License, LicenseStatus
 from keysat.licenses.verdict import Reason, verdict
 from keysat.subscriptions.read import the_subscription_of
-from keysat.web.html import page
+from keysat.web.html import page, see_other
 from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN
@@ -141,7 +141,7 @@ async def _upgrade(visit: Visit, data: LicenseForm, license: License) -> str | R
     async with visit.shop.read() as read:
         change = await read_change(read, change_id)
     if change.checkout_url:
-        return Response(None, status_code=303, headers={"Location": change.checkout_url})
+        return see_other(change.checkout_url)
     return "planned" if change.status is ChangeStatus.SCHEDULED else "opening"
 
 

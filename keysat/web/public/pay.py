@@ -20,7 +20,7 @@ from keysat.infra.work import Read
 from keysat.kit.errors import KeysatError, NotFound, RateLimited
 from keysat.licenses.tables import License
 from keysat.subscriptions.tables import Cycle, Subscription
-from keysat.web.html import page
+from keysat.web.html import page, see_other
 from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.holding import Holding, holding_of
@@ -114,7 +114,7 @@ async def _paid_lately(read: Read, visit: Visit, subscription: Subscription) -> 
 
 
 def _to(address: str) -> Response[Any]:
-    return Response(None, status_code=303, headers=SECRET_PAGE | {"Location": address})
+    return see_other(address, SECRET_PAGE)
 
 
 def _gone(visit: Visit, error: KeysatError) -> Response[Any]:
