@@ -5,7 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import select, tuple_, update
 
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest
@@ -110,11 +110,9 @@ def scopes_of(key: ApiKey) -> frozenset[Scope]:
 
 async def api_keys(read: Read, limit: int, cursor: str | None = None) -> Page[ApiKeyView]:
     """The newest first, revoked ones too."""
-    order = (ApiKey.created_at.desc(), ApiKey.id.desc())
-    query = select(ApiKey).order_by(*order).limit(limit + 1)
+    query = select(ApiKey).order_by(ApiKey.created_at.desc(), ApiKey.id.desc()).limit(limit + 1)
     if cursor is not None:
-        at, last = cursor_parts(cursor, datetime, UUID)
-        query = query.where((ApiKey.created_at < at) | ((ApiKey.created_at == at) & (ApiKey.id < last)))
+        query = query.where(tuple_(ApiKey.created_at, ApiKey.id) < tuple_(*cursor_parts(cursor, datetime, UUID)))
     rows = (await read.session.scalars(query)).all()
     page = page_of(rows, limit, lambda key: (key.created_at.isoformat(), str(key.id)))
     return Page([view(key) for key in page.items], page.next_cursor)

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import get, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta
 from sqlalchemy import select, tuple_
 
 from keysat.kit.errors import BadRequest, UpstreamError
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX, cursor_parts, page_of
+from keysat.kit.paging import LIMIT_DEFAULT, cursor_parts, page_of
 from keysat.operators.scopes import Scope
 from keysat.payments.authorize import begin
 from keysat.payments.check import check, repair, selling_till
@@ -23,14 +23,13 @@ from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus
 from keysat.upkeep.opening import refresh_tills
 from keysat.web.auth import needs
 from keysat.web.connecting import BTCPAY, ZAPRITE, Provider, Url, may_connect, places_of, selling, shown, the_connection
-from keysat.web.filters import only
+from keysat.web.filters import Cursor, Limit, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithShop, WithVisit
 from keysat.web.visit import Visit
-from keysat.web.wire import Line, Outbound, StrictInbound
+from keysat.web.wire import NO_NUL, Line, Outbound, StrictInbound
 
-Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 ERRAND: dict[str, Any] = {"status_code": 200, "opt": needs(Scope.OWNER), "responses": refusals(404, 409, 502)}
 CONNECTS: dict[str, Any] = {
     "status_code": 200,
@@ -139,7 +138,7 @@ class Authorize(Outbound, frozen=True, kw_only=True):
 class ZapriteBody(StrictInbound, frozen=True, kw_only=True):
     """A `label` with the word "sandbox" says that the organization's money is play money."""
 
-    api_key: Annotated[str, Meta(max_length=500, pattern="^[^\\u0000]*$")]
+    api_key: Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
     base_url: Url | None = None
     label: Line | None = None
     merchant_profile_id: UUID | None = None
@@ -167,7 +166,7 @@ class Connected(Outbound, frozen=True, kw_only=True):
 async def list_providers(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
     status: FromQuery[ConnectionStatus | None] = None,
     kind: FromQuery[str | None] = None,
     merchant_profile_id: FromQuery[UUID | None] = None,
