@@ -114,7 +114,7 @@ async def attempt(http: PublicHttp, url: str, delivery: Delivery, signers: Seque
     )
 
 
-async def write(work: Work, endpoints: Mapping[EndpointId, Endpoint], outcomes: Sequence[Outcome]) -> None:
+async def write_down(work: Work, endpoints: Mapping[EndpointId, Endpoint], outcomes: Sequence[Outcome]) -> None:
     """Of deliveries that nobody else has written about meanwhile; `endpoints` are theirs, by id."""
     if not outcomes:
         return
@@ -126,7 +126,7 @@ async def write(work: Work, endpoints: Mapping[EndpointId, Endpoint], outcomes: 
         row = rows.get(outcome.delivery.id)
         if row is None or row.status != DeliveryStatus.PENDING or row.attempts != outcome.delivery.attempts:
             continue
-        await _write(work, endpoints[row.endpoint_id], row, outcome)
+        await _conclude(work, endpoints[row.endpoint_id], row, outcome)
         told.append(
             {
                 "delivery_id": row.id,
@@ -142,7 +142,8 @@ async def write(work: Work, endpoints: Mapping[EndpointId, Endpoint], outcomes: 
         await work.session.execute(insert(DeliveryAttempt), told)
 
 
-async def _write(work: Work, endpoint: Endpoint, row: Delivery, outcome: Outcome) -> None:
+async def _conclude(work: Work, endpoint: Endpoint, row: Delivery, outcome: Outcome) -> None:
+    """Delivered, tried again after a while, or a dead letter."""
     attempts = row.attempts + 1
     seen = {"attempts": attempts, "answer_status": outcome.status, "error": outcome.error}
     if outcome.error is None:

@@ -19,7 +19,7 @@ from keysat.infra.leases import take
 from keysat.infra.log import get
 from keysat.infra.public_http import PublicHttp
 from keysat.infra.work import Read
-from keysat.webhooks.attempt import IN_FLIGHT_MOST, Exchange, Outcome, attempt, write
+from keysat.webhooks.attempt import IN_FLIGHT_MOST, Exchange, Outcome, attempt, write_down
 from keysat.webhooks.dispatch import DISPATCHER, dispatch, head_of_events, hold_all
 from keysat.webhooks.endpoints import ENDPOINTS_MAX, signers
 from keysat.webhooks.sign import Signer
@@ -122,7 +122,7 @@ class Lanes:
         try:
             while True:
                 await self._send(batch)
-                if not await self._written(batch):
+                if not await self._write_with_others(batch):
                     return
                 [batch] = await self._load(batch.holder, [batch.endpoint.id])
         except asyncio.CancelledError:  # the run is broken off: what was sent is not sent again
@@ -159,7 +159,7 @@ class Lanes:
             for chain in chains.values():
                 group.create_task(send(chain))
 
-    async def _written(self, batch: Batch) -> bool:
+    async def _write_with_others(self, batch: Batch) -> bool:
         """Whether the lane goes on. Lanes that end while another is written are written together after it."""
         mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._ended.append((batch, mine))
@@ -181,7 +181,7 @@ class Lanes:
         now = self._now()
         async with self._store.work(now, DISPATCHER) as work:
             held = await hold_all(work, [batch.endpoint.id for batch in batches])
-            await write(work, held, [outcome for batch in batches for outcome in batch.outcomes])
+            await write_down(work, held, [outcome for batch in batches for outcome in batch.outcomes])
             due = await first_due(work, held)
             going_on: set[EndpointId] = set()
             for batch in batches:

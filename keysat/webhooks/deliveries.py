@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+import msgspec
+from sqlalchemy import func, select
 
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
+from keysat.infra.filtered import latest_first
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, NotFound
-from keysat.kit.paging import Page, cursor_parts, page_of
-from keysat.webhooks.attempt import Exchange, attempt, write
+from keysat.kit.paging import Page
+from keysat.webhooks.attempt import Exchange, attempt, write_down
 from keysat.webhooks.deliver import LEASE_SECONDS
 from keysat.webhooks.dispatch import make_due
 from keysat.webhooks.endpoints import endpoint, held, signers
@@ -32,8 +34,7 @@ REPLAYED_AT_ONCE = 1000
 COUNTED: Collection[DeliveryStatus] = (DeliveryStatus.PENDING, DeliveryStatus.FAILED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is None does not filter."""
 
     endpoint_id: UUID | None = None
@@ -53,17 +54,7 @@ async def deliveries(read: Read, wanted: Wanted, limit: int, cursor: str | None)
     """The newest first. Raises BadRequest for a cursor that is not ours, or an event that there is not."""
     if wanted.event_type is not None and wanted.event_type not in (*NAMES, PING):
         raise BadRequest(f"There is no event {wanted.event_type[:64]!r}.")
-    query = select(Delivery).order_by(Delivery.created_at.desc(), Delivery.id.desc()).limit(limit + 1)
-    for column, value in (
-        (Delivery.endpoint_id, wanted.endpoint_id),
-        (Delivery.status, wanted.status),
-        (Delivery.event_type, wanted.event_type),
-    ):
-        query = query.where(column == value) if value is not None else query
-    if cursor is not None:
-        query = query.where(tuple_(Delivery.created_at, Delivery.id) < tuple_(*cursor_parts(cursor, datetime, UUID)))
-    rows = (await read.session.scalars(query)).all()
-    return page_of(rows, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
+    return await latest_first(read, Delivery, wanted, limit, cursor)
 
 
 async def counts(read: Read, endpoint_ids: Collection[UUID]) -> Mapping[UUID, Mapping[DeliveryStatus, int]]:
@@ -134,13 +125,12 @@ async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Acto
     async with exchange.store.work(now, actor) as work:
         receiver = await endpoint(work, endpoint_id)
         keys = (await signers(work, exchange.vault, [receiver.id]))[receiver.id]
-        data = {"endpoint_id": receiver.id}
         ping = Delivery(
             id=DeliveryId(work.new_id()),
             endpoint_id=receiver.id,
             event_type=PING,
             subject=str(receiver.id),
-            payload=payload(PING, now, data, is_sandbox=exchange.is_sandbox),
+            payload=payload(PING, now, {"endpoint_id": receiver.id}, is_sandbox=exchange.is_sandbox),
             status=DeliveryStatus.PENDING,
             status_at=now,
             created_at=now,
@@ -158,7 +148,7 @@ async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Acto
     finally:
         await http.aclose()
     async with exchange.store.work(now, actor) as work:
-        await write(work, {receiver.id: receiver}, [outcome])
+        await write_down(work, {receiver.id: receiver}, [outcome])
         return await delivery(work, ping.id)
 
 

@@ -21,7 +21,8 @@ from keysat.webhooks.tables import DeliveryStatus
 HERE = f"{PATH}/webhooks"
 SHOWN_AT_ONCE = 50
 LOOK, CHANGE = [signed_in(Scope.WEBHOOKS_READ)], [signed_in(Scope.WEBHOOKS_WRITE)]
-OVERLAP_HOURS = {"0": 0, "1": 1, "24": 24, "168": 168}
+OVERLAPS = {"0": "no more", "1": "for an hour", "24": "for a day", "168": "for a week"}
+"""By hours: how long the older secret signs too."""
 
 
 class EndpointForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +59,7 @@ async def add_webhook(data: URLEncodedBody[EndpointForm], visit: WithVisit) -> R
             shown = await endpoints.create(work, visit.shop.vault, new)
     except (BadRequest, Conflict) as error:
         return await _list_page(visit, error, form=data)
-    return _secret_page(visit, shown, is_new=True)
+    return _secret_page(visit, shown)
 
 
 @get("/webhooks/{endpoint_id:uuid}", guards=LOOK)
@@ -99,13 +100,13 @@ async def set_webhook_active(
 async def rotate_webhook(
     data: URLEncodedBody[RotateForm], visit: WithVisit, endpoint_id: FromPath[UUID]
 ) -> Response[str]:
-    hours = OVERLAP_HOURS.get(data.overlap_hours, 24)
+    hours = data.overlap_hours if data.overlap_hours in OVERLAPS else "24"
     try:
         async with visit.shop.work(visit.actor) as work:
-            shown = await endpoints.rotate(work, visit.shop.vault, endpoint_id, hours * 3600)
+            shown = await endpoints.rotate(work, visit.shop.vault, endpoint_id, int(hours) * 3600)
     except Conflict as error:
         return await _endpoint_page(visit, endpoint_id, error)
-    return _secret_page(visit, shown, is_new=False, hours=hours)
+    return _secret_page(visit, shown, OVERLAPS[hours])
 
 
 @post("/webhooks/{endpoint_id:uuid}/retire", status_code=200, guards=CHANGE)
@@ -209,10 +210,12 @@ async def _endpoint_page(
         next_cursor=page.next_cursor,
         status=wanted or "",
         counts=counts[row.id],
+        overlaps=OVERLAPS,
     )
 
 
-def _secret_page(visit: Visit, shown: Shown, *, is_new: bool, hours: int = 0) -> Response[str]:
+def _secret_page(visit: Visit, shown: Shown, overlap: str | None = None) -> Response[str]:
+    """`overlap` None: it is the first one."""
     return admin_page(
         visit,
         "admin/webhook_secret.html",
@@ -220,8 +223,7 @@ def _secret_page(visit: Visit, shown: Shown, *, is_new: bool, hours: int = 0) ->
         headers={"Cache-Control": "no-store"},
         endpoint=shown.endpoint,
         secret=shown.secret,
-        is_new=is_new,
-        hours=hours,
+        overlap=overlap,
     )
 
 
