@@ -58,9 +58,10 @@ class Teller:
                 work.record(LicenseSuspended(license_id(number)))
         await seal(self.store, self.now())
 
-    async def happen_otherwise(self, number: int) -> None:
+    async def happen_otherwise(self, *licenses: int) -> None:
         async with self.store.work(self.now(), TESTER) as work:
-            work.record(LicenseKeyReplaced(license_id(number), self.now()))
+            for number in licenses:
+                work.record(LicenseKeyReplaced(license_id(number), self.now()))
         await seal(self.store, self.now())
 
     async def run(self) -> int:

@@ -131,29 +131,27 @@ async def test_dead_letters_are_listed_and_replayed(
     assert len(receiver.taken) == 6
 
 
-@pytest.mark.once
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"url": "https://127.0.0.1/hook"},
-        {"url": "https://[::ffff:10.0.0.1]/hook"},
-        {"url": "https://169.254.169.254/latest/meta-data"},
-        {"url": "http://8.8.8.8/hook"},
-        {"url": "https://user:password@8.8.8.8/hook"},
-        {"url": "ftp://8.8.8.8/hook"},
-        {"url": "https://8.8.8.8/hook", "event_types": ["license.sold"]},
-        {"url": "https://8.8.8.8/hook", "event_types": []},
-        {"url": "https://8.8.8.8/hook", "secret": "short"},
-        {"url": "https://8.8.8.8/hook", "events": ["*"]},
-    ],
+REFUSED: tuple[dict[str, Any], ...] = (
+    {"url": "https://127.0.0.1/hook"},
+    {"url": "https://[::ffff:10.0.0.1]/hook"},
+    {"url": "https://169.254.169.254/latest/meta-data"},
+    {"url": "http://8.8.8.8/hook"},
+    {"url": "https://user:password@8.8.8.8/hook"},
+    {"url": "ftp://8.8.8.8/hook"},
+    {"url": "https://8.8.8.8/hook", "event_types": ["license.sold"]},
+    {"url": "https://8.8.8.8/hook", "event_types": []},
+    {"url": "https://8.8.8.8/hook", "secret": "short"},
+    {"url": "https://8.8.8.8/hook", "events": ["*"]},
 )
-async def test_what_cannot_be_told_is_refused_at_once(shop: Shop, body: dict[str, Any]) -> None:  # D-39
-    async with browse(doors_of(shop)) as door:
-        assert (await door.post(PATH, json=body, headers=ADMIN)).status_code == 400
-        made = await told(await door.post(PATH, json={"url": "https://8.8.8.8/hook"}, headers=ADMIN))
-        if "secret" not in body and "events" not in body:
-            edited = await door.patch(f"{PATH}/{made['id']}", json=body, headers=ADMIN)
-            assert edited.status_code == 400
+
+
+@pytest.mark.once
+async def test_what_cannot_be_told_is_refused_at_once(client: httpx.AsyncClient) -> None:  # D-39
+    made = await told(await client.post(PATH, json={"url": "https://8.8.8.8/hook"}, headers=ADMIN))
+    for body in REFUSED:
+        await told(await client.post(PATH, json=body, headers=ADMIN), 400)
+        if "secret" not in body:  # which is no field of an edit, and would be refused for that
+            await told(await client.patch(f"{PATH}/{made['id']}", json=body, headers=ADMIN), 400)
 
 
 async def test_the_feed_tells_what_webhooks_tell(door: httpx.AsyncClient, sandbox: Shop, receiver: Receiver) -> None:
