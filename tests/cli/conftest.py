@@ -1,5 +1,7 @@
 """The command line in this process: `run("order", "list")` as an operator would type it, in a folder of its own."""
 
+import asyncio
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,11 @@ import msgspec
 import pytest
 
 from keysat.cli import main
+from keysat.demo import seed
+from keysat.infra.settings import load
+from keysat.kit.clock import SystemClock
+from keysat.kit.ids import SystemChance
+from keysat.upkeep.opening import open_shop
 
 ADMIN_KEY = "an-admin-key-of-the-tests-0123456789-0123"
 
@@ -26,13 +33,36 @@ class Told:
 Run = Callable[..., Told]
 
 
+def settle(patch: pytest.MonkeyPatch) -> None:
+    """No settings but these."""
+    for name in ("KEYSAT_DATABASE_URL", "KEYSAT_DB_PATH", "KEYSAT_DATA_DIR", "KEYSAT_VAULT_KEY", "KEYSAT_LIMITS"):
+        patch.delenv(name, raising=False)
+    patch.setenv("KEYSAT_ADMIN_API_KEY", ADMIN_KEY)
+
+
+@pytest.fixture(scope="session")
+def houses(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two data directories to copy, since setting one up takes longer than most commands: `house` and `stocked`."""
+    folder = tmp_path_factory.mktemp("houses")
+    with pytest.MonkeyPatch.context() as patch:
+        settle(patch)
+        assert main(("init", "--data-dir", str(folder / "house"))) == 0
+        shutil.copytree(folder / "house", folder / "stocked")
+        settings = load(data_dir=folder / "stocked")
+
+    async def stock() -> None:
+        async with open_shop(settings, clock=SystemClock(), chance=SystemChance()) as shop:
+            await seed(shop)
+
+    asyncio.run(stock())
+    return folder
+
+
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, and no settings but these."""
+    """An empty working directory."""
     monkeypatch.chdir(tmp_path)
-    for name in ("KEYSAT_DATABASE_URL", "KEYSAT_DB_PATH", "KEYSAT_DATA_DIR", "KEYSAT_VAULT_KEY", "KEYSAT_LIMITS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("KEYSAT_ADMIN_API_KEY", ADMIN_KEY)
+    settle(monkeypatch)
     return tmp_path
 
 
@@ -48,26 +78,14 @@ def run(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def house(run: Run) -> Run:
+def house(run: Run, houses: Path, nowhere: Path) -> Run:
     """The same, with a live shop set up in ./data."""
-    assert run("init").code == 0
+    shutil.copytree(houses / "house", nowhere / "data")
     return run
 
 
 @pytest.fixture
-def stocked(house: Run, nowhere: Path) -> Run:
+def stocked(run: Run, houses: Path, nowhere: Path) -> Run:
     """The same, with the demo's product."""
-    import asyncio
-
-    from keysat.demo import seed
-    from keysat.infra.settings import load
-    from keysat.kit.clock import SystemClock
-    from keysat.kit.ids import SystemChance
-    from keysat.upkeep.opening import open_shop
-
-    async def stock() -> None:
-        async with open_shop(load(data_dir=nowhere / "data"), clock=SystemClock(), chance=SystemChance()) as shop:
-            await seed(shop)
-
-    asyncio.run(stock())
-    return house
+    shutil.copytree(houses / "stocked", nowhere / "data")
+    return run
