@@ -1,5 +1,6 @@
 """The doors without a server: HTTP straight into the ASGI app, with a real database behind it."""
 
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.types import ASGIApp, ControllerRouterHandler
@@ -28,6 +30,7 @@ from keysat.payments.tills import Tills
 from keysat.upkeep.shop import Shop
 from keysat.web.app import litestar
 from keysat.web.entry import entry
+from keysat.web.openapi import document as described
 from keysat.web.routes import HOT_ROADS
 from keysat.web.throttle import Throttle
 from tests.conftest import NOON, TESTER
@@ -111,6 +114,12 @@ def doors_of(shop: Shop, *handlers: ControllerRouterHandler, **options: Any) -> 
     for handler in handlers:
         app.register(handler)
     return entry(app, shop, Throttle(), HOT_ROADS)
+
+
+@pytest.fixture(scope="session")
+def document() -> dict[str, Any]:
+    """What is told of all operations, as a program reads it."""
+    return json.loads(msgspec.json.encode(described(bare())))
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,8 @@ from openapi_core import OpenAPI
 
 from keysat.infra.store import Store
 from keysat.upkeep.shop import Shop
-from keysat.web.app import litestar
 from keysat.web.examples import examples
 from keysat.web.idempotency import CREATES
-from keysat.web.openapi import document as described
 from keysat.web.openapi import operations
 from keysat.web.wire import Inbound, Line
 from tests.web.conftest import browse, doors_of
@@ -29,11 +26,6 @@ class Baking(Inbound, frozen=True, kw_only=True):
 
 @post("/v1/loaves", status_code=200, operation_id="bake", opt=CREATES)
 async def bake(data: JSONBody[Baking]) -> None: ...
-
-
-@pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    return json.loads(written(described(litestar())))
 
 
 async def test_the_api_is_described_without_help_from_elsewhere(

@@ -1,16 +1,12 @@
 """Each path of the published server's admin API: where it is here, or why not (`published-server.md` 2.1-2.11)."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from keysat.web.app import litestar
-from keysat.web.openapi import document as described
 from keysat.web.openapi import operations
-from tests.web.story import written
 
 pytestmark = pytest.mark.once
 
@@ -110,9 +106,8 @@ NOT_HERE: Mapping[str, str] = {
 
 
 @pytest.fixture(scope="module")
-def calls() -> Mapping[str, str]:
+def calls(document: dict[str, Any]) -> Mapping[str, str]:
     """Method and shape of the path, by operation id."""
-    document: dict[str, Any] = json.loads(written(described(litestar())))
     return {name: f"{call.method} {shape(call.path)}" for name, call in operations(document).items()}
 
 
