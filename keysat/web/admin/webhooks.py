@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, URLEncodedBody
 from keysat.kit.errors import BadRequest, Conflict, KeysatError
 from keysat.operators.scopes import Scope
 from keysat.web.admin.door import PATH, admin_page, signed_in
+from keysat.web.html import see_other
 from keysat.web.provide import WithRead, WithVisit, WithWork
 from keysat.web.visit import Visit
 from keysat.web.wire import Line, Paragraph
@@ -118,7 +119,7 @@ async def retire_webhook_secrets(work: WithWork, endpoint_id: FromPath[UUID]) ->
 @post("/webhooks/{endpoint_id:uuid}/test", status_code=200, guards=CHANGE)
 async def test_webhook(visit: WithVisit, endpoint_id: FromPath[UUID]) -> Response[Any]:
     row = await deliveries.test(visit.shop.exchange, endpoint_id, visit.now, visit.actor)
-    return _to(f"{HERE}/deliveries/{row.id}?done=tested")
+    return see_other(f"{HERE}/deliveries/{row.id}?done=tested")
 
 
 @post("/webhooks/{endpoint_id:uuid}/replay", status_code=200, guards=CHANGE)
@@ -131,7 +132,7 @@ async def replay_webhook(work: WithWork, endpoint_id: FromPath[UUID]) -> Respons
 @post("/webhooks/{endpoint_id:uuid}/delete", status_code=200, guards=CHANGE)
 async def delete_webhook(work: WithWork, endpoint_id: FromPath[UUID]) -> Response[Any]:
     await endpoints.delete(work, endpoint_id)
-    return _to(f"{HERE}?done=deleted")
+    return see_other(f"{HERE}?done=deleted")
 
 
 @get("/webhooks/deliveries/{delivery_id:uuid}", guards=LOOK)
@@ -156,7 +157,7 @@ async def show_delivery(
 @post("/webhooks/deliveries/{delivery_id:uuid}/retry", status_code=200, guards=CHANGE)
 async def retry_delivery(work: WithWork, delivery_id: FromPath[UUID]) -> Response[Any]:
     await deliveries.retry(work, delivery_id)
-    return _to(f"{HERE}/deliveries/{delivery_id}?done=retried")
+    return see_other(f"{HERE}/deliveries/{delivery_id}?done=retried")
 
 
 async def _list_page(
@@ -228,11 +229,7 @@ def _secret_page(visit: Visit, shown: Shown, overlap: str | None = None) -> Resp
 
 
 def _back(endpoint_id: UUID, done: str) -> Response[Any]:
-    return _to(f"{HERE}/{endpoint_id}?done={done}")
-
-
-def _to(address: str) -> Response[Any]:
-    return Response(None, status_code=303, headers={"Location": address})
+    return see_other(f"{HERE}/{endpoint_id}?done={done}")
 
 
 ROUTES = (
