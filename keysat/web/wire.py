@@ -1,6 +1,7 @@
 """The shapes that go over the wire: bases for bodies, bounded values, and the one way a JSON body is read."""
 
 import json
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -20,6 +21,8 @@ Line = Annotated[str, Meta(max_length=255, pattern=NO_NUL)]
 """A name, a slug, a code, a host name."""
 Paragraph = Annotated[str, Meta(max_length=10_000, pattern=NO_NUL)]
 """A note, a description."""
+Instant = Annotated[datetime, Meta(tz=True)]
+"""A moment with its zone (RFC 3339)."""
 KeyText = Annotated[str, Meta(max_length=65_536)]
 """A license key as it was typed. What is wrong with it is for `kit/licensekey` to say."""
 

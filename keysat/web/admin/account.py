@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 import segno
 from litestar import Request, Response, get, post
-from litestar.params import URLEncodedBody
+from litestar.params import FromQuery, URLEncodedBody
 
 from keysat.kit.errors import BadRequest, Conflict, Forbidden, KeysatError, RateLimited, Unavailable
 from keysat.operators import accounts, second_step, sessions, totp
@@ -86,8 +86,8 @@ class Browser:
 
 
 @get("/account", guards=[signed_in()])
-async def show_account(request: Request[Any, Any, Any], visit: WithVisit) -> Response[str]:
-    return await _account_page(visit, done=request.query_params.get("done", ""))
+async def show_account(visit: WithVisit, done: FromQuery[str] = "") -> Response[str]:
+    return await _account_page(visit, done=done)
 
 
 @post("/account/password", status_code=200, guards=[signed_in()])

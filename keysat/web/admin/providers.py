@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post
-from litestar.params import URLEncodedBody
+from litestar import Response, get, post
+from litestar.params import FromQuery, URLEncodedBody
 from msgspec import Meta
 from sqlalchemy import select
 
@@ -100,8 +100,8 @@ def findings(one: Provider, by_hand: str) -> list[Finding]:
 
 
 @get("/providers", guards=[signed_in(Scope.PAYMENT_PROVIDERS_READ)])
-async def show_providers(request: Request[Any, Any, Any], visit: WithVisit) -> Response[str]:
-    return await _page(visit, done=request.query_params.get("done", ""))
+async def show_providers(visit: WithVisit, done: FromQuery[str] = "") -> Response[str]:
+    return await _page(visit, done=done)
 
 
 @post("/providers/btcpay", status_code=200, guards=OWNERS)

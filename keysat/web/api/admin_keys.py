@@ -18,7 +18,7 @@ from keysat.web.filters import Cursor, Limit, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
-from keysat.web.wire import Outbound, StrictInbound
+from keysat.web.wire import Instant, Outbound, StrictInbound
 
 
 class NewKey(StrictInbound, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class NewKey(StrictInbound, frozen=True, kw_only=True):
     label: Annotated[str, Meta(min_length=1, max_length=LABEL_MAX, examples=["CI of the website"])]
     role: Annotated[KeyRole, Meta(examples=["license-issuer"])]
     scopes: Annotated[tuple[Scope, ...], Meta(max_length=len(Scope))] = ()
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    expires_at: Instant | None = None
 
 
 class MadeKey(ApiKeyView, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -29,16 +29,15 @@ from keysat.licenses.tables import LicenseStatus, OwnField
 from keysat.operators.scopes import Scope
 from keysat.subscriptions.read import subscription_of
 from keysat.web.api.license_shapes import License, LicenseDetail, detail, joined
-from keysat.web.api.reasons import Bodiless, Reason, Why, reason_of
+from keysat.web.api.reasons import WITH_REASON, Reason, Why, reason_of
 from keysat.web.auth import needs
 from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import Address, Cursor, Limit, Slug, of_buyer, only
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithShop, WithWork
-from keysat.web.wire import NO_NUL, Count, Line, Outbound, Paragraph, StrictInbound
+from keysat.web.wire import NO_NUL, Count, Instant, Line, Outbound, Paragraph, StrictInbound
 
-Moment = Annotated[datetime, Meta(tz=True)]
 NEVER = "never"
 Words = Annotated[
     str | None,
@@ -94,9 +93,6 @@ class Timeline(Outbound, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-JUDGES: dict[str, Any] = {"status_code": 200, "operation_class": Bodiless, "responses": refusals(404, 409)}
-
-
 @get(
     "/licenses",
     operation_id="listLicenses",
@@ -123,10 +119,10 @@ async def find_licenses(
     buyer_email: Address = None,
     invoice_id: Slug = None,
     is_trial: FromQuery[bool | None] = None,
-    issued_after: FromQuery[Moment | None] = None,
-    issued_before: FromQuery[Moment | None] = None,
-    expires_after: FromQuery[Moment | None] = None,
-    expires_before: FromQuery[Moment | None] = None,
+    issued_after: FromQuery[Instant | None] = None,
+    issued_before: FromQuery[Instant | None] = None,
+    expires_after: FromQuery[Instant | None] = None,
+    expires_before: FromQuery[Instant | None] = None,
 ) -> Licenses:
     """The latest sale first; with `q` by what begins so; with `expires_*` the next to end first.
 
@@ -221,13 +217,13 @@ async def show_key(read: WithRead, shop: WithShop, license_id: FromPath[UUID]) -
     return Key(license_id=row.id, license_key=await issue.key_text(read, row, shop.ring))
 
 
-@post("/licenses/{license_id:uuid}/revoke", operation_id="revokeLicense", **JUDGES)
+@post("/licenses/{license_id:uuid}/revoke", operation_id="revokeLicense", **WITH_REASON)
 async def revoke_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[Why | None] = None) -> License:
     """End it for ever. The body may be left out."""
     return await _one(work, await subscribed.revoke(work, license_id, reason_of(data and data.reason)))
 
 
-@post("/licenses/{license_id:uuid}/suspend", operation_id="suspendLicense", **JUDGES)
+@post("/licenses/{license_id:uuid}/suspend", operation_id="suspendLicense", **WITH_REASON)
 async def suspend_license(work: WithWork, license_id: FromPath[UUID], data: JSONBody[Why | None] = None) -> License:
     """Let it rest until it is unsuspended. The body may be left out."""
     return await _one(work, await issue.suspend(work, license_id, reason_of(data and data.reason)))
@@ -270,7 +266,7 @@ def _end(words: str) -> datetime | None:
     if words == NEVER:
         return None
     try:
-        return msgspec.convert(words, Moment)
+        return msgspec.convert(words, Instant)
     except msgspec.ValidationError:
         raise BadRequest(
             f"expires_at: {words[:40]!r} is no moment with a zone, as in 2031-01-01T00:00:00Z, nor `never`."

@@ -12,8 +12,7 @@ from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.licenses.machines import force_release
 from keysat.licenses.read import list_machines
 from keysat.licenses.tables import LicenseStatus
-from keysat.web.api.admin_licenses import JUDGES
-from keysat.web.api.reasons import Why
+from keysat.web.api.reasons import WITH_REASON, Why
 from keysat.web.filters import Cursor, Limit, Slug, only
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
@@ -97,7 +96,7 @@ async def find_machines(
     return Machines(machines=found, next_cursor=page.next_cursor)
 
 
-@post("/machines/{machine_id:uuid}/deactivate", operation_id="releaseMachine", **JUDGES)
+@post("/machines/{machine_id:uuid}/deactivate", operation_id="releaseMachine", **WITH_REASON)
 async def deactivate_machine(work: WithWork, machine_id: FromPath[UUID], data: JSONBody[Why | None] = None) -> Freed:
     """Frees its seat for another machine; the app on this one is told at its next check. The body may be left out."""
     await force_release(work, machine_id, data and data.reason)

@@ -20,7 +20,7 @@ from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithWork
 from keysat.web.visit import Connection, visit_of
-from keysat.web.wire import Line, Outbound, StrictInbound, WireRequest
+from keysat.web.wire import Instant, Line, Outbound, StrictInbound, WireRequest
 from keysat.webhooks import deliveries, endpoints
 from keysat.webhooks.endpoints import OVERLAP_SECONDS, OVERLAP_SECONDS_MAX, EndpointEdit, NewEndpoint, Shown
 from keysat.webhooks.names import NAMES
@@ -123,8 +123,8 @@ class Replay(StrictInbound, frozen=True, kw_only=True):
     """Which deliveries of the endpoint, by status and by when they were written."""
 
     status: Which = Which.FAILED
-    since: Annotated[datetime, Meta(tz=True)] | None = None
-    until: Annotated[datetime, Meta(tz=True)] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class Replayed(Outbound, frozen=True, kw_only=True):

@@ -1,11 +1,12 @@
 """Why an operator does something: bodies that may be left out, and what stands where he gives no reason."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar.openapi.spec import Operation, RequestBody
 from msgspec import Meta
 
+from keysat.web.problems import refusals
 from keysat.web.wire import NO_NUL, StrictInbound
 
 REASON_MAX = 500
@@ -25,6 +26,10 @@ class Bodiless(Operation):
     def __post_init__(self) -> None:
         if isinstance(self.request_body, RequestBody):
             self.request_body.required = False
+
+
+WITH_REASON: dict[str, Any] = {"status_code": 200, "operation_class": Bodiless, "responses": refusals(404, 409)}
+"""What acts have in common whose body is `Why`, or nothing."""
 
 
 def reason_of(words: str | None) -> str:

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from keysat.kit.errors import Unavailable
 from keysat.operators.scopes import Scope
 from keysat.web.auth import admin_only, needs
-from keysat.web.figures import Gauge, gauges, unreachable_providers
+from keysat.web.gauges import Gauge, gauges, unreachable_providers
 from keysat.web.meter import Meter
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithShop, WithVisit
