@@ -73,7 +73,7 @@ async def tally(store: Store, now: datetime) -> None:
             return
         async with store.work(now, COUNTER) as work:
             if await _move(work, begun, upto):
-                await _add(work, news)
+                await _write(work, news)
         if upto == head:
             return
 
@@ -100,7 +100,7 @@ async def _begin(work: Work) -> None:
         return  # another daemon was faster
     found = await _counted(work)
     found.subtract(await _told(work, head))
-    await _add(work, found)
+    await _write(work, found)
 
 
 async def _move(work: Work, begun: int, upto: int) -> bool:
@@ -110,7 +110,7 @@ async def _move(work: Work, begun: int, upto: int) -> bool:
     return moved.first() is not None
 
 
-async def _add(work: Work, news: Figures) -> None:
+async def _write(work: Work, news: Figures) -> None:
     rows = [{"name": name, "key": key, "amount": amount} for (name, key), amount in sorted(news.items()) if amount]
     if rows:
         write = work.insert(Tally).values(rows)
@@ -143,15 +143,15 @@ def _folded(events: Iterable[tuple[str, str]]) -> Figures:
         match name:
             case "license.issued":
                 issued = msgspec.json.decode(body, type=_Issued)
-                found[_of(issued.product_id, issued.policy_id)] += 1
+                found[_tier(issued.product_id, issued.policy_id)] += 1
             case "license.tier_changed":
                 changed = msgspec.json.decode(body, type=_Changed)
-                found[_of(changed.product_id, changed.from_policy_id)] -= 1
-                found[_of(changed.product_id, changed.to_policy_id)] += 1
+                found[_tier(changed.product_id, changed.from_policy_id)] -= 1
+                found[_tier(changed.product_id, changed.to_policy_id)] += 1
             case _:
                 paid = msgspec.json.decode(body, type=_Paid)
                 if paid.how is not PaidHow.FREE:
-                    _take(found, paid.listed_currency, 1, paid.listed_value, paid.amount_sats or 0)
+                    _add_orders(found, paid.listed_currency, 1, paid.listed_value, paid.amount_sats or 0)
     return found
 
 
@@ -162,19 +162,19 @@ async def _counted(read: Read) -> Figures:
         License.product_id, License.policy_id
     )
     for product_id, policy_id, count in await read.session.execute(licenses):
-        found[_of(product_id, policy_id)] = count
+        found[_tier(product_id, policy_id)] = count
     sums = func.count(), func.sum(Order.listed_value), func.sum(func.coalesce(Order.amount_sats, 0))
     orders = select(Order.listed_currency, *sums).where(Order.paid_how != PaidHow.FREE).group_by(Order.listed_currency)
     for currency, count, value, sats in await read.session.execute(orders):
-        _take(found, currency, count, int(value), int(sats))
+        _add_orders(found, currency, count, int(value), int(sats))
     return found
 
 
-def _of(product_id: UUID, policy_id: UUID | None) -> tuple[str, str]:
+def _tier(product_id: UUID, policy_id: UUID | None) -> tuple[str, str]:
     return LICENSES, f"{product_id}/{policy_id or ''}"
 
 
-def _take(found: Figures, currency: str, count: int, value: int, sats: int) -> None:
+def _add_orders(found: Figures, currency: str, count: int, value: int, sats: int) -> None:
     found[ORDERS, currency] += count
     found[VALUE, currency] += value
     found[SATS, currency] += sats

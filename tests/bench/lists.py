@@ -36,9 +36,10 @@ def _asks(path: str, *queries: Mapping[str, object]) -> list[str]:
     return [f"/v1/admin/{path}?{urlencode(query)}" for query in queries]
 
 
-def pages(found: Found) -> dict[str, list[str]]:
-    """What is asked, by its name, in several forms."""
-    return {**_licenses(found), **_others(found), **_orders(found)}
+def pages(found: Found) -> list[tuple[str, list[str]]]:
+    """Names, and what is asked, in several forms. An indented one is about the list above it."""
+    chapters = (_licenses(found), _machines(found), _customers(found), _orders(found))
+    return [page for chapter in chapters for page in chapter.items()]
 
 
 def _licenses(found: Found) -> dict[str, list[str]]:
@@ -88,7 +89,7 @@ def _licenses(found: Found) -> dict[str, list[str]]:
     }
 
 
-def _others(found: Found) -> dict[str, list[str]]:
+def _machines(found: Found) -> dict[str, list[str]]:
     rare, some = found.products[-1], found.samples
     return {
         "machines": _asks("machines", {}),
@@ -96,13 +97,19 @@ def _others(found: Found) -> dict[str, list[str]]:
         "  of a license": _asks("machines", *({"license_id": one.license} for one in some)),
         "  of a product, all": _asks("machines", {"product_slug": "p0", "include_inactive": "true"}),
         "  of a product that sells little": _asks("machines", {"product_slug": "p3"}),
-        "  of a product that hardly sells  ": _asks("machines", {"product_id": rare}),
+        "  of a product that hardly sells": _asks("machines", {"product_id": rare}),
+    }
+
+
+def _customers(found: Found) -> dict[str, list[str]]:
+    some = found.samples
+    return {
         "customers": _asks("customers", {}),
         "customers, deep page": _asks("customers", {"cursor": encode_cursor(str(some[len(some) // 2].customer))}),
-        "  of an address ": _asks("customers", *({"email": one.email} for one in some)),
-        "  q: an address's beginning ": _asks("customers", *({"q": one.email[:12]} for one in some)),
-        "  q: a letter ": _asks("customers", {"q": "a"}, {"q": "m"}),
-        "  q: a name ": _asks("customers", {"q": "Ann Am"}, {"q": "kim l"}),
+        "  of an address": _asks("customers", *({"email": one.email} for one in some)),
+        "  q: an address's beginning": _asks("customers", *({"q": one.email[:12]} for one in some)),
+        "  q: a letter": _asks("customers", {"q": "a"}, {"q": "m"}),
+        "  q: a name": _asks("customers", {"q": "Ann Am"}, {"q": "kim l"}),
         "one customer": [f"/v1/admin/customers/{one.customer}" for one in some],
     }
 
@@ -117,10 +124,10 @@ def _orders(found: Found) -> dict[str, list[str]]:
         "orders, deep page": _asks("orders", {"cursor": deep}),
         "  fulfilled": _asks("orders", {"status": "fulfilled"}),
         "  in review": _asks("orders", {"status": "review"}),
-        "  of a product ": _asks("orders", {"product_id": big}),
-        "  of a product that hardly sells ": _asks("orders", {"product_id": rare}),
-        "  of an address  ": _asks("orders", *({"buyer_email": one.email} for one in some)),
-        "  of a license ": _asks("orders", *({"license_id": one.license} for one in some)),
+        "  of a product": _asks("orders", {"product_id": big}),
+        "  of a product that hardly sells": _asks("orders", {"product_id": rare}),
+        "  of an address": _asks("orders", *({"buyer_email": one.email} for one in some)),
+        "  of a license": _asks("orders", *({"license_id": one.license} for one in some)),
         "  paid in a month": _asks("orders", {"paid_after": middle, "paid_before": month}),
     }
 
@@ -132,11 +139,15 @@ class Took:
     p50_ms: float
     p99_ms: float
 
+    def __str__(self) -> str:
+        slow = " !" if self.p50_ms > LIMIT_MS else "  "
+        return f"{self.least_ms:7.1f} {self.p50_ms:7.1f} {self.p99_ms:7.1f} ms{slow}"
+
 
 def measure(port: int, found: Found) -> list[Took]:
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120, trust_env=False) as http:
-        return [_took(http, name, asks) for name, asks in pages(found).items()]
+        return [_took(http, name, asks) for name, asks in pages(found)]
 
 
 def _took(http: httpx.Client, name: str, asks: Sequence[str]) -> Took:
@@ -191,13 +202,9 @@ def both(folder: Path, size: int) -> dict[str, list[Took]]:
 
 def told(took: Mapping[str, Iterable[Took]]) -> str:
     """A line for each page and what it took on each database, on a busy machine the least is what counts."""
-    lines: dict[str, str] = {}
-    for times in took.values():
-        for one in times:
-            slow = " !" if one.p50_ms > LIMIT_MS else "  "
-            figures = f"{one.least_ms:7.1f} {one.p50_ms:7.1f} {one.p99_ms:7.1f} ms{slow}"
-            lines[one.name] = lines.get(one.name, f"{one.name.rstrip():<46}") + f"  {figures}"
-    return "\n".join([f"{'least, p50 and p99 of':<46}  {'   '.join(took)}", *lines.values()])
+    head = f"{'least, p50 and p99 of':<46}  {'   '.join(took)}"
+    lines = ("  ".join([f"{times[0].name:<46}", *map(str, times)]) for times in zip(*took.values(), strict=True))
+    return "\n".join([head, *lines])
 
 
 def main() -> None:
