@@ -12,7 +12,7 @@ from keysat.kit.ids import SeededChance
 from keysat.kit.periods import Period, Unit
 from keysat.upkeep.opening import Founding, open_shop
 from keysat.upkeep.shop import Shop
-from tests.fakes.btcpay_server import HandClock
+from tests.fakes.served import HandClock
 
 
 async def tiers_of(shop: Shop) -> dict[str, PolicyView]:

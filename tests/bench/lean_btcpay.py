@@ -13,7 +13,8 @@ import uvicorn
 from tests.fakes import btcpay
 from tests.fakes.btcpay import FakeBtcPay, ShiftedClock
 from tests.fakes.btcpay_invoices import Payment
-from tests.fakes.btcpay_routes import Call, Reply, answer
+from tests.fakes.btcpay_routes import answer
+from tests.fakes.served import Call, Reply
 
 
 class LeanBtcPay(FakeBtcPay):

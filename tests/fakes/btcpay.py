@@ -20,8 +20,9 @@ import uvicorn
 from keysat.kit.clock import SystemClock
 from tests.fakes import btcpay_authorize as authorizing
 from tests.fakes import btcpay_contract as contract
-from tests.fakes.btcpay_routes import Call, Reply, answer
-from tests.fakes.btcpay_server import API_KEY, STORE, Accident, HandClock, Server
+from tests.fakes.btcpay_routes import answer
+from tests.fakes.btcpay_server import API_KEY, STORE, Server
+from tests.fakes.served import Accident, Call, HandClock, Reply
 
 __all__ = ["API_KEY", "STORE", "Accident", "FakeBtcPay", "HandClock"]
 

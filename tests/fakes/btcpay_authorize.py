@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes.btcpay_routes import Call, Reply
 from tests.fakes.btcpay_server import Server
+from tests.fakes.served import Call, Reply
 
 PATH = "/api-keys/authorize"
 KNOWN = frozenset({

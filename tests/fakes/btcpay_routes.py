@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -11,47 +10,13 @@ from typing import Any
 from tests.fakes.btcpay_hooks import Hook
 from tests.fakes.btcpay_invoices import Invoice, unix
 from tests.fakes.btcpay_server import Server
+from tests.fakes.served import Call, Refusal, Reply
 
 CREATE = "btcpay.store.cancreateinvoice"
 VIEW = "btcpay.store.canviewinvoices"
 MODIFY = "btcpay.store.canmodifyinvoices"
 SETTINGS = "btcpay.store.canviewstoresettings"
 WEBHOOKS = "btcpay.store.webhooks.canmodifywebhooks"
-
-
-@dataclass(frozen=True)
-class Call:
-    method: str
-    path: str
-    query: list[tuple[str, str]]
-    headers: dict[str, str]  # lower case
-    body: bytes
-
-    @property
-    def key(self) -> str:
-        return self.headers.get("authorization", "").partition(" ")[2]
-
-    def json(self) -> dict[str, Any]:
-        return json.loads(self.body)
-
-    def values(self, name: str) -> list[str]:
-        return [value for found, value in self.query if found == name]
-
-    def number(self, name: str, otherwise: int) -> int:
-        return int((self.values(name) or [str(otherwise)])[0])
-
-
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class Refusal(Exception):
-    def __init__(self, status: int, body: Any) -> None:
-        super().__init__(status, body)
-        self.reply = Reply(status, json.dumps(body).encode())
 
 
 def answer(server: Server, call: Call) -> Reply:

@@ -3,9 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 import httpx
@@ -14,8 +13,8 @@ from keysat.kit.clock import Clock
 from tests.fakes import btcpay_contract
 from tests.fakes.btcpay_hooks import Hook, Post
 from tests.fakes.btcpay_invoices import METHODS, Event, Invoice, Payment, destinations_of, minutes, unix
+from tests.fakes.served import Accident, HandClock, Mishap
 
-START = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 STORE = "9yT1kE4vQ2mX7sR5"
 API_KEY = "5d41402abc4b2a76b9719d911017c592aaaa0000"
 LEAST_PRIVILEGES = (
@@ -38,37 +37,6 @@ RATES = {
         "ARS": "98000000", "COP": "390000000", "BHD": "36570.123",
     }.items()
 }  # fmt: skip
-
-
-class HandClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self, start: datetime = START) -> None:
-        self._now = start
-
-    def now(self) -> datetime:
-        return self._now
-
-    def move(self, to: datetime) -> None:
-        self._now = max(self._now, to)
-
-
-class Accident(StrEnum):
-    """What befalls the next answer."""
-
-    LOST_BEFORE = "lost_before"  # the request never arrives
-    LOST_AFTER = "lost_after"  # carried out, but the answer never arrives
-    BUSY = "busy"  # 429 with Retry-After
-    BROKEN = "broken"  # 500, not carried out
-    GARBAGE = "garbage"  # carried out; 200, and no JSON
-    LOCKED_OUT = "locked_out"  # 401
-
-
-@dataclass
-class Mishap:
-    accident: Accident
-    method: str  # "" for any
-    path: str  # a part of it, "" for any
 
 
 @dataclass

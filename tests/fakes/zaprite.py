@@ -16,8 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from keysat.kit.clock import Clock
-from tests.fakes.btcpay_routes import Call, Refusal, Reply
-from tests.fakes.btcpay_server import Accident, HandClock, Mishap
+from tests.fakes.served import Accident, Call, HandClock, Mishap, Refusal, Reply
 from tests.fakes.zaprite_contract import STATUSES, faults_of_answer, faults_of_request
 
 API_KEY = "zpk_5d41402abc4b2a76b9719d911017c592"

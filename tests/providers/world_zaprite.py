@@ -5,7 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 from providers.zaprite import ZAPRITE
-from tests.fakes.btcpay_server import HandClock
+from tests.fakes.served import HandClock
 from tests.fakes.zaprite import FakeZaprite
 from tests.providers.world_faked import FakedWorld, Mailbox
 from tests.providers.worlds import PlayCard

@@ -19,7 +19,7 @@ from keysat.payments.tables import Attempt, AttemptId
 from keysat.subscriptions.tables import SubscriptionStatus
 from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
-from tests.fakes.btcpay_server import Accident
+from tests.fakes.served import Accident
 from tests.fakes.zaprite import FakeZaprite
 from tests.providers.conftest import REQUEST
 from tests.stories.conftest import Story, through
