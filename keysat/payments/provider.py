@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from keysat.infra.http import HttpClient, HttpError, NetworkError
 from keysat.kit.money import Money
@@ -215,6 +216,22 @@ def unanswered(error: HttpError, who: str, *, makes_something: bool) -> Provider
     if makes_something:
         return OutcomeUnknown(f"{who} may have done it, and the answer is lost: {error}")
     return Malformed(f"the answer of {who} cannot be read: {error}")
+
+
+def is_base_url(text: str) -> bool:
+    """Whether paths can be put behind it: http(s) and a host, without user, query and fragment."""
+    try:
+        found = urlsplit(text)
+        is_web = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+    except ValueError:
+        return False
+    is_bare = not (found.query or found.fragment or "@" in found.netloc)
+    return is_web and is_bare and text.isascii() and text.isprintable()
+
+
+def is_key(text: str, length_max: int) -> bool:
+    """Whether it can stand in a header."""
+    return 0 < len(text) <= length_max and text.isascii() and text.isprintable() and " " not in text
 
 
 class Till(Protocol):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from keysat.infra.http import HttpClient
 from keysat.payments.provider import (
@@ -12,6 +11,8 @@ from keysat.payments.provider import (
     PermissionMissing,
     ProviderError,
     Rejected,
+    is_base_url,
+    is_key,
 )
 from providers.btcpay import permissions, wire
 from providers.btcpay.greenfield import Greenfield, segment
@@ -51,21 +52,13 @@ async def connect(fields: Mapping[str, str], connection_id: str, http: HttpClien
 
 def address(text: str) -> str:
     """Scheme, host, port and path, without a slash at the end."""
-    advice = f"{text!r} is not the address of a BTCPay server: write it like https://btcpay.example.org"
-    try:
-        found = urlsplit(text)
-        port_is_fine = found.port != 0
-    except ValueError as error:
-        raise Rejected(advice) from error
-    if found.scheme not in ("http", "https") or not found.hostname or not port_is_fine:
-        raise Rejected(advice)
-    if found.query or found.fragment or "@" in found.netloc or not text.isascii() or not text.isprintable():
-        raise Rejected(advice)
+    if not is_base_url(text):
+        raise Rejected(f"{text!r} is not the address of a BTCPay server: write it like https://btcpay.example.org")
     return text.rstrip("/")
 
 
 def _api_key(text: str) -> str:
-    if not text or len(text) > API_KEY_LENGTH_MAX or not text.isascii() or not text.isprintable() or " " in text:
+    if not is_key(text, API_KEY_LENGTH_MAX):
         raise Rejected("The API key is missing or misshapen: copy it from BTCPay, Manage account, API keys.")
     return text
 

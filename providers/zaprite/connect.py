@@ -8,7 +8,17 @@ from urllib.parse import urlsplit
 from msgspec import UNSET
 
 from keysat.infra.http import HttpClient
-from keysat.payments.provider import Connection, Malformed, Network, NoSuchId, OutcomeUnknown, Rejected, Transient
+from keysat.payments.provider import (
+    Connection,
+    Malformed,
+    Network,
+    NoSuchId,
+    OutcomeUnknown,
+    Rejected,
+    Transient,
+    is_base_url,
+    is_key,
+)
 from providers.zaprite import wire
 from providers.zaprite.api import Api, Said
 from providers.zaprite.orders import SATS, is_play_money
@@ -80,19 +90,12 @@ def _pay_pages(base_url: str) -> str | None:
 
 
 def _address(text: str) -> str:
-    try:
-        found = urlsplit(text)
-        is_fine = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
-    except ValueError:
-        is_fine = False
-    else:
-        is_fine = is_fine and not (found.query or found.fragment) and "@" not in found.netloc
-    if not is_fine or not text.isascii() or not text.isprintable():
+    if not is_base_url(text):
         raise Rejected(f"{text[:100]!r} is not the address of an API: leave it out, or write it like {BASE_URL}")
     return text.rstrip("/")
 
 
 def _api_key(text: str) -> str:
-    if not text or len(text) > API_KEY_LENGTH_MAX or not text.isascii() or not text.isprintable() or " " in text:
+    if not is_key(text, API_KEY_LENGTH_MAX):
         raise Rejected("The API key is missing or misshapen: copy it from Zaprite, organization settings, API.")
     return text
