@@ -16,8 +16,7 @@ from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.paging import Page
 from keysat.webhooks.attempt import Exchange, attempt, write_down
 from keysat.webhooks.deliver import LEASE_SECONDS
-from keysat.webhooks.dispatch import make_due
-from keysat.webhooks.endpoints import endpoint, held, signers
+from keysat.webhooks.endpoints import endpoint, held, make_due, signers
 from keysat.webhooks.happenings import DeliveriesReplayed, EndpointTested
 from keysat.webhooks.names import NAMES, PING, payload
 from keysat.webhooks.tables import (

@@ -4,19 +4,20 @@ A crash before the commit has written nothing, one after it all; of two daemons 
 and none is written twice.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 
 from keysat.infra.cursors import move, position_of
 from keysat.infra.events import Actor
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow, EventSeal
 from keysat.infra.work import Read, Work
+from keysat.webhooks.endpoints import make_due
 from keysat.webhooks.names import TOLD, Told, told, wants
-from keysat.webhooks.tables import Delivery, DeliveryStatus, DispatchCursor, Endpoint, EndpointId
+from keysat.webhooks.tables import Delivery, DeliveryStatus, DispatchCursor, Endpoint
 
 BATCH = 200
 CURSOR = "dispatch"
@@ -89,30 +90,6 @@ async def _owe(work: Work, news: Sequence[Told], is_sandbox: bool) -> int:
         await work.session.execute(insert(Delivery), rows)
         await make_due(work, {receiver.id for receiver in receivers if any(_is_told(receiver, one) for one in news)})
     return len(rows)
-
-
-async def make_due(work: Work, endpoint_ids: Collection[EndpointId], at: datetime | None = None) -> None:
-    """Something can be sent to these at that moment, or now."""
-    moment = at or work.now
-    await hold_all(work, endpoint_ids)
-    await work.session.execute(
-        update(Endpoint)
-        .where(Endpoint.id.in_(endpoint_ids), Endpoint.due_at.is_(None) | (Endpoint.due_at > moment))
-        .values(due_at=moment)
-        .execution_options(synchronize_session=False)
-    )
-
-
-async def hold_all(work: Work, endpoint_ids: Collection[EndpointId]) -> Mapping[EndpointId, Endpoint]:
-    """In one order, so that nobody waits in a circle; deliveries can be written to them meanwhile."""
-    rows = await work.session.scalars(
-        select(Endpoint)
-        .where(Endpoint.id.in_(endpoint_ids))
-        .order_by(Endpoint.id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    return {row.id: row for row in rows}
 
 
 def _is_told(receiver: Endpoint, event: Told) -> bool:

@@ -172,6 +172,30 @@ async def held(work: Work, endpoint_id: UUID) -> Endpoint:
     return _there(await work.hold(Endpoint, endpoint_id), endpoint_id)
 
 
+async def hold_all(work: Work, endpoint_ids: Collection[EndpointId]) -> Mapping[EndpointId, Endpoint]:
+    """In one order, so that nobody waits in a circle; deliveries can be written to them meanwhile. Also those gone."""
+    rows = await work.session.scalars(
+        select(Endpoint)
+        .where(Endpoint.id.in_(endpoint_ids))
+        .order_by(Endpoint.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return {row.id: row for row in rows}
+
+
+async def make_due(work: Work, endpoint_ids: Collection[EndpointId], at: datetime | None = None) -> None:
+    """Something can be sent to these at that moment, or now."""
+    moment = at or work.now
+    await hold_all(work, endpoint_ids)
+    await work.session.execute(
+        update(Endpoint)
+        .where(Endpoint.id.in_(endpoint_ids), Endpoint.due_at.is_(None) | (Endpoint.due_at > moment))
+        .values(due_at=moment)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def signers(read: Read, vault: Vault, endpoint_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Signer]]:
     """Those that sign for each, the present one first."""
     return {

@@ -7,8 +7,7 @@ from sqlalchemy import delete, select
 
 from keysat.infra.public_http import checked_url
 from keysat.infra.work import Work
-from keysat.webhooks.dispatch import hold_all
-from keysat.webhooks.endpoints import WAITED, forget_retired
+from keysat.webhooks.endpoints import WAITED, forget_retired, hold_all
 from keysat.webhooks.happenings import DeliveryFailed
 from keysat.webhooks.tables import DELIVERY, Delivery, DeliveryStatus, DeliveryStep
 

@@ -1,5 +1,6 @@
 """A shop that tells the world: events are recorded as verbs do, and the job runs on a clock that a test moves."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,10 +86,7 @@ class Teller:
             return list(await read.session.scalars(select(Delivery).order_by(Delivery.position, Delivery.created_at)))
 
     async def statuses(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for row in await self.deliveries():
-            found[row.status.value] = found.get(row.status.value, 0) + 1
-        return found
+        return Counter(row.status.value for row in await self.deliveries())
 
     async def events(self, prefix: str = "webhook") -> list[str]:
         async with self.store.read() as read:
