@@ -6,12 +6,12 @@ from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from keysat.infra.work import Read, Work, flushed
 from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.paging import Page, cursor_parts, page_of
-from keysat.operators import sessions
+from keysat.operators import second_step, sessions
 from keysat.operators.happenings import (
     AccountCreated,
     AccountDisabled,
@@ -21,7 +21,7 @@ from keysat.operators.happenings import (
     PasswordChanged,
 )
 from keysat.operators.scopes import Role
-from keysat.operators.tables import Account, AccountId, RecoveryCode, SessionId
+from keysat.operators.tables import Account, AccountId, SessionId
 
 NAME_MAX = 80
 
@@ -101,8 +101,7 @@ async def reset(work: Work, account_id: AccountId, password_hash: str) -> Accoun
     """For who lost password or authenticator: a new password, no second step, and every browser signed out."""
     account = await work.hold(Account, account_id)
     _set_password(work, account, password_hash)
-    account.totp_sealed = account.totp_step = None
-    await work.session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
+    await second_step.forget(work, account)
     await sessions.end(work, account_id)
     work.record(AccountReset(account_id))
     return view(account)
@@ -112,8 +111,7 @@ async def change_password(work: Work, account_id: AccountId, password_hash: str,
     """Signs every other browser out. Returns the token that this one goes on with."""
     _set_password(work, await work.hold(Account, account_id), password_hash)
     work.record(PasswordChanged(account_id))
-    await sessions.end(work, account_id, but=session_id)
-    return await sessions.renew_token(work, session_id)
+    return await sessions.go_on_alone(work, account_id, session_id)
 
 
 async def account_named(read: Read, name: str) -> Account | None:

@@ -36,8 +36,7 @@ async def switch_on(
     await work.session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
     work.session.add_all(RecoveryCode(account_id=account_id, hash=tokens.hashed(code)) for code in codes)
     work.record(TotpSwitchedOn(account_id))
-    await sessions.end(work, account_id, but=session_id)
-    return await sessions.renew_token(work, session_id), [_in_groups(code) for code in codes]
+    return await sessions.go_on_alone(work, account_id, session_id), [_in_groups(code) for code in codes]
 
 
 async def switch_off(work: Work, account_id: AccountId, session_id: SessionId) -> str:
@@ -45,11 +44,15 @@ async def switch_off(work: Work, account_id: AccountId, session_id: SessionId) -
     account = await work.hold(Account, account_id)
     if account.totp_sealed is None:
         raise Conflict("The second step is switched off already.")
-    account.totp_sealed = account.totp_step = None
-    await work.session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
+    await forget(work, account)
     work.record(TotpSwitchedOff(account_id))
-    await sessions.end(work, account_id, but=session_id)
-    return await sessions.renew_token(work, session_id)
+    return await sessions.go_on_alone(work, account_id, session_id)
+
+
+async def forget(work: Work, account: Account) -> None:
+    """Seed and recovery codes: the password alone will do."""
+    account.totp_sealed = account.totp_step = None
+    await work.session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
 
 
 async def use_code(work: Work, vault: Vault, account: Account, typed: str) -> bool:

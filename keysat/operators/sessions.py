@@ -82,18 +82,6 @@ async def sessions_of(read: Read, account_id: AccountId, now: datetime) -> Seque
     return rows.all()
 
 
-async def renew_token(work: Work, session_id: SessionId) -> str:
-    """The session goes on under another token; the old one opens nothing any more."""
-    token = tokens.make(work.chance)
-    await work.session.execute(
-        update(Session)
-        .where(Session.id == session_id)
-        .values(hash=tokens.hashed(token))
-        .execution_options(synchronize_session=False)
-    )
-    return token
-
-
 async def end(work: Work, account_id: AccountId, *, only: SessionId | None = None, but: SessionId | None = None) -> int:
     """All sessions of an account, or one, or all but one. Returns how many there were."""
     ended = delete(Session).where(Session.account_id == account_id).returning(Session.id)
@@ -110,3 +98,19 @@ async def end(work: Work, account_id: AccountId, *, only: SessionId | None = Non
 def _is_open(now: datetime) -> tuple[ColumnElement[bool], ...]:
     """Of a session with its account."""
     return (Session.seen_at > now - IDLE, Session.created_at > now - LIFE, Account.disabled_at.is_(None))
+
+
+async def go_on_alone(work: Work, account_id: AccountId, session_id: SessionId) -> str:
+    """Every other browser of the account is signed out, and this one goes on under the token that is returned.
+
+    For whatever makes an account easier or harder to get into (ASVS 7.2.4, 7.4.3): the old token opens nothing.
+    """
+    await end(work, account_id, but=session_id)
+    token = tokens.make(work.chance)
+    await work.session.execute(
+        update(Session)
+        .where(Session.id == session_id)
+        .values(hash=tokens.hashed(token))
+        .execution_options(synchronize_session=False)
+    )
+    return token
