@@ -71,6 +71,7 @@ async def test_the_second_start_finds_everything_and_shows_no_key_again(opens: O
     assert len(shown) == 1
 
 
+@pytest.mark.once
 async def test_an_admin_key_in_the_settings_is_neither_made_nor_kept(opens: Opens, shown: list[str]):
     async with opens(KEYSAT_ADMIN_API_KEY="a" * 40) as shop, shop.read() as read:
         assert await fact(read, ADMIN_KEY_HASH) is None
@@ -79,12 +80,14 @@ async def test_an_admin_key_in_the_settings_is_neither_made_nor_kept(opens: Open
         assert len(shown) == 1
 
 
+@pytest.mark.once
 async def test_a_shop_that_was_never_set_up_is_not_opened(opens: Opens):
     with pytest.raises(CannotOpen, match="keysat init"):
         async with opens(None):
             pass
 
 
+@pytest.mark.once
 async def test_the_mode_never_changes(opens: Opens):
     async with opens(Mode.SANDBOX):
         pass
@@ -92,6 +95,7 @@ async def test_the_mode_never_changes(opens: Opens):
         assert shop.mode == Mode.SANDBOX
 
 
+@pytest.mark.once
 async def test_limits_are_switched_off_in_a_sandbox_only(opens: Opens):
     with pytest.raises(CannotOpen, match="KEYSAT_LIMITS"):
         async with opens(Mode.LIVE, KEYSAT_LIMITS="off"):
@@ -100,6 +104,7 @@ async def test_limits_are_switched_off_in_a_sandbox_only(opens: Opens):
         assert shop.mode == Mode.SANDBOX
 
 
+@pytest.mark.once
 async def test_another_vault_key_is_refused(opens: Opens):
     async with opens():
         pass
@@ -108,6 +113,7 @@ async def test_another_vault_key_is_refused(opens: Opens):
             pass
 
 
+@pytest.mark.once
 async def test_a_lost_vault_key_is_not_replaced_by_a_new_one(opens: Opens, tmp_path: Path):
     async with opens():
         pass
@@ -118,6 +124,7 @@ async def test_a_lost_vault_key_is_not_replaced_by_a_new_one(opens: Opens, tmp_p
     assert not (tmp_path / KEY_FILE).exists()
 
 
+@pytest.mark.once
 async def test_a_vault_key_in_the_settings_leaves_no_file(opens: Opens, tmp_path: Path):
     async with opens(KEYSAT_VAULT_KEY=VAULT_KEY):
         pass
@@ -186,6 +193,7 @@ async def test_database_files_are_for_their_owner_alone_and_earlier_ones_are_men
         assert loose() == set()
 
 
+@pytest.mark.once
 async def test_without_connections_nobody_is_asked_for_rates_but_the_public_sources(opens: Opens):
     async with opens() as shop:
         before = shop.board.health()
