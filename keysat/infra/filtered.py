@@ -17,7 +17,8 @@ Row = TypeVar("Row", bound=Base)
 def filtered(query: Select[Row], model: type[Row], wanted: msgspec.Struct) -> Select[Row]:
     """Those whose columns have the values of the fields of the same names; what is None does not filter.
 
-    `paid_after` and `paid_before` are about the column `paid_at`: from that moment on, and up to it without it.
+    `paid_after` and `paid_before` are about the column `paid_at` or `paid`: from that moment on, and up to
+    it without it.
     """
     for name in wanted.__struct_fields__:
         value = getattr(wanted, name)
