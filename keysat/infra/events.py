@@ -20,7 +20,7 @@ class Happening(msgspec.Struct, frozen=True, tag_field="event"):
 
     @property
     def subject(self) -> str:
-        return str(getattr(self, self.__struct_fields__[0]))
+        return _told(getattr(self, self.__struct_fields__[0]))
 
     def body(self) -> str:
         """JSON as it is stored and sealed; the event's name stands in its own column."""
@@ -30,7 +30,12 @@ class Happening(msgspec.Struct, frozen=True, tag_field="event"):
 
 def subject_in(body: str) -> str:
     """Of a happening, from its body as it is stored: the first field."""
-    return str(next(iter(msgspec.json.decode(body, type=dict[str, object]).values()), ""))
+    return _told(next(iter(msgspec.json.decode(body, type=dict[str, object]).values()), None))
+
+
+def _told(subject: object) -> str:
+    """Empty for what is about nobody in particular, such as a login under a name that nobody has."""
+    return "" if subject is None else str(subject)
 
 
 @dataclass(frozen=True, slots=True)

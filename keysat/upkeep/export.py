@@ -19,7 +19,7 @@ from keysat.upkeep.shop import Shop
 
 SECRET_WORDS = frozenset({"hash", "sealed", "salt", "secret", "token", "password", "seed"})
 PUBLIC = frozenset({"issuer_keys.public_key"})
-SECRET = frozenset({"house.value", "payment_attempts.echo"})
+SECRET = frozenset({"house.value", "payment_attempts.echo", "orders.invoice_id"})
 
 
 def told(table: Table) -> Sequence[Column[Any]]:

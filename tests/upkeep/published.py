@@ -387,7 +387,7 @@ def _licenses(shop: Published) -> None:
     shop.sold("over", expires_at=at(now - timedelta(days=1)))
     shop.invoice("paid in vain", policy_id=shop.ids["pro"], buyer_email="cy@example.org")  # D-9
     shop.invoice("still open", status="pending", days_ago=0)
-    shop.invoice("expired", status="expired")
+    shop.invoice("expired", status="expired", buyer_email="ann@example.org", buyer_note="I will\0 pay later")
 
 
 def _codes(shop: Published, made: dict[str, str]) -> None:

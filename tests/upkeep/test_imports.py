@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from keysat.catalog.tables import DiscountCode, Feature, Policy, Product
 from keysat.checkout import operate
 from keysat.checkout.tables import Order, OrderId, OrderStatus
-from keysat.customers.tables import Customer
+from keysat.customers.tables import Customer, CustomerNote
 from keysat.infra.seals import seal
 from keysat.infra.store import Store
 from keysat.infra.tables import AttentionRow, Base, EventRow
@@ -133,6 +133,8 @@ async def test_seats_codes_and_buyers_come_as_they_count_here(front: Front, old:
         hooks = (await read.session.scalars(select(Endpoint))).all()
         assert [(str(hook.id), hook.url) for hook in hooks] == [(old.ids["hook"], "https://hooks.example/keysat")]
         key = (await read.session.scalars(select(ApiKey))).one()
+        [note] = await read.session.scalars(select(CustomerNote.note))
+        assert note == "I will pay later"
     told = " ".join(report.notes)
     for words in (
         "TEN is switched off",

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from keysat.catalog.tables import DiscountCode
 from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose, Redemption, RedemptionStatus
 from keysat.customers.accounts import normal_email
-from keysat.customers.tables import Customer
+from keysat.customers.tables import Customer, CustomerNote
 from keysat.infra.tables import AttentionRow
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest
@@ -49,11 +49,25 @@ async def bring_sales(move: Move, issuer_key_id: UUID) -> None:
             reference = order["support_reference"]
             words = f"Order {reference} was paid before the move, and no license came of it. Accept it to issue one."
             await move.work.attend(REVIEW, order["id"], words)
+    await _notes(move, [row for row in invoices if row.id in added], customers)
     open_orders = sum(row.status == "pending" for row in invoices if row.id in added)
     move.report.left_behind(open_orders, "orders that nobody had paid yet: money for them goes to the old server")
     rows = [_license(move, row, issuer_key_id, customers) for row in licenses]
     await _machines(move, licenses, await move.write("licenses", License, rows))
     await _redemptions(move, {order["id"]: order["status"] for order in orders})
+
+
+async def _notes(move: Move, invoices: Iterable[source.Invoice], customers: Customers) -> None:
+    """What buyers wrote with their orders; of who gave no address there is nobody to keep it for."""
+    written = [(row, customers.get(_normal(row.buyer_email) or "")) for row in invoices if row.buyer_note]
+    notes = [
+        {"order_id": row.id, "customer_id": customer_id, "note": str(row.buyer_note)}
+        for row, customer_id in written
+        if customer_id is not None
+    ]
+    if notes:
+        await move.work.session.execute(insert(CustomerNote), notes)
+    move.report.left_behind(len(written) - len(notes), "notes of buyers who gave no address")
 
 
 async def _paid_since(move: Move, order: Values) -> None:

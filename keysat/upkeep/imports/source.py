@@ -117,6 +117,7 @@ class Invoice(msgspec.Struct, frozen=True):
     updated_at: str
     policy_id: UUID | None = None
     buyer_email: str | None = None
+    buyer_note: str | None = None
     listed_currency: str | None = None
     listed_value: int | None = None
     exchange_rate_centibps: int | None = None
@@ -221,7 +222,7 @@ class Source:
         """Raises BadRequest that names the row which is not what the published server writes."""
         for row in self._connection.execute(statement):
             try:
-                yield msgspec.convert(dict(row), kind, strict=False)
+                yield msgspec.convert(_without_nul(row), kind, strict=False)
             except msgspec.ValidationError as error:
                 raise BadRequest(f"The row {str(row[0])[:40]!r} of {table} cannot be read: {error}.") from error
 
@@ -281,6 +282,12 @@ def _check(connection: sqlite3.Connection) -> None:
             if gone not in LEFT_THERE:
                 [(id_,)] = connection.execute(f"SELECT id FROM {table} WHERE rowid = ?", (row,))  # noqa: S608  names of ours
                 raise BadRequest(f"The row {id_!r} of {table} belongs to a row of {gone} that is gone: mend it there.")
+
+
+def _without_nul(row: sqlite3.Row) -> dict[str, Any]:
+    """PostgreSQL holds no NUL in a text, and nobody meant one."""
+    found = dict(row)
+    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in found.items()}
 
 
 def moment(text: str | None) -> datetime | None:

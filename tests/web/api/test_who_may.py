@@ -50,7 +50,7 @@ NEEDS = {  # scope: the operations that need it; `owner` is what no scoped key h
         setDefaultMerchantProfile setRailPreference clearRailPreference""",
     "payment_providers:read": """listProviders getProvider getPaymentStatus getBtcpayStatus listBtcpayMethods
         getZapriteStatus""",
-    "payment_providers:write": "connectBtcpay connectZaprite",
+    "payment_providers:write": "connectBtcpay",
     "webhooks:read": """listWebhookEndpoints getWebhookEndpoint listWebhookEventTypes listWebhookDeliveries
         getWebhookDelivery listEvents""",
     "webhooks:write": """createWebhookEndpoint editWebhookEndpoint setWebhookEndpointActive deleteWebhookEndpoint
@@ -60,8 +60,8 @@ NEEDS = {  # scope: the operations that need it; `owner` is what no scoped key h
     "tier:read": "getTier",
     "owner": """createApiKey listApiKeys revokeApiKey createAccount listAccounts getAccount editAccount resetAccount
         settleOrder eraseCustomer export_everything checkProvider repairProvider disconnectProvider disconnectBtcpay
-        disconnectZaprite getDatabase setOperatorName getSelfLicense presentSelfLicense refreshSelfLicense
-        dropSelfLicense""",
+        connectZaprite disconnectZaprite getDatabase setOperatorName getSelfLicense presentSelfLicense
+        refreshSelfLicense dropSelfLicense""",
 }
 SCOPE_OF = {operation: scope for scope, operations in NEEDS.items() for operation in operations.split()}
 WRITES = {  # beside every scope that ends in `:read`
