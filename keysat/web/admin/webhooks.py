@@ -33,8 +33,10 @@ class EndpointForm(msgspec.Struct, frozen=True, kw_only=True):
     description: Paragraph = ""
 
     @property
-    def names(self) -> list[str]:
-        return self.event_types.replace(",", " ").split()
+    def given(self) -> dict[str, Any]:
+        """As the verbs call it."""
+        names = self.event_types.replace(",", " ").split()
+        return {"url": self.url.strip(), "event_types": names, "description": self.description or None}
 
 
 class ActiveForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,10 +56,9 @@ async def show_webhooks(visit: WithVisit, done: FromQuery[str] = "") -> Response
 async def add_webhook(data: URLEncodedBody[EndpointForm], visit: WithVisit) -> Response[str]:
     """The page shows the secret, once."""
     try:
-        new = NewEndpoint(url=data.url.strip(), event_types=data.names, description=data.description or None)
-        await visit.shop.exchange.check(new.url)
+        await visit.shop.exchange.check(data.given["url"])
         async with visit.shop.work(visit.actor) as work:
-            shown = await endpoints.create(work, visit.shop.vault, new)
+            shown = await endpoints.create(work, visit.shop.vault, NewEndpoint(**data.given))
     except (BadRequest, Conflict) as error:
         return await _list_page(visit, error, form=data)
     return _secret_page(visit, shown)
@@ -78,11 +79,10 @@ async def show_webhook(
 async def edit_webhook(
     data: URLEncodedBody[EndpointForm], visit: WithVisit, endpoint_id: FromPath[UUID]
 ) -> Response[Any]:
-    wanted = EndpointEdit(url=data.url.strip(), event_types=data.names, description=data.description or None)
     try:
-        await visit.shop.exchange.check(data.url.strip())
+        await visit.shop.exchange.check(data.given["url"])
         async with visit.shop.work(visit.actor) as work:
-            await endpoints.edit(work, endpoint_id, wanted)
+            await endpoints.edit(work, endpoint_id, EndpointEdit(**data.given))
     except BadRequest as error:
         return await _endpoint_page(visit, endpoint_id, error, form=data)
     return _back(endpoint_id, "edited")
