@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+FORWARDED = (b"x-forwarded-for", b"forwarded")
+
 UNKNOWN = "unknown"
 """A peer without an IP address, such as a Unix socket. All of them share one limit."""
 
@@ -22,7 +24,7 @@ def client_address(peer: str | None, headers: Iterable[tuple[bytes, bytes]], tru
         return UNKNOWN
     if not _is_in(nearest, trusted):
         return str(nearest)
-    lines = {b"x-forwarded-for": "", b"forwarded": ""}
+    lines = dict.fromkeys(FORWARDED, "")
     for name, value in headers:
         if name in lines:
             lines[name] += "," + value.decode("latin-1")

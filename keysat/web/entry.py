@@ -16,7 +16,7 @@ from keysat.kit.errors import BadRequest, KeysatError, NotFound
 from keysat.kit.ids import token
 from keysat.upkeep.shop import Shop
 from keysat.web import throttle
-from keysat.web.address import client_address
+from keysat.web.address import FORWARDED, client_address
 from keysat.web.hot import HotRoad, with_hot_roads
 from keysat.web.meter import NOWHERE, Meter
 from keysat.web.problems import refuse
@@ -49,6 +49,8 @@ def entry(app: Litestar, shop: Shop, counts: Throttle, roads: Mapping[str, HotRo
             await app(scope, receive, send)
             return
         visit = _visit(scope, shop, counts)
+        if not shop.settings.trusted_proxies and any(name in FORWARDED for name, _ in scope["headers"]):
+            meter.came_forwarded()
         enter(scope, visit)
         began, status = perf_counter(), None
         without_body = scope["method"] in ("HEAD", "OPTIONS")

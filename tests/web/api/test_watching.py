@@ -115,3 +115,11 @@ def bought(figures: dict[str, list[tuple[dict[str, Any], float]]]) -> float:
     """How often a page that sells was answered with where to pay."""
     asked = {"route": "/buy/{slug}", "method": "POST", "status": "303", "le": "+Inf"}
     return sum(count for labels, count in figures["keysat_http_request_duration_seconds"] if labels == asked)
+
+
+@pytest.mark.once
+async def test_a_proxy_that_nobody_named_is_told_of_once(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    async with browse(doors_of(shop, jobs=Jobs())) as client:
+        for _ in range(2):
+            await client.get("/healthz", headers={"X-Forwarded-For": "198.51.100.7"})
+    assert [record.getMessage() for record in caplog.records].count("proxy.unnamed") == 1
