@@ -9,6 +9,8 @@ from sqlalchemy import delete, select
 from keysat.infra.tables import House
 from keysat.infra.work import Read, Work
 
+MODE = "mode"  # a fact
+
 
 class Mode(StrEnum):
     """Written at `init` or `demo`, never changed. A sandbox shop has its own issuer key and takes play money."""
@@ -46,5 +48,5 @@ async def rewrite(work: Work, name: str, value: str | None) -> None:
 
 async def mode_of(read: Read) -> Mode | None:
     """None: nobody has set this shop up yet."""
-    value = await fact(read, "mode")
+    value = await fact(read, MODE)
     return Mode(value) if value is not None else None

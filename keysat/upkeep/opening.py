@@ -10,7 +10,7 @@ import httpx
 from sqlalchemy.exc import DBAPIError
 
 from keysat.infra.events import Actor
-from keysat.infra.house import Mode, fact, mode_of, write_once
+from keysat.infra.house import MODE, Mode, fact, mode_of, write_once
 from keysat.infra.http import HttpClient
 from keysat.infra.log import get, redact
 from keysat.infra.mail import Mailer
@@ -36,8 +36,7 @@ from keysat.upkeep.self_license import refresh_edition
 from keysat.upkeep.shop import Shop
 from keysat.upkeep.vendor import vendor
 
-VAULT_CHECK = "vault_check"  # facts in `house`
-MODE = "mode"
+VAULT_CHECK = "vault_check"  # a fact in `house`
 TELEMETRY_FILE = "telemetry.db"
 FOUNDER = Actor("setup")
 WITH_OWN_RATES = frozenset({"btcpay"})  # providers whose connections are sources of rates

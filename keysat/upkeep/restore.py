@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from keysat.infra.events import Actor
+from keysat.infra.house import MODE
 from keysat.infra.migrate import BrokenReferences, check_references, known_revisions, rebuilding, revision_of, upgrade
 from keysat.infra.private import make_private
 from keysat.infra.settings import Settings
@@ -26,7 +27,7 @@ from keysat.subscriptions.tables import Subscription
 from keysat.upkeep.archive import Archive, Manifest, opened
 from keysat.upkeep.happenings import ShopRestored
 from keysat.upkeep.occupy import occupied
-from keysat.upkeep.opening import MODE, CannotOpen, explained
+from keysat.upkeep.opening import CannotOpen, explained
 from keysat.upkeep.rows import Loader, empty, is_empty, number_on, tables
 from keysat.upkeep.wrapped_key import unwrap
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, inspect, select, text, update
 
 from keysat.customers.tables import Customer
-from keysat.infra.house import write_once
+from keysat.infra.house import MODE, write_once
 from keysat.infra.migrate import known_revisions, migrate, rebuilding, upgrade
 from keysat.infra.seals import Head, seal, verify
 from keysat.infra.settings import Settings, load
@@ -29,7 +29,7 @@ from keysat.subscriptions.tables import Subscription
 from keysat.upkeep.archive import Manifest, written
 from keysat.upkeep.backup import back_up
 from keysat.upkeep.doctor import violations
-from keysat.upkeep.opening import MODE, VAULT_CHECK, CannotOpen, open_shop
+from keysat.upkeep.opening import VAULT_CHECK, CannotOpen, open_shop
 from keysat.upkeep.restore import RESTORED, restore
 from keysat.upkeep.rows import lines, tables
 from keysat.upkeep.shop import Shop
