@@ -28,7 +28,6 @@ from keysat.cli.rate import rate
 from keysat.cli.subscription import subscription
 from keysat.cli.verify import verify
 from keysat.cli.webhook import webhook
-from keysat.cli.webhook import webhook
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,7 +41,6 @@ COMMANDS = (
     *(account, api_key),
     *(product, policy, offer, code),
     *(key, verify, provider, rate, order, attention, license_group, subscription, customer, letter, audit),
-    webhook,
     webhook,
 )
 for _command in COMMANDS:

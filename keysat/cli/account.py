@@ -6,10 +6,11 @@ from typing import Any
 import rich_click as click
 from click import argument, option
 
+from keysat.cli.api_key import ROLES as ROLES_OF_KEYS
 from keysat.cli.options import as_json, data_dir, paged
 from keysat.cli.output import show_list
 
-ROLES = click.Choice(["read-only", "license-issuer", "support", "merchant-onboard", "full-admin", "owner"])
+ROLES = click.Choice([*ROLES_OF_KEYS.choices, "owner"])
 asked = option("--ask", is_flag=True, help="Ask for the password, instead of making one.")
 named = argument("name")
 
