@@ -1,5 +1,6 @@
 """What every test may ask for: a real database of its own, a clock that travels, and the shared specifications."""
 
+import gc
 import os
 import shutil
 import socket
@@ -117,3 +118,10 @@ async def store(database_url: str) -> AsyncGenerator[Store, None]:
     store = Store(database_url, SeededChance(1))
     yield store
     await store.close()
+
+
+def pytest_collection_finish() -> None:
+    """What the collection made stays for good: no garbage collection need walk it in each test (a sixth of the time)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
