@@ -121,7 +121,7 @@ async def store(database_url: str) -> AsyncGenerator[Store, None]:
 
 
 def pytest_collection_finish() -> None:
-    """What the collection made stays for good: no garbage collection need walk it in each test (a sixth of the time)."""
+    """What the collection made stays for good: no garbage collection walks it in each test (a sixth of the time)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)
