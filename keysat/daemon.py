@@ -48,6 +48,8 @@ class ServerLimits:
 
 
 LIMITS = ServerLimits()
+COLLECTIONS = (10_000, 20, 20)
+"""Objects between two garbage collections, and how many of the small ones there are before a larger one."""
 
 
 async def nothing_more(_shop: Shop) -> None: ...
@@ -142,6 +144,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             gc.freeze()  # what start-up made stays for good: no collection need walk it while somebody waits
+            gc.set_threshold(*COLLECTIONS)
+            gc.enable()
             _log.info("daemon.ready", url=self._shop.settings.public_url, mode=self._shop.mode)
             await self._ready(self._shop)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from keysat.infra.http import HttpClient
 from keysat.infra.store import Store
@@ -62,6 +62,21 @@ class OpenTill:
         return Money(SAT, sats)
 
 
+_STANDS = select(
+    ConnectionRow.status,
+    ConnectionRow.released_at,
+    ConnectionRow.secrets_sealed,
+    ConnectionRow.label,
+    ConnectionRow.base_url,
+    ConnectionRow.public_url,
+    ConnectionRow.webhook_id,
+    ConnectionRow.webhook_url,
+    ConnectionRow.account_id,
+    ConnectionRow.network,
+).where(ConnectionRow.id == bindparam("connection", type_=ConnectionRow.id.type))
+"""All that an open till is made of."""
+
+
 class Tills:
     """All connections, by id."""
 
@@ -70,6 +85,7 @@ class Tills:
         self._vault = vault
         self._http = http
         self._open: dict[ConnectionId, OpenTill] = {}
+        self._stood: dict[ConnectionId, tuple[object, ...]] = {}
 
     async def refresh(self) -> None:
         async with self._store.read() as read:
@@ -95,12 +111,14 @@ class Tills:
         return list(self._open.values())
 
     async def get(self, connection_id: ConnectionId) -> OpenTill:
-        """Raises NotFound."""
-        await self.refresh()
-        found = self._open.get(connection_id)
-        if found is None:
+        """As its row stands, which is read anew only when it has changed. Raises NotFound."""
+        stands = await self._store.point(_STANDS, connection_id)
+        if stands is None:
             raise NotFound("There is no such payment connection.")
-        return found
+        if self._stood.get(connection_id) != stands:
+            await self.refresh()
+            self._stood[connection_id] = stands
+        return self._open[connection_id]
 
     async def pick(self, profile_id: UUID | None, rail: Rail | None = None, *, prefer: UUID | None = None) -> OpenTill:
         """Who takes a payment for this profile; None is the default one.
