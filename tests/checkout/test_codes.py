@@ -350,7 +350,7 @@ async def test_redeeming_alone_tells_the_world_and_without_secrets(counter: Coun
     order = await counter.buy(code="SPRING", buyer_email="ann@example.org")
     await counter.pay(order)
     async with counter.store.read() as read:
-        rows = (await read.session.execute(select(EventRow.name, EventRow.body))).all()
+        rows = (await read.session.execute(select(EventRow.name, EventRow.body).order_by(EventRow.id))).all()
     told = [body for name, body in rows if name == "code.redeemed"]
     assert len(told) == 1
     for part in ('"code":"SPRING"', '"discount_applied_sats":30000', '"final_price_sats":120000', str(order.id)):

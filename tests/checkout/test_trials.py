@@ -50,7 +50,9 @@ async def test_a_trial_gives_the_key_for_nothing_and_keeps_the_price_of_what_fol
     assert (order.listed_value, order.base_value, order.listed_currency) == (0, 1200, "USD")
     async with counter.store.read() as read:
         told = await purchased(read, counter.ring, order.id, PUBLIC_URL)
-        names = (await read.session.scalars(select(EventRow.name).where(EventRow.name.like("trial.%")))).all()
+        names = (
+            await read.session.scalars(select(EventRow.name).where(EventRow.name.like("trial.%")).order_by(EventRow.id))
+        ).all()
     assert (told.amount_sats, told.base_price_sats, told.discount_applied_sats) == (0, 24_000, 0)
     assert told.license_key == (await counter.poll(order)).license_key
     assert parse(str(told.license_key)).payload.is_trial

@@ -127,7 +127,11 @@ async def test_who_gets_another_role_a_new_password_or_none_signs_in_again(store
     await change(role=Role.READ_ONLY, disabled=False)  # as it is
     assert await is_open(store, token)
     async with store.read() as read:
-        names = (await read.session.scalars(select(EventRow.name).where(EventRow.subject == str(ada.id)))).all()
+        names = (
+            await read.session.scalars(
+                select(EventRow.name).where(EventRow.subject == str(ada.id)).order_by(EventRow.id)
+            )
+        ).all()
     assert names == [
         "account.created",
         "account.role_changed",

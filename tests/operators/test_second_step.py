@@ -78,7 +78,11 @@ async def test_each_recovery_code_counts_once(ada: Ada):  # ASVS 6.5.1, 11.5.1
         assert await second_step.codes_left(read, ada.id) == 8
         kept = (await read.session.scalars(select(RecoveryCode.hash))).all()
         account = await read.get(Account, ada.id)
-        names = (await read.session.scalars(select(EventRow.name).where(EventRow.subject == str(ada.id)))).all()
+        names = (
+            await read.session.scalars(
+                select(EventRow.name).where(EventRow.subject == str(ada.id)).order_by(EventRow.id)
+            )
+        ).all()
     assert not {one.replace("-", "") for one in codes} & set(kept)
     assert account.totp_sealed is not None
     assert SEED not in account.totp_sealed

@@ -70,7 +70,11 @@ async def test_a_buyer_cancels_once_and_the_open_order_ends_with_it(front: Front
     already = {"ok": True, "already": "cancelled", "subscription_id": str(subscription.id)}
     assert (again.status_code, again.json()) == (200, already)
     async with front.shop.read() as read:
-        events = (await read.session.scalars(select(EventRow).where(EventRow.name == "subscription.cancelled"))).all()
+        events = (
+            await read.session.scalars(
+                select(EventRow).where(EventRow.name == "subscription.cancelled").order_by(EventRow.id)
+            )
+        ).all()
     assert [event.actor for event in events] == ["buyer"]
     assert "project" not in events[0].body
     validated = await front.http.post("/v1/validate", json={"key": key, "product_slug": "app"})
