@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from keysat.infra.vault import Vault
 from keysat.infra.work import Work, flushed
 from keysat.upkeep.imports.report import Report
 from keysat.upkeep.imports.source import Source, moment
+from keysat.upkeep.rows import parted
 
 AT_ONCE = 500
 Values = Mapping[str, Any]
@@ -35,8 +35,7 @@ class Move:
     async def write(self, kind: str, model: type[Base], rows: Iterable[Values]) -> set[UUID]:
         """Rows by their id: those that are not here yet are written; returns their ids. Raises Conflict."""
         added: set[UUID] = set()
-        walk = iter(rows)
-        while batch := list(islice(walk, AT_ONCE)):
+        for batch in parted(rows, AT_ONCE):
             new = await self._new(model, batch)
             self.report.there[kind] += len(batch) - len(new)
             self.report.brought[kind] += len(new)

@@ -19,6 +19,7 @@ from keysat.licenses.tables import License, LicenseStatus, Machine
 from keysat.upkeep.imports import source
 from keysat.upkeep.imports.move import AT_ONCE, Move, Values
 from keysat.upkeep.imports.source import INVOICES, listed, mapped, moment
+from keysat.upkeep.rows import parted
 
 Customers = Mapping[str, UUID]
 """By address as it is compared; ids of customers."""
@@ -248,10 +249,10 @@ async def _count_seats(move: Move, taken: Mapping[UUID, int]) -> None:
     for license_id, count in taken.items():
         by_count.setdefault(count, []).append(license_id)
     for count, ids in by_count.items():
-        for first in range(0, len(ids), AT_ONCE):
+        for part in parted(ids, AT_ONCE):
             await move.work.session.execute(
                 update(License)
-                .where(License.id.in_(ids[first : first + AT_ONCE]))
+                .where(License.id.in_(part))
                 .values(seats_taken=count)
                 .execution_options(synchronize_session=False)
             )
