@@ -50,6 +50,10 @@ class TotpSwitchedOff(Happening, frozen=True, tag="account.totp_switched_off"):
     account_id: AccountId
 
 
+class RecoveryCodesRenewed(Happening, frozen=True, tag="account.recovery_codes_renewed"):
+    account_id: AccountId
+
+
 class RecoveryCodeUsed(Happening, frozen=True, tag="account.recovery_code_used"):
     account_id: AccountId
 

@@ -16,6 +16,7 @@ from keysat.operators.passwords import HASHING
 from keysat.operators.second_step import use_code
 from keysat.operators.tables import Account, AccountId
 
+WRONG_CODE = "That code does not fit, or was used already."
 HALF_WAY = timedelta(minutes=5)
 """How long a right password is good for while the code is looked up."""
 
@@ -54,6 +55,17 @@ async def confirm(store: Store, now: datetime, actor: Actor, account_id: Account
         async with store.work(now, actor) as work:
             work.record(LoginFailed(account_id, Wrong.PASSWORD))
         raise Forbidden("That is not your password.")
+
+
+async def confirm_code(store: Store, vault: Vault, now: datetime, actor: Actor, account_id: AccountId, code: str) -> None:
+    """As `confirm`, and of who has the second step: it takes a code, that counts no more. Raises Forbidden."""
+    async with store.work(now, actor) as work:
+        account = await work.hold(Account, account_id)
+        fits = account.totp_sealed is None or await use_code(work, vault, account, code)
+        if not fits:
+            work.record(LoginFailed(account_id, Wrong.CODE))
+    if not fits:
+        raise Forbidden(WRONG_CODE)
 
 
 async def finish(work: Work, vault: Vault, half: Half, code: str, address: str, browser: str) -> str | None:

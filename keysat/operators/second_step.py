@@ -9,7 +9,7 @@ from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.operators import sessions, tokens, totp
-from keysat.operators.happenings import RecoveryCodeUsed, TotpSwitchedOff, TotpSwitchedOn
+from keysat.operators.happenings import RecoveryCodesRenewed, RecoveryCodeUsed, TotpSwitchedOff, TotpSwitchedOn
 from keysat.operators.tables import Account, AccountId, RecoveryCode, SessionId
 
 CODES = 10
@@ -32,19 +32,22 @@ async def switch_on(
     if step is None:
         raise BadRequest("That code does not fit. Type the one that the app shows now; is the phone's clock right?")
     account.totp_sealed, account.totp_step = vault.seal(seed, totp.SEALED_AS), step
-    codes = [work.token(CODE_BITS) for _ in range(CODES)]
-    await work.session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
-    work.session.add_all(RecoveryCode(account_id=account_id, hash=tokens.hashed(code)) for code in codes)
     work.record(TotpSwitchedOn(account_id))
-    return await sessions.go_on_alone(work, account_id, session_id), [_in_groups(code) for code in codes]
+    codes = await _new_codes(work, account_id)
+    return await sessions.go_on_alone(work, account_id, session_id), codes
+
+
+async def renew_codes(work: Work, account_id: AccountId, session_id: SessionId) -> tuple[str, list[str]]:
+    """As `switch_on`: ten new ones, and those of before open nothing. Raises Conflict where the step is off."""
+    _on(await work.hold(Account, account_id))
+    work.record(RecoveryCodesRenewed(account_id))
+    codes = await _new_codes(work, account_id)
+    return await sessions.go_on_alone(work, account_id, session_id), codes
 
 
 async def switch_off(work: Work, account_id: AccountId, session_id: SessionId) -> str:
-    """Returns the token that this browser goes on with; every other one is signed out."""
-    account = await work.hold(Account, account_id)
-    if account.totp_sealed is None:
-        raise Conflict("The second step is switched off already.")
-    await forget(work, account)
+    """Returns the token that this browser goes on with; every other one is signed out. Raises Conflict."""
+    await forget(work, _on(await work.hold(Account, account_id)))
     work.record(TotpSwitchedOff(account_id))
     return await sessions.go_on_alone(work, account_id, session_id)
 
@@ -86,6 +89,19 @@ async def codes_left(read: Read, account_id: AccountId) -> int:
     row = RecoveryCode
     unused = select(func.count()).where(row.account_id == account_id, row.used_at.is_(None))
     return (await read.session.scalars(unused)).one()
+
+
+def _on(account: Account) -> Account:
+    if account.totp_sealed is None:
+        raise Conflict("The second step is switched off already.")
+    return account
+
+
+async def _new_codes(work: Work, account_id: AccountId) -> list[str]:
+    codes = [work.token(CODE_BITS) for _ in range(CODES)]
+    await work.session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
+    work.session.add_all(RecoveryCode(account_id=account_id, hash=tokens.hashed(code)) for code in codes)
+    return [_in_groups(code) for code in codes]
 
 
 def _plain(typed: str) -> str:

@@ -1,7 +1,7 @@
 """An operator's own account: password, the second step of signing in, and the browsers that are signed in.
 
-Whatever makes the account easier or harder to get into asks for the password again, signs every other browser out, and
-lets this one go on with a new token (ASVS 7.2.4, 7.4.3).
+Whatever makes the account easier or harder to get into asks for the password again (and the second step, to be changed,
+for a code), signs every other browser out, and lets this one go on with a new token (ASVS 7.2.4, 7.4.3).
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from litestar.params import FromQuery, URLEncodedBody
 
 from keysat.kit.errors import BadRequest, Conflict, Forbidden, KeysatError, RateLimited, Unavailable
 from keysat.operators import accounts, second_step, sessions, totp
-from keysat.operators.login import confirm
+from keysat.operators.login import confirm, confirm_code
 from keysat.operators.passwords import HASHING
 from keysat.operators.sessions import SignedIn
 from keysat.operators.tables import Account, AccountId, SessionId
@@ -54,6 +54,10 @@ class PasswordForm(msgspec.Struct, frozen=True, kw_only=True):
 
 class OwnPassword(msgspec.Struct, frozen=True, kw_only=True):
     password: Paragraph = ""
+
+
+class OwnCode(OwnPassword, frozen=True, kw_only=True):
+    code: Line = ""
 
 
 class OfferForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,17 +138,32 @@ async def switch_totp_on(
         return await _account_page(visit, error, about="totp")
     except BadRequest as error:
         return _offer_page(visit, operator, offer, error)
-    shown = admin_page(visit, "admin/recovery_codes.html", at=HERE, codes=codes)
+    shown = admin_page(visit, "admin/recovery_codes.html", at=HERE, codes=codes, title="The second step is on")
+    return with_session(request, visit, shown, token)
+
+
+@post("/account/totp/codes", status_code=200, guards=[signed_in()])
+async def renew_codes(
+    data: URLEncodedBody[OwnCode], request: Request[Any, Any, Any], visit: WithVisit
+) -> Response[Any]:
+    operator = _operator(visit)
+    try:
+        await _confirm_both(visit, operator, data)
+        async with visit.shop.work(visit.actor) as work:
+            token, codes = await second_step.renew_codes(work, operator.account_id, operator.session_id)
+    except TOLD as error:
+        return await _account_page(visit, error, about="codes")
+    shown = admin_page(visit, "admin/recovery_codes.html", at=HERE, codes=codes, title="New recovery codes")
     return with_session(request, visit, shown, token)
 
 
 @post("/account/totp/off", status_code=200, guards=[signed_in()])
 async def switch_totp_off(
-    data: URLEncodedBody[OwnPassword], request: Request[Any, Any, Any], visit: WithVisit
+    data: URLEncodedBody[OwnCode], request: Request[Any, Any, Any], visit: WithVisit
 ) -> Response[Any]:
     operator = _operator(visit)
     try:
-        await _confirm(visit, operator, data.password)
+        await _confirm_both(visit, operator, data)
         async with visit.shop.work(visit.actor) as work:
             token = await second_step.switch_off(work, operator.account_id, operator.session_id)
     except TOLD as error:
@@ -165,6 +184,13 @@ async def _confirm(visit: Visit, operator: SignedIn, password: str) -> None:
     the name, which strangers know."""
     await limit_shared(visit, Rate.LOGIN_ACCOUNT, operator.account_id)
     await confirm(visit.shop.store, visit.now, visit.actor, operator.account_id, password)
+
+
+async def _confirm_both(visit: Visit, operator: SignedIn, typed: OwnCode) -> None:
+    """As `_confirm`, whose count bounds the codes that can be tried too."""
+    await _confirm(visit, operator, typed.password)
+    shop = visit.shop
+    await confirm_code(shop.store, shop.vault, visit.now, visit.actor, operator.account_id, typed.code)
 
 
 async def _account_page(
@@ -251,4 +277,4 @@ def _back(done: str) -> Response[Any]:
     return see_other(f"{HERE}?done={done}")
 
 
-ROUTES = (show_account, change_password, offer_totp, switch_totp_on, switch_totp_off, end_sessions)
+ROUTES = (show_account, change_password, offer_totp, switch_totp_on, renew_codes, switch_totp_off, end_sessions)

@@ -15,7 +15,7 @@ from litestar.params import URLEncodedBody
 from keysat.kit.errors import KeysatError, RateLimited, Unauthorized, Unavailable
 from keysat.operators import sessions
 from keysat.operators.accounts import has_accounts, normal
-from keysat.operators.login import Half, finish, first_step, visitor
+from keysat.operators.login import WRONG_CODE, Half, finish, first_step, visitor
 from keysat.web.admin.door import PATH, safe_back
 from keysat.web.admin.known import counted_as, make_known
 from keysat.web.auth import SESSION_COOKIE, recognise_session
@@ -30,7 +30,6 @@ from keysat.web.wire import Line, Paragraph
 
 HALF_SEALED_AS = "login-half"
 TOLD = (Unauthorized, RateLimited, Unavailable)
-WRONG_CODE = "That code does not fit, or was used already."
 
 
 class LoginForm(msgspec.Struct, frozen=True, kw_only=True):

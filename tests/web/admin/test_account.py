@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from keysat.infra.tables import EventRow
 from keysat.operators import totp
+from keysat.operators.scopes import Role
 from keysat.operators.tables import Account, Session
 from keysat.upkeep.shop import Shop
 from keysat.web.auth import SESSION_COOKIE
@@ -27,12 +28,15 @@ async def ada(shop: Shop):
         yield client
 
 
-async def a_second_browser(shop: Shop) -> httpx.Cookies:
+async def a_second_browser(shop: Shop, code: str = "") -> httpx.Cookies:
     async with shop.read() as read:
-        name = (await read.session.scalars(select(Account.name))).one()
+        name = (await read.session.scalars(select(Account.name).where(Account.role == Role.OWNER))).one()
     async with browse(doors_of(shop)) as other:
         headers = BROWSER | {"Origin": "https://shop.test", "User-Agent": FIREFOX}
         answer = await other.post("/admin/login", data={"name": name, "password": PASSWORD}, headers=headers)
+        if code:
+            half = re.findall(r'name="half" value="([^"]+)"', answer.text)[0]
+            answer = await other.post("/admin/login/code", data={"half": half, "code": code}, headers=headers)
         assert answer.status_code == 303
         return other.cookies
 
@@ -90,7 +94,7 @@ async def test_who_fails_to_sign_in_uses_up_nothing_of_who_is_signed_in(ada: htt
     assert done.status_code == 303
 
 
-async def test_the_second_step_is_switched_on_by_a_code_and_off_by_the_password(
+async def test_the_second_step_is_switched_on_renewed_and_off_by_password_and_code(
     ada: httpx.AsyncClient, shop: Shop, watch: Watch
 ):
     other = (await a_second_browser(shop))[SESSION_COOKIE]
@@ -103,7 +107,7 @@ async def test_the_second_step_is_switched_on_by_a_code_and_off_by_the_password(
     raw = base32(seed[1])
     wrong = await ada.post("/admin/account/totp/on", data={"offer": offer[1], "code": "000000"})
     assert (wrong.status_code, "does not fit" in wrong.text, offer[1] in wrong.text) == (400, True, False)
-    async with signed_in(shop) as eve:  # what was offered to one is nothing to another
+    async with signed_in(shop, Role.SUPPORT) as eve:  # what was offered to one is nothing to another
         taken = await eve.post("/admin/account/totp/on", data={"offer": offer[1], "code": now(raw, watch)})
         assert taken.status_code == 400
     for other_offer in ("", offer[1][4:], "%"):
@@ -112,18 +116,33 @@ async def test_the_second_step_is_switched_on_by_a_code_and_off_by_the_password(
     watch.pass_by(minutes=14)
     done = await ada.post("/admin/account/totp/on", data={"offer": offer[1], "code": now(raw, watch)})
     assert (done.status_code, done.headers["cache-control"]) == (200, "no-store")
-    assert len(set(re.findall(r"<code>([a-z2-7-]{29})</code>", done.text))) == 10
+    codes = kept_codes(done)
     assert not await is_in(ada, other)
     assert "10 of 10 recovery codes are left" in (await ada.get("/admin/account")).text
-    assert (await ada.post("/admin/account/totp/off", data={"password": "wrong"})).status_code == 403
-    off = await ada.post("/admin/account/totp/off", data={"password": PASSWORD})
+    other = (await a_second_browser(shop, codes[0]))[SESSION_COOKIE]
+    for act in ("off", "codes"):  # whoever found this browser open and knows the password does not have the phone
+        for form in ({"password": PASSWORD}, {"password": "wrong", "code": codes[1]}):
+            assert (await ada.post(f"/admin/account/totp/{act}", data=form)).status_code == 403
+        watch.pass_by(minutes=12)
+    assert await is_in(ada, other)
+    renewed = await ada.post("/admin/account/totp/codes", data={"password": PASSWORD, "code": codes[1]})
+    assert (renewed.status_code, renewed.headers["cache-control"]) == (200, "no-store")
+    fresh = kept_codes(renewed)
+    assert (set(fresh) & set(codes), await is_in(ada, other)) == (set(), False)
+    old = await ada.post("/admin/account/totp/off", data={"password": PASSWORD, "code": codes[2]})
+    assert (old.status_code, "That code does not fit" in old.text) == (403, True)
+    off = await ada.post("/admin/account/totp/off", data={"password": PASSWORD, "code": now(raw, watch)})
     assert off.headers["location"] == "/admin/account?done=totp_off"
     assert "Switch it on" in (await ada.get("/admin/account")).text
     watch.pass_by(minutes=2)
     late = await ada.post("/admin/account/totp/on", data={"offer": offer[1], "code": now(raw, watch)})
     assert late.status_code == 400
-    assert [name for name in await events(shop) if "totp" in name] == [
+    for act in ("off", "codes"):  # from a page that is out of date
+        gone = await ada.post(f"/admin/account/totp/{act}", data={"password": PASSWORD, "code": "000000"})
+        assert (gone.status_code, "is switched off already" in gone.text) == (409, True)
+    assert [name for name in await events(shop) if "totp" in name or "codes" in name] == [
         "account.totp_switched_on",
+        "account.recovery_codes_renewed",
         "account.totp_switched_off",
     ]
 
@@ -145,6 +164,12 @@ async def test_other_browsers_are_signed_out_one_by_one_or_all_at_once(ada: http
         assert (await eve.get("/admin/account")).status_code == 200
     async with shop.read() as read:
         assert len((await read.session.scalars(select(Session))).all()) == 2
+
+
+def kept_codes(answer: httpx.Response) -> list[str]:
+    codes = re.findall(r"<code>([a-z2-7-]{29})</code>", answer.text)
+    assert len(set(codes)) == 10
+    return codes
 
 
 def base32(shown: str) -> bytes:
