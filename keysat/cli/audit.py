@@ -24,8 +24,8 @@ def verify(data_dir: Path | None, noted: str | None) -> None:
     The head that it prints, kept elsewhere, shows later whether the end was cut off or all of it written anew.
     """
     from keysat.cli.opened import inside
-    from keysat.infra.seals import Head, Verification
-    from keysat.infra.seals import verify as walk
+    from keysat.infra.chain import Head, Verification
+    from keysat.infra.chain import verify as walk
     from keysat.upkeep.shop import Shop
 
     known = Head.read(noted) if noted is not None else None

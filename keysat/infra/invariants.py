@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from keysat.infra.seals import verify
+from keysat.infra.chain import verify
 from keysat.infra.tables import EventRow
 from keysat.infra.work import Read
 

@@ -4,10 +4,10 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from keysat.infra.chain import head_of
 from keysat.infra.events import Actor
 from keysat.infra.house import fact
 from keysat.infra.migrate import known_revisions, revision_of
-from keysat.infra.seals import head_of
 from keysat.infra.vault import vault_key
 from keysat.infra.work import Read
 from keysat.upkeep.archive import Draft, Manifest, written

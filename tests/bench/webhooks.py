@@ -15,8 +15,9 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, insert
 
+from keysat.infra.chain import head_of
 from keysat.infra.public_http import LOOPBACK
-from keysat.infra.seals import head_of, seal
+from keysat.infra.seals import seal
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow
 from keysat.infra.vault import Vault

@@ -1,21 +1,17 @@
-"""One gapless order for readers, whoever commits when; and a chain that tells where it was touched."""
+"""One gapless order for readers, whoever commits when."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 
-import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import select
 
+from keysat.infra.chain import Verification, verify
 from keysat.infra.events import Actor, Happening
-from keysat.infra.seals import BATCH, Head, Verification, seal, verify
+from keysat.infra.seals import BATCH, seal
 from keysat.infra.store import Store
-from keysat.infra.tables import EventOrigin, EventRow, EventSeal
+from keysat.infra.tables import EventRow, EventSeal
 from keysat.kit.ids import SeededChance
 from tests.conftest import NOON, TESTER
 from tests.postgres import Cluster
-
-BUYER = Actor("buyer", credential="session-7", address="192.0.2.7")
 
 
 class Rung(Happening, frozen=True, tag="test.rung"):
@@ -131,110 +127,6 @@ async def test_what_is_open_while_others_commit_is_not_lost(postgres: Cluster) -
         assert await checked(slow) == Verification(2)
         await slow.close()
         await quick.close()
-
-
-@pytest.fixture
-async def chain(store: Store) -> Store:
-    """Four sealed events; the third was caused by a person."""
-    await ring(store, "a", "b")
-    await ring(store, "c", actor=BUYER)
-    await ring(store, "d")
-    await seal(store, NOON)
-    assert await checked(store) == Verification(4)
-    return store
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"body": '{"bell":"b","times":9}'},
-        {"name": "test.hushed"},
-        {"actor": "cli"},
-        {"origin_hash": "0" * 64},
-        {"subject": "c"},
-    ],
-)
-async def test_an_altered_event_is_found_where_it_stands(chain: Store, change: dict[str, str]) -> None:
-    async with chain.work(NOON, TESTER) as work:
-        await work.session.execute(update(EventRow).where(EventRow.subject == "b").values(**change))
-    found = await checked(chain)
-    assert found.broken_at == 2
-    assert "was altered" in found.reason
-
-
-@pytest.mark.parametrize("position", [1, 2, 4])
-async def test_a_removed_seal_is_found_where_it_stood(chain: Store, position: int) -> None:
-    async with chain.work(NOON, TESTER) as work:
-        await work.session.execute(delete(EventSeal).where(EventSeal.position == position))
-    assert (await checked(chain)).broken_at == position
-
-
-async def test_a_chain_that_was_cut_off_altogether_is_found(chain: Store) -> None:
-    async with chain.work(NOON, TESTER) as work:
-        await work.session.execute(delete(EventSeal))
-    assert (await checked(chain)).broken_at == 1
-
-
-async def test_a_seal_before_the_first_is_found(chain: Store) -> None:
-    await ring(chain, "e")
-    async with chain.work(NOON, TESTER) as work:
-        event_id = await work.session.scalar(select(EventRow.id).where(EventRow.subject == "e"))
-        work.session.add(EventSeal(position=0, event_id=event_id, hash="0" * 64))
-    assert (await checked(chain)).broken_at is not None
-
-
-async def test_a_seal_that_was_written_anew_breaks_the_next_one(chain: Store) -> None:
-    async with chain.work(NOON, TESTER) as work:
-        await work.session.execute(update(EventSeal).where(EventSeal.position == 2).values(hash="0" * 64))
-    assert (await checked(chain)).broken_at == 2
-
-
-async def test_an_altered_origin_is_found(chain: Store) -> None:
-    async with chain.work(NOON, TESTER) as work:
-        await work.session.execute(update(EventOrigin).values(address="198.51.100.1"))
-    found = await checked(chain)
-    assert (found.broken_at, "origin" in found.reason) == (3, True)
-
-
-async def test_an_erased_origin_keeps_the_chain_whole(chain: Store) -> None:
-    async with chain.work(NOON, TESTER) as work:
-        await work.session.execute(delete(EventOrigin))
-    assert await checked(chain) == Verification(4)
-
-
-async def test_an_event_that_is_taken_out_is_missed_where_it_stood(chain: Store) -> None:
-    """ASVS 5.0, 16.4.2: what was logged is not modified unnoticed, also by whoever can switch off foreign keys."""
-    if chain.is_sqlite:
-        with closing(sqlite3.connect(str(chain.url.database))) as other, other:
-            other.execute("DELETE FROM events WHERE subject = 'b'")
-    else:
-        async with chain.work(NOON, TESTER) as work:
-            await work.session.execute(text("SET LOCAL session_replication_role = replica"))
-            await work.session.execute(delete(EventRow).where(EventRow.subject == "b"))
-    assert await checked(chain) == Verification(2, 2, "event 2 is missing")
-
-
-async def test_a_mark_that_was_taken_away_is_found(chain: Store) -> None:
-    async with chain.work(NOON, TESTER) as work:
-        await work.session.execute(update(EventRow).where(EventRow.subject == "b").values(sealed=False))
-    assert (await checked(chain)).broken_at == 2
-
-
-async def test_a_head_that_was_noted_shows_what_was_cut_off_with_its_events_and_what_was_written_anew(
-    chain: Store,
-) -> None:
-    """ASVS 5.0, 16.4.2: a tail that is gone altogether leaves no trace inside: the head is printed, to be kept."""
-    async with chain.read() as read:
-        noted = (await verify(read)).head
-        assert noted.position == 4
-        assert await verify(read, noted) == Verification(4)
-        assert (await verify(read, Head(3, "0" * 64))).broken_at == 3
-    async with chain.work(NOON, TESTER) as work:
-        await work.session.execute(delete(EventSeal).where(EventSeal.position > 3))
-        await work.session.execute(delete(EventRow).where(EventRow.subject == "d"))
-    async with chain.read() as read:
-        assert await verify(read) == Verification(3)
-        assert await verify(read, noted) == Verification(3, 4, "it was noted to go on up to position 4")
 
 
 async def test_sealing_goes_on_while_the_chain_is_verified(postgres: Cluster) -> None:

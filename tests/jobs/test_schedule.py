@@ -1,6 +1,6 @@
 import asyncio
 
-from keysat.infra.seals import verify
+from keysat.infra.chain import verify
 from keysat.jobs.runner import Runner
 from keysat.jobs.schedule import jobs
 from keysat.upkeep.doctor import violations

@@ -15,9 +15,10 @@ import pytest
 from sqlalchemy import Connection, inspect, select, text, update
 
 from keysat.customers.tables import Customer
+from keysat.infra.chain import Head, verify
 from keysat.infra.house import MODE, write_once
 from keysat.infra.migrate import known_revisions, migrate, rebuilding, upgrade
-from keysat.infra.seals import Head, seal, verify
+from keysat.infra.seals import seal
 from keysat.infra.settings import Settings, load
 from keysat.infra.store import Store
 from keysat.infra.tables import AttentionRow

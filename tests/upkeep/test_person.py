@@ -11,7 +11,8 @@ from sqlalchemy import select, text
 
 from keysat.checkout.tables import Order
 from keysat.customers.tables import Customer
-from keysat.infra.seals import seal, verify
+from keysat.infra.chain import verify
+from keysat.infra.seals import seal
 from keysat.infra.store import Store
 from keysat.infra.tables import EventOrigin
 from keysat.licenses.tables import License

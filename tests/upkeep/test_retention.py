@@ -4,7 +4,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from keysat.infra.seals import seal, verify
+from keysat.infra.chain import verify
+from keysat.infra.seals import seal
 from keysat.infra.setting_values import KEEPABLE, Wrong, keep_days
 from keysat.infra.tables import AttentionRow, Base, EventOrigin
 from keysat.payments.tables import NudgeRow
