@@ -99,14 +99,44 @@ def reset(data_dir: Path | None, name: str, ask: bool) -> None:
     from keysat.operators import accounts
     from keysat.operators.passwords import HASHING
     from keysat.upkeep.shop import Shop
+    from keysat.web.admin.known import unlock as unlock_login
 
     typed = typed_password() if ask else None
 
     async def act(shop: Shop) -> None:
         made, hashed = await HASHING.given_or_made(typed, shop.chance)
         async with shop.work(CLI) as work:
-            await accounts.reset(work, (await accounts.one_named(work, name)).id, hashed)
+            found = await accounts.one_named(work, name)
+            await accounts.reset(work, found.id, hashed)
+            await unlock_login(work, shop.vault, found)
         _show(name, made)
+
+    inside(data_dir, act)
+
+
+@account.command()
+@data_dir
+@named
+def unlock(data_dir: Path | None, name: str) -> None:
+    """For who is told to try again later, because somebody typed wrong passwords under that name.
+
+    Prints an address besides: the browser that opens it is counted by itself from then on, whatever others do.
+    """
+    from keysat.cli.opened import CLI, inside
+    from keysat.operators import accounts
+    from keysat.upkeep.shop import Shop
+    from keysat.web.admin.door import LOGIN
+    from keysat.web.admin.known import pass_for
+    from keysat.web.admin.known import unlock as unlock_login
+
+    async def act(shop: Shop) -> None:
+        async with shop.work(CLI) as work:
+            found = await accounts.one_named(work, name)
+            await unlock_login(work, shop.vault, found)
+            value = pass_for(shop.vault, found.name_normal)
+        click.echo(f"{found.name} can try again to sign in.")
+        click.echo("Should somebody else use the tries up again, open this in your browser, which has its own then:")
+        click.echo(f"{shop.settings.public_url}{LOGIN}?known={value}")
 
     inside(data_dir, act)
 

@@ -57,7 +57,9 @@ async def confirm(store: Store, now: datetime, actor: Actor, account_id: Account
         raise Forbidden("That is not your password.")
 
 
-async def confirm_code(store: Store, vault: Vault, now: datetime, actor: Actor, account_id: AccountId, code: str) -> None:
+async def confirm_code(
+    store: Store, vault: Vault, now: datetime, actor: Actor, account_id: AccountId, code: str
+) -> None:
     """As `confirm`, and of who has the second step: it takes a code, that counts no more. Raises Forbidden."""
     async with store.work(now, actor) as work:
         account = await work.hold(Account, account_id)

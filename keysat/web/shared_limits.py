@@ -7,6 +7,7 @@ from sqlalchemy import delete, select, update
 
 from keysat.checkout.recover import Ask, fits_license, fits_order
 from keysat.infra.events import digest
+from keysat.infra.vault import Vault
 from keysat.infra.work import Work
 from keysat.kit.gcra import Decision, take
 from keysat.licenses.refresh import opened
@@ -26,12 +27,17 @@ async def limit_shared(visit: Visit, rate: Rate, key: object = None) -> None:
     if visit.throttle.off:
         return
     counted = limit_key(visit.address) if key is None else str(key)
-    bucket = digest(visit.shop.vault.derive(DERIVED_AS, counted.encode()).hex(), rate)
+    bucket = _bucket(visit.shop.vault, rate, counted)
     async with visit.shop.store.work(visit.now, visit.actor) as work:
         await _sweep(work)
         decision = await _take(work, rate, bucket)
     visit.rate = (rate, decision)
     refuse_unless(decision)
+
+
+async def empty(work: Work, vault: Vault, rate: Rate, key: object) -> None:
+    """As if nobody had come."""
+    await work.session.execute(delete(LimitBucket).where(LimitBucket.id == _bucket(vault, rate, str(key))))
 
 
 async def limit_recovery(visit: Visit, ask: Ask) -> None:
@@ -67,6 +73,11 @@ def key_counted(presented: Presented) -> str | None:
         return None
     payload = presented.signed.payload
     return f"{payload.license_id} {payload.issued_at}"
+
+
+def _bucket(vault: Vault, rate: Rate, counted: str) -> str:
+    """The row's id, which tells nobody who was counted."""
+    return digest(vault.derive(DERIVED_AS, counted.encode()).hex(), rate)
 
 
 async def _take(work: Work, rate: Rate, bucket: str) -> Decision:

@@ -27,6 +27,8 @@ def test_init_makes_an_owner_and_others_follow(run: Run):
     assert "with this password: " in run("account", "reset", "Ada").out
     assert run("account", "reset", "Eve").err == "keysat: There is no account 'Eve'.\n"
     assert "Bob" in run("account", "list").out
+    address = run("account", "unlock", "ada").out.splitlines()[-1]
+    assert re.fullmatch(r"http://localhost:8080/admin/login\?known=[\w-]+=*", address)
 
 
 def test_a_password_can_be_typed(house: Run, monkeypatch: pytest.MonkeyPatch):

@@ -16,8 +16,8 @@ from keysat.kit.errors import KeysatError, RateLimited, Unauthorized, Unavailabl
 from keysat.operators import sessions
 from keysat.operators.accounts import has_accounts, normal
 from keysat.operators.login import WRONG_CODE, Half, finish, first_step, visitor
-from keysat.web.admin.door import PATH, safe_back
-from keysat.web.admin.known import counted_as, make_known
+from keysat.web.admin.door import LOGIN, safe_back
+from keysat.web.admin.known import counted_as, make_known, take_pass
 from keysat.web.auth import SESSION_COOKIE, recognise_session
 from keysat.web.html import page, see_other
 from keysat.web.provide import WithVisit
@@ -47,7 +47,12 @@ class CodeForm(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/login")
 async def show_login(request: Request[Any, Any, Any], visit: WithVisit) -> Response[Any]:
+    """With `known`, a pass of `keysat account unlock`, the browser is counted by itself from now on."""
     back = safe_back(request.query_params.get("next", ""))
+    if value := request.query_params.get("known"):
+        response = see_other(LOGIN)
+        take_pass(visit, response, value, secure=_is_secure(request, visit))
+        return response
     if await recognise_session(request):
         return see_other(back)
     return await _login_page(visit, LoginForm(next=back))
@@ -84,7 +89,7 @@ async def log_out(request: Request[Any, Any, Any], visit: WithVisit) -> Response
     """Also for who is signed out already: the cookie goes."""
     if await recognise_session(request):
         await _end_this(visit)
-    return with_session(request, visit, see_other(f"{PATH}/login"), "")
+    return with_session(request, visit, see_other(LOGIN), "")
 
 
 def with_session(request: Request[Any, Any, Any], visit: Visit, response: Response[Any], token: str) -> Response[Any]:

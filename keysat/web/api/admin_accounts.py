@@ -13,6 +13,7 @@ from keysat.operators.accounts import NAME_MAX, AccountView
 from keysat.operators.passwords import CHARACTERS_MAX, CHARACTERS_MIN, HASHING
 from keysat.operators.scopes import Role
 from keysat.operators.tables import Account, AccountId
+from keysat.web.admin.known import unlock
 from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import Cursor, Limit, only
 from keysat.web.idempotency import CREATES
@@ -92,6 +93,7 @@ async def reset_account(
     password, hashed = await HASHING.given_or_made(data.password, shop.chance)
     async with shop.work(actor) as work:
         account = await accounts.reset(work, AccountId(account_id), hashed)
+        await unlock(work, shop.vault, await work.get(Account, account_id))
     return MadeAccount(account=account, password=password)
 
 
