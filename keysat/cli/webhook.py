@@ -21,20 +21,25 @@ def webhook() -> None:
 @data_dir
 @as_json
 def list_endpoints(data_dir: Path | None, as_json: bool) -> None:
-    """All endpoints, the oldest first."""
+    """All endpoints, the oldest first, and how each is: `failing_since` is empty for one that takes what it is told."""
+    from msgspec.structs import asdict
+
     from keysat.cli.opened import inside
     from keysat.upkeep.shop import Shop
     from keysat.webhooks import endpoints
+    from keysat.webhooks.health import health_of
 
     async def act(shop: Shop) -> list[dict[str, object]]:
         async with shop.read() as read:
             page = await endpoints.endpoints(read)
             keys = await endpoints.keys_of(read, [row.id for row in page.items])
+            health = await health_of(read, page.items)
         return [
             {
                 "id": row.id,
                 "url": row.url,
                 "active": row.active,
+                **asdict(health[row.id]),
                 "events": row.event_types,
                 "description": row.description,
                 "public_key": keys[row.id][0].public_key,
@@ -85,6 +90,37 @@ def delete(data_dir: Path | None, endpoint_id: UUID) -> None:
 
     inside(data_dir, act)
     click.echo("Deleted.")
+
+
+@webhook.command()
+@data_dir
+@argument("endpoint_id", type=click.UUID)
+def pause(data_dir: Path | None, endpoint_id: UUID) -> None:
+    """Tell it nothing for now. What happens meanwhile waits for it, for 90 days at most."""
+    _set_active(data_dir, endpoint_id, active=False)
+    click.echo("Paused.")
+
+
+@webhook.command()
+@data_dir
+@argument("endpoint_id", type=click.UUID)
+def resume(data_dir: Path | None, endpoint_id: UUID) -> None:
+    """Tell it again, what waited first."""
+    _set_active(data_dir, endpoint_id, active=True)
+    click.echo("Resumed.")
+
+
+def _set_active(data_dir: Path | None, endpoint_id: UUID, *, active: bool) -> None:
+    from keysat.cli.opened import CLI, inside
+    from keysat.upkeep.shop import Shop
+    from keysat.webhooks import endpoints
+    from keysat.webhooks.endpoints import EndpointEdit
+
+    async def act(shop: Shop) -> None:
+        async with shop.work(CLI) as work:
+            await endpoints.edit(work, endpoint_id, EndpointEdit(active=active))
+
+    inside(data_dir, act)
 
 
 @webhook.command()

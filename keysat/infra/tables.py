@@ -148,7 +148,15 @@ class AttentionRow(Base):
     called_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
 
-    __table_args__ = (UniqueConstraint("kind", "subject"),)
+    __table_args__ = (
+        UniqueConstraint("kind", "subject"),
+        Index(
+            "ix_attention_open",
+            "id",
+            sqlite_where=text("settled_at IS NULL"),
+            postgresql_where=text("settled_at IS NULL"),
+        ),
+    )
 
 
 class OneTimeLink(Base):

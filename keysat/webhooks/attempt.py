@@ -16,6 +16,7 @@ from keysat.kit.backoff import Backoff, with_jitter
 from keysat.kit.clock import Clock
 from keysat.kit.ids import fraction
 from keysat.webhooks.happenings import DeliveryFailed
+from keysat.webhooks.health import note
 from keysat.webhooks.names import PING
 from keysat.webhooks.sign import Signer, headers
 from keysat.webhooks.tables import (
@@ -126,7 +127,9 @@ async def write_down(work: Work, endpoints: Mapping[EndpointId, Endpoint], outco
         row = rows.get(outcome.delivery.id)
         if row is None or row.status != DeliveryStatus.PENDING or row.attempts != outcome.delivery.attempts:
             continue
-        await _conclude(work, endpoints[row.endpoint_id], row, outcome)
+        endpoint = endpoints[row.endpoint_id]
+        await note(work, endpoint, outcome.at, outcome.error)
+        await _conclude(work, endpoint, row, outcome)
         told.append(
             {
                 "delivery_id": row.id,

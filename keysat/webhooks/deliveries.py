@@ -1,12 +1,12 @@
 """What was owed and what became of it: lists for the operator, replay, test."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
@@ -16,7 +16,7 @@ from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.paging import Page
 from keysat.webhooks.attempt import Exchange, attempt, write_down
 from keysat.webhooks.deliver import LEASE_SECONDS
-from keysat.webhooks.endpoints import endpoint, held, make_due, signers
+from keysat.webhooks.endpoints import endpoint, held, hold_all, make_due, signers
 from keysat.webhooks.happenings import DeliveriesReplayed, EndpointTested
 from keysat.webhooks.names import NAMES, PING, payload
 from keysat.webhooks.tables import (
@@ -30,7 +30,6 @@ from keysat.webhooks.tables import (
 )
 
 REPLAYED_AT_ONCE = 1000
-COUNTED: Collection[DeliveryStatus] = (DeliveryStatus.PENDING, DeliveryStatus.FAILED)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,19 +53,6 @@ async def deliveries(read: Read, wanted: Wanted, limit: int, cursor: str | None)
     if wanted.event_type is not None and wanted.event_type not in (*NAMES, PING):
         raise BadRequest(f"There is no event {wanted.event_type[:64]!r}.")
     return await latest_first(read, Delivery, wanted, limit, cursor)
-
-
-async def counts(read: Read, endpoint_ids: Collection[UUID]) -> Mapping[UUID, Mapping[DeliveryStatus, int]]:
-    """How many of each endpoint wait and are dead letters; those that arrived are not counted."""
-    found = {endpoint_id: dict.fromkeys(COUNTED, 0) for endpoint_id in endpoint_ids}
-    query = (
-        select(Delivery.endpoint_id, Delivery.status, func.count())
-        .where(Delivery.status.in_(COUNTED), Delivery.endpoint_id.in_(endpoint_ids))
-        .group_by(Delivery.endpoint_id, Delivery.status)
-    )
-    for endpoint_id, status, count in await read.session.execute(query):
-        found[endpoint_id][status] = count
-    return found
 
 
 async def delivery(read: Read, delivery_id: UUID) -> Delivery:
@@ -147,7 +133,7 @@ async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Acto
     finally:
         await http.aclose()
     async with exchange.store.work(now, actor) as work:
-        await write_down(work, {receiver.id: receiver}, [outcome])
+        await write_down(work, await hold_all(work, [receiver.id]), [outcome])
         return await delivery(work, ping.id)
 
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select, tuple_, update
 
-from keysat.infra.attention import clear
+from keysat.infra.attention import clear, settle_about
 from keysat.infra.public_http import checked_url
 from keysat.infra.tables import EventSeal
 from keysat.infra.vault import Vault
@@ -19,6 +19,7 @@ from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.webhooks import happenings
+from keysat.webhooks.health import forget_failures
 from keysat.webhooks.names import ALL, checked
 from keysat.webhooks.sign import Signer, new_signer
 from keysat.webhooks.tables import Endpoint, EndpointId, EndpointSecret
@@ -104,6 +105,8 @@ async def edit(work: Work, endpoint_id: UUID, wanted: EndpointEdit) -> Endpoint:
     endpoint.updated_at = work.now
     if "active" in changed:
         await clear(work, endpoint.id, WAITED)
+    if "active" in changed or "url" in changed:
+        await forget_failures(work, endpoint)
     work.record(
         happenings.EndpointEdited(
             endpoint_id=endpoint.id, event_types=endpoint.event_types, active=endpoint.active, changed=changed
@@ -117,6 +120,7 @@ async def delete(work: Work, endpoint_id: UUID) -> None:
     endpoint = await held(work, endpoint_id)
     endpoint.deleted_at = endpoint.updated_at = work.now
     await work.session.execute(delete_rows(EndpointSecret).where(EndpointSecret.endpoint_id == endpoint.id))
+    await settle_about(work, endpoint.id)
     work.record(happenings.EndpointDeleted(endpoint.id))
 
 

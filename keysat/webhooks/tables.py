@@ -43,7 +43,7 @@ class Endpoint(Leased, Base):
     """A receiver. Who holds its lease is the only one that sends to it.
 
     It is told what was sealed after `after_position`. `due_at`: when the first of its deliveries is; null: none waits.
-    `deleted_at`: it is gone, but for the name that its deliveries keep.
+    `deleted_at`: it is gone, but for the name that its deliveries keep. How it is: `health`.
     """
 
     __tablename__ = "webhook_endpoints"
@@ -58,6 +58,11 @@ class Endpoint(Leased, Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+    last_success_at: Mapped[datetime | None]
+    last_failure_at: Mapped[datetime | None]
+    last_failure: Mapped[str | None] = mapped_column(String(255))  # in words
+    failing_since: Mapped[datetime | None]  # the first failure after the last success
+    consecutive_failures: Mapped[int] = mapped_column(default=0)
 
 
 class EndpointSecret(Base):

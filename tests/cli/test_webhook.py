@@ -23,6 +23,12 @@ def test_a_developer_listens_to_his_shop(stocked: Run, nowhere: Path, monkeypatc
 
     failed = stocked("webhook", "test", listed["id"], "--json")
     assert (failed.code, failed.json["status"]) == (1, "failed")
+    [failing] = stocked("webhook", "list", "--json").json["items"]
+    assert (failing["consecutive_failures"], "no connection" in failing["last_failure"]) == (1, True)
+    assert (stocked("webhook", "pause", listed["id"]).out, stocked("webhook", "resume", listed["id"]).out) == (
+        "Paused.\n",
+        "Resumed.\n",
+    )
     listener = Program("keysat", "webhook", "listen", "--port", str(port), "--secret", secret, log=nowhere / "heard")
     with running(listener, url):
         assert stocked("webhook", "test", listed["id"], "--json").json["answered"] == 200

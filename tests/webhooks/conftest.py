@@ -20,7 +20,8 @@ from keysat.kit.ids import SeededChance
 from keysat.licenses.happenings import LicenseKeyReplaced, LicenseSuspended
 from keysat.webhooks.attempt import Exchange
 from keysat.webhooks.deliver import work_off
-from keysat.webhooks.endpoints import NewEndpoint, Shown, create
+from keysat.webhooks.endpoints import NewEndpoint, Shown, create, endpoints
+from keysat.webhooks.health import EndpointHealth, health_of
 from keysat.webhooks.invariants import broken
 from keysat.webhooks.tables import Delivery, Endpoint
 from tests.conftest import NOON, TESTER
@@ -87,6 +88,12 @@ class Teller:
 
     async def statuses(self) -> dict[str, int]:
         return Counter(row.status.value for row in await self.deliveries())
+
+    async def health(self) -> EndpointHealth:
+        """Of the only endpoint."""
+        async with self.store.read() as read:
+            [health] = (await health_of(read, (await endpoints(read)).items)).values()
+        return health
 
     async def events(self, prefix: str = "webhook") -> list[str]:
         async with self.store.read() as read:

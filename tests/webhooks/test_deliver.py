@@ -54,13 +54,24 @@ async def test_ten_attempts_then_a_dead_letter_that_can_be_replayed(teller: Tell
         began = teller.now()
         await teller.happen(1)
         await teller.happen(2)
-        await teller.travel(days=5)
+        await teller.travel(hours=23)
+        assert await teller.calls() == []
+        await teller.travel(hours=12)
+        [failing] = await teller.calls()
+        assert failing.startswith("127.0.0.1 has taken no webhook since 2026-01-15 12:00 UTC: answered 500.")
+        await teller.travel(days=4)
         assert Counter(one.id for one in receiver.requests).most_common() == [
             (str(row.id), 10) for row in await teller.deliveries()
         ]
         [dead, _] = await teller.deliveries()
         assert (dead.status, dead.failures, dead.answer_status) == (DeliveryStatus.FAILED, 10, 500)
-        assert await teller.calls() == ["127.0.0.1 did not take a webhook in 10 attempts: answered 500."]
+        assert await teller.calls() == [
+            failing,
+            "127.0.0.1 did not take a webhook in 10 attempts: answered 500.",
+        ]
+        health = await teller.health()
+        assert (health.failing_since, health.consecutive_failures, health.dead_letters) == (began, 20, 2)
+        assert (health.last_failure, health.last_success_at) == ("answered 500", None)
         assert (await teller.events("webhook_delivery")) == ["webhook_delivery.failed"] * 2
         async with teller.store.read() as read:
             tried = await attempts(read, dead.id)
@@ -78,6 +89,9 @@ async def test_ten_attempts_then_a_dead_letter_that_can_be_replayed(teller: Tell
         assert Counter(ids(receiver)) == Counter(str(row.id) for row in await teller.deliveries())
         assert await teller.calls() == []
         assert await teller.statuses() == {"delivered": 2}
+        health = await teller.health()
+        assert (health.failing_since, health.consecutive_failures, health.dead_letters) == (None, 0, 0)
+        assert (health.last_failure, health.last_success_at) == ("answered 500", teller.now())
 
 
 @pytest.mark.once

@@ -21,6 +21,7 @@ from keysat.payments.disconnect import part
 from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus, MerchantProfile
 from keysat.upkeep.opening import refresh_tills
 from keysat.web.admin.door import PATH, admin_page, signed_in
+from keysat.web.admin.finding import Finding
 from keysat.web.connecting import BTCPAY, ZAPRITE, Provider, last_url, may_connect, places_of, shown
 from keysat.web.html import see_other
 from keysat.web.provide import WithVisit
@@ -48,14 +49,6 @@ class ZapriteForm(msgspec.Struct, frozen=True, kw_only=True):
 class OneForm(msgspec.Struct, frozen=True, kw_only=True):
     provider_id: UUID
     at_once: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`tone` is good, odd or bad."""
-
-    tone: str
-    words: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from litestar.params import FromPath, FromQuery, URLEncodedBody
 from keysat.kit.errors import BadRequest, Conflict, KeysatError
 from keysat.operators.scopes import Scope
 from keysat.web.admin.door import PATH, admin_page, signed_in
+from keysat.web.admin.finding import of_endpoint
 from keysat.web.html import see_other
 from keysat.web.provide import WithRead, WithVisit, WithWork
 from keysat.web.visit import Visit
 from keysat.web.wire import Line, Paragraph
 from keysat.webhooks import deliveries, endpoints
 from keysat.webhooks.endpoints import EndpointEdit, NewEndpoint, Shown
+from keysat.webhooks.health import health_of
 from keysat.webhooks.names import NAMES
 from keysat.webhooks.tables import DeliveryStatus
 
@@ -165,15 +167,14 @@ async def _list_page(
 ) -> Response[str]:
     async with visit.shop.read() as read:
         page = await endpoints.endpoints(read)
-        counts = await deliveries.counts(read, [row.id for row in page.items])
+        health = await health_of(read, page.items)
     return admin_page(
         visit,
         "admin/webhooks.html",
         at=HERE,
         trouble=trouble,
         done=done,
-        endpoints=page.items,
-        counts=counts,
+        endpoints=[(row, of_endpoint(row, health[row.id])) for row in page.items],
         form=form or EndpointForm(),
         names=NAMES,
     )
@@ -195,7 +196,7 @@ async def _endpoint_page(
         keys = (await endpoints.keys_of(read, [row.id]))[row.id]
         filters = deliveries.Wanted(endpoint_id=row.id, status=wanted)
         page = await deliveries.deliveries(read, filters, SHOWN_AT_ONCE, cursor)
-        counts = await deliveries.counts(read, [row.id])
+        health = (await health_of(read, [row]))[row.id]
     known = EndpointForm(url=row.url, event_types=" ".join(row.event_types), description=row.description or "")
     return admin_page(
         visit,
@@ -210,7 +211,8 @@ async def _endpoint_page(
         deliveries=page.items,
         next_cursor=page.next_cursor,
         status=wanted or "",
-        counts=counts[row.id],
+        health=health,
+        finding=of_endpoint(row, health),
         overlaps=OVERLAPS,
     )
 

@@ -23,6 +23,7 @@ from keysat.web.visit import Connection, visit_of
 from keysat.web.wire import Instant, Line, Outbound, StrictInbound, WireRequest
 from keysat.webhooks import deliveries, endpoints
 from keysat.webhooks.endpoints import OVERLAP_SECONDS, OVERLAP_SECONDS_MAX, EndpointEdit, NewEndpoint, Shown
+from keysat.webhooks.health import EndpointHealth, health_of
 from keysat.webhooks.names import NAMES
 from keysat.webhooks.tables import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint, EndpointSecret
 
@@ -61,8 +62,14 @@ class WebhookEndpointWithSecret(WebhookEndpoint, frozen=True, kw_only=True):
     secret: str
 
 
+class WebhookEndpointLine(WebhookEndpoint, frozen=True, kw_only=True):
+    """With how it is."""
+
+    health: EndpointHealth
+
+
 class WebhookEndpoints(Outbound, frozen=True, kw_only=True):
-    endpoints: list[WebhookEndpoint]
+    endpoints: list[WebhookEndpointLine]
     next_cursor: str | None
 
 
@@ -153,17 +160,22 @@ async def create_endpoint(work: WithWork, shop: WithShop, data: JSONBody[NewEndp
 async def list_endpoints(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> WebhookEndpoints:
     """The oldest first. No secret is shown again (D-15)."""
     page = await endpoints.endpoints(read, limit, cursor)
-    keys = await endpoints.keys_of(read, [row.id for row in page.items])
-    return WebhookEndpoints(
-        endpoints=[WebhookEndpoint(**_fields(row, keys[row.id])) for row in page.items],
-        next_cursor=page.next_cursor,
-    )
+    keys, health = await endpoints.keys_of(read, [row.id for row in page.items]), await health_of(read, page.items)
+    found = [WebhookEndpointLine(**_fields(row, keys[row.id]), health=health[row.id]) for row in page.items]
+    return WebhookEndpoints(endpoints=found, next_cursor=page.next_cursor)
 
 
 @get("/webhook-endpoints/{endpoint_id:uuid}", operation_id="getWebhookEndpoint", opt=TAGGED, responses=refusals(404))
 async def get_endpoint(read: WithRead, endpoint_id: FromPath[UUID]) -> WebhookEndpoint:
     """One endpoint, with the public keys that its receiver can verify with."""
     return await _shown(read, await endpoints.endpoint(read, endpoint_id))
+
+
+@get("/webhook-endpoints/{endpoint_id:uuid}/health", operation_id="getWebhookEndpointHealth", responses=refusals(404))
+async def get_endpoint_health(read: WithRead, endpoint_id: FromPath[UUID]) -> EndpointHealth:
+    """Whether it takes what it is told. It changes with each delivery, so it is no part of what has an ETag."""
+    row = await endpoints.endpoint(read, endpoint_id)
+    return (await health_of(read, [row]))[row.id]
 
 
 @patch(
@@ -359,6 +371,7 @@ ROUTES = (
     create_endpoint,
     list_endpoints,
     get_endpoint,
+    get_endpoint_health,
     edit_endpoint,
     set_endpoint_active,
     rotate_secret,

@@ -51,6 +51,8 @@ async def test_an_operator_adds_tests_rotates_replays_and_deletes(sandbox: Shop,
             watch.pass_by(hours=30)
         browser.cookies.clear()  # the session has ended meanwhile
         browser.cookies.set(SESSION_COOKIE, await token_for(sandbox), domain=browser.base_url.host)
+        listed = await browser.get("/admin/webhooks")
+        assert "11 failures in a row: answered 500. 1 delivery waits. 1 dead letter." in listed.text
         dead = await browser.get(here, params={"status": "failed"})
         assert "answered 500" in dead.text
         assert "Replay 1 dead letter" in dead.text
@@ -69,7 +71,12 @@ async def test_an_operator_adds_tests_rotates_replays_and_deletes(sandbox: Shop,
         assert "on its way again" in (await browser.post(f"{delivery}/retry", follow_redirects=True)).text
 
         await browser.post(here, data={**form, "event_types": "*"})
-        assert "Paused" in (await browser.post(f"{here}/active", data={"active": "off"}, follow_redirects=True)).text
+        paused = await browser.post(f"{here}/active", data={"active": "off"}, follow_redirects=True)
+        assert ("Paused." in paused.text, "Resume" in paused.text) == (True, True)
+        assert (
+            "It is told again"
+            in (await browser.post(f"{here}/active", data={"active": "on"}, follow_redirects=True)).text
+        )
         gone = await browser.post(f"{here}/delete", follow_redirects=True)
         assert "Deleted." in gone.text
         assert (await browser.get(here)).status_code == 404

@@ -93,6 +93,11 @@ async def test_an_endpoint_from_its_first_day_to_its_last(
     assert "x-keysat-signature-previous" in receiver.taken[-1].headers
     assert len((await told(await door.post(f"{one}/retire-old-secrets")))["public_keys"]) == 1
 
+    # How it is stands in the list, and at an address of its own: what has an ETag does not change by being told
+    health = (await told(await door.get(PATH)))["endpoints"][0]["health"]
+    assert health == await told(await door.get(f"{one}/health"))
+    assert (health["last_success_at"][:10], health["last_failure"], health["pending"]) == ("2026-01-15", None, 0)
+
     # Paused, and gone; its deliveries keep its name (D-11)
     await told(await door.patch(f"{one}/active", json={"active": False}))
     await told(await door.delete(one))

@@ -51,8 +51,8 @@ NEEDS = {  # scope: the operations that need it; `owner` is what no scoped key h
     "payment_providers:read": """listProviders getProvider getPaymentStatus getBtcpayStatus listBtcpayMethods
         getZapriteStatus""",
     "payment_providers:write": "connectBtcpay",
-    "webhooks:read": """listWebhookEndpoints getWebhookEndpoint listWebhookEventTypes listWebhookDeliveries
-        getWebhookDelivery listEvents""",
+    "webhooks:read": """listWebhookEndpoints getWebhookEndpoint getWebhookEndpointHealth listWebhookEventTypes
+        listWebhookDeliveries getWebhookDelivery listEvents""",
     "webhooks:write": """createWebhookEndpoint editWebhookEndpoint setWebhookEndpointActive deleteWebhookEndpoint
         rotateWebhookSecret retireOldWebhookSecrets testWebhookEndpoint replayWebhookDeliveries retryWebhookDelivery""",
     "audit:read": "listAudit",
