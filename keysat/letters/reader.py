@@ -1,4 +1,4 @@
-"""The reader: follows the sealed events and writes down which letters are owed, in one transaction with its cursor."""
+"""Which letters are owed, written down as the sealed events are read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 
 from keysat.checkout.tables import Order, Purpose
 from keysat.customers.tables import Customer
-from keysat.infra.cursors import move, position_of
 from keysat.infra.events import Actor
+from keysat.infra.reader import Reader, Sealed, read_on
 from keysat.infra.store import Store
-from keysat.infra.tables import EventRow, EventSeal
-from keysat.infra.work import Read, Work
+from keysat.infra.tables import EventRow
+from keysat.infra.work import Work
 from keysat.letters.tables import LetterCursor, LetterId, LetterKind, LetterRow, LetterStatus
 from keysat.letters.turns import turns
 from keysat.licenses.tables import License
@@ -39,17 +39,11 @@ NEW_LICENSE = frozenset({Purpose.PURCHASE, Purpose.MANUAL})
 """What a receipt is for: other orders are told of by what they did to the license."""
 YOUNGEST = timedelta(hours=24)
 """Older news make no letter: mail that is set up in an old shop begins with the last day, not with its first."""
-BATCH = 200
-CURSOR = "letters"
-LAZY = 1000  # events that concern nobody are passed over in such steps, so that they cost no write each time
 POSTMAN = Actor("job:letters")
-
-_head = select(func.max(EventSeal.position))
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    position: int
     kind: LetterKind
     subject: UUID
     occasion: int
@@ -61,36 +55,13 @@ class Numbered(msgspec.Struct, frozen=True):
 
 async def follow(store: Store, now: datetime) -> int:
     """Read on to the last sealed event. Returns how many letters are new. Safe from any number of processes."""
-    made = 0
-    while True:
-        async with store.read() as read:
-            begun = await position_of(read, LetterCursor)
-            head = await read.session.scalar(_head) or 0
-            news = await _news(read, begun, head, now)
-        upto = news[-1].position if len(news) == BATCH else head
-        if upto == begun or (not news and upto - begun < LAZY):
-            return made
-        async with store.work(now, POSTMAN) as work:
-            if not await move(work, LetterCursor, CURSOR, begun, upto):
-                return made  # another daemon was faster
-            made += await _owe(work, news)
-        if len(news) < BATCH:
-            return made
+    reader = Reader(POSTMAN, LetterCursor.begun, LetterCursor.move, _owe)
+    return await read_on(reader, store, now, EventRow.name.in_(TOLD), EventRow.at > now - YOUNGEST)
 
 
-async def _news(read: Read, after: int, upto: int, now: datetime) -> list[News]:
-    rows = await read.session.execute(
-        select(EventSeal.position, EventRow.name, EventRow.subject, EventRow.body)
-        .join(EventRow, EventRow.id == EventSeal.event_id)
-        .where(EventSeal.position > after, EventSeal.position <= upto)
-        .where(EventRow.name.in_(TOLD), EventRow.at > now - YOUNGEST)
-        .order_by(EventSeal.position)
-        .limit(BATCH)
-    )
-    return [
-        News(position, TOLD[name], UUID(subject), _occasion(TOLD[name], position, body))
-        for position, name, subject, body in rows
-    ]
+def _news(event: Sealed) -> News:
+    kind = TOLD[event.name]
+    return News(kind, UUID(event.subject), _occasion(kind, event.position, event.body))
 
 
 def _occasion(kind: LetterKind, position: int, body: str) -> int:
@@ -99,8 +70,9 @@ def _occasion(kind: LetterKind, position: int, body: str) -> int:
     return msgspec.json.decode(body, type=Numbered).cycle_number if kind in ONE_A_CYCLE else position
 
 
-async def _owe(work: Work, news: Sequence[News]) -> int:
+async def _owe(work: Work, events: Sequence[Sealed]) -> int:
     """An anonymous buyer is owed none."""
+    news = [_news(event) for event in events]
     reachable = await _with_address(work, Order, _of(news, LetterKind.RECEIPT), Order.purpose.in_(NEW_LICENSE))
     reachable |= await _with_address(work, License, _of(news, LetterKind.TIER_CHANGED))
     of_subscriptions = set(LetterKind) - ONLY_ONE - {LetterKind.TIER_CHANGED}

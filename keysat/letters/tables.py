@@ -93,3 +93,4 @@ class LetterBucket(Base):
 
 class LetterCursor(Cursor):
     __tablename__ = "letter_cursor"
+    READER = "letters"

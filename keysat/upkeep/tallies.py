@@ -5,7 +5,7 @@ any moment. What was written without events (an import, a restored database of a
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, select, text, update
 
 from keysat.checkout.tables import Order, PaidHow
 from keysat.infra.events import Actor
+from keysat.infra.reader import Reader, Sealed, head, read_on
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow, EventSeal, Tally
 from keysat.infra.work import Read, Work
@@ -21,8 +22,6 @@ from keysat.licenses.tables import License
 
 TOLD = ("license.issued", "license.tier_changed", "order.paid")
 LICENSES, ORDERS, VALUE, SATS, POSITION = "licenses", "orders", "value", "sats", "position"
-BATCH = 2_000  # events of one step
-LAZY = 500  # so few that concern nobody wait, so that they cost no write
 COUNTER = Actor("job:tally")
 
 Figures = Counter[tuple[str, str]]
@@ -60,22 +59,13 @@ async def figures(read: Read) -> Figures:
 
 async def tally(store: Store, now: datetime) -> None:
     """Add up what was sealed since the last time. Safe from any number of processes."""
-    while True:
-        async with store.read() as read:
-            begun, head = await _position(read), await _head(read)
-            upto = min(head, begun + BATCH) if begun is not None else head
-            news = await _told(read, begun, upto) if begun is not None else None
-        if begun is None or news is None:
-            async with store.work(now, COUNTER) as work:
-                await _begin(work)
-            return
-        if not news and head - begun < LAZY:
-            return
-        async with store.work(now, COUNTER) as work:
-            if await _move(work, begun, upto):
-                await _write(work, news)
-        if upto == head:
-            return
+    async with store.read() as read:
+        counted = await _position(read) is not None
+    if counted:
+        await read_on(Reader(COUNTER, _begun, _move, _add), store, now, EventRow.name.in_(TOLD))
+        return
+    async with store.work(now, COUNTER) as work:
+        await _begin(work)
 
 
 async def count_anew(work: Work) -> None:
@@ -94,20 +84,28 @@ async def _begin(work: Work) -> None:
     """Less what is told by events that are still to be read."""
     if work.dialect == "postgresql":  # else something could be counted, and told by an event that is not seen yet
         await work.session.execute(text("LOCK TABLE licenses, orders IN SHARE MODE"))
-    head = await _head(work)
-    row = work.insert(Tally).values(name=POSITION, key="", amount=head).on_conflict_do_nothing()
+    last = await head(work)
+    row = work.insert(Tally).values(name=POSITION, key="", amount=last).on_conflict_do_nothing()
     if (await work.session.execute(row.returning(Tally.name))).first() is None:
         return  # another daemon was faster
     found = await _counted(work)
-    found.subtract(await _told(work, head))
+    found.subtract(await _told(work, last))
     await _write(work, found)
 
 
+async def _begun(read: Read) -> int:
+    return await _position(read) or 0
+
+
 async def _move(work: Work, begun: int, upto: int) -> bool:
-    moved = await work.session.execute(
-        update(Tally).where(Tally.name == POSITION, Tally.amount == begun).values(amount=upto).returning(Tally.name)
-    )
+    is_there = Tally.name == POSITION, Tally.amount == begun
+    moved = await work.session.execute(update(Tally).where(*is_there).values(amount=upto).returning(Tally.name))
     return moved.first() is not None
+
+
+async def _add(work: Work, events: Sequence[Sealed]) -> int:
+    await _write(work, _folded((event.name, event.body) for event in events))
+    return len(events)
 
 
 async def _write(work: Work, news: Figures) -> None:
@@ -122,17 +120,12 @@ async def _position(read: Read) -> int | None:
     return await read.session.scalar(select(Tally.amount).where(Tally.name == POSITION))
 
 
-async def _head(read: Read) -> int:
-    return await read.session.scalar(select(func.max(EventSeal.position))) or 0
-
-
-async def _told(read: Read, after: int, upto: int | None = None) -> Figures:
-    """By events; `upto` None: also by those not sealed yet. One that is sealed meanwhile counts once."""
+async def _told(read: Read, after: int) -> Figures:
+    """By events, those not sealed yet too. One that is sealed meanwhile counts once."""
     told = select(EventRow.id, EventRow.name, EventRow.body).where(EventRow.name.in_(TOLD))
     sealed = told.join(EventSeal, EventSeal.event_id == EventRow.id).where(EventSeal.position > after)
-    asked = (told.where(~EventRow.sealed), sealed) if upto is None else (sealed.where(EventSeal.position <= upto),)
     found: dict[int, tuple[str, str]] = {}
-    for query in asked:
+    for query in (told.where(~EventRow.sealed), sealed):
         found.update({event_id: (name, body) for event_id, name, body in await read.session.execute(query)})
     return _folded(found.values())
 

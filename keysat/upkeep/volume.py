@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, Select, func, select, text
 
 from keysat.catalog.tables import DiscountCode, Policy, Product
 from keysat.checkout.tables import Order, OrderStatus
+from keysat.infra.reader import head
 from keysat.infra.store import Store
-from keysat.infra.tables import Base, EventRow, EventSeal
+from keysat.infra.tables import Base, EventRow
 from keysat.infra.work import Read
 from keysat.licenses.tables import License, LicenseStatus, Machine
 
@@ -59,7 +60,7 @@ async def _counts(read: Read) -> DatabaseCounts:
         invoices_settled=await _count(read, Order, Order.status == OrderStatus.FULFILLED),
         machines_active=await _count(read, Machine, Machine.deactivated_at.is_(None)),
         discount_codes=await _count(read, DiscountCode),
-        audit_log=await read.session.scalar(select(func.max(EventSeal.position))) or 0,  # without gaps
+        audit_log=await head(read),  # without gaps
     )
 
 

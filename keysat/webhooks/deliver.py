@@ -18,9 +18,10 @@ from sqlalchemy.orm import aliased
 from keysat.infra.leases import take
 from keysat.infra.log import get
 from keysat.infra.public_http import PublicHttp
+from keysat.infra.reader import head_of_events
 from keysat.infra.work import Read
 from keysat.webhooks.attempt import IN_FLIGHT_MOST, Exchange, Outcome, attempt, write_down
-from keysat.webhooks.dispatch import DISPATCHER, dispatch, head_of_events
+from keysat.webhooks.dispatch import DISPATCHER, dispatch
 from keysat.webhooks.endpoints import ENDPOINTS_MAX, hold_all, signers
 from keysat.webhooks.sign import Signer
 from keysat.webhooks.tables import Delivery, Endpoint, EndpointId

@@ -1,86 +1,32 @@
-"""From events to deliveries: follows the sealed events, and writes what is owed in one transaction with its cursor.
+"""From events to deliveries: what is owed to whom, written as the sealed events are read."""
 
-A crash before the commit has written nothing, one after it all; of two daemons one moves the cursor. So none is lost,
-and none is written twice.
-"""
-
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import exists, insert, select
 
-from keysat.infra.cursors import move, position_of
 from keysat.infra.events import Actor
+from keysat.infra.reader import Reader, Sealed, read_on
 from keysat.infra.store import Store
-from keysat.infra.tables import EventRow, EventSeal
-from keysat.infra.work import Read, Work
+from keysat.infra.tables import EventRow
+from keysat.infra.work import Work
 from keysat.webhooks.endpoints import make_due
 from keysat.webhooks.names import TOLD, Told, told, wants
 from keysat.webhooks.tables import Delivery, DeliveryStatus, DispatchCursor, Endpoint
 
-BATCH = 200
-CURSOR = "dispatch"
-LAZY = 1000  # events that concern nobody are passed over in such steps, so that they cost no write each time
 DISPATCHER = Actor("job:webhooks")
-
-_head = select(func.max(EventSeal.position))
-
-
-async def head_of_events(store: Store) -> int:
-    """A point read: where it is what it was, there is nothing to dispatch."""
-    found = await store.point(_head)
-    return (found[0] if found else None) or 0
 
 
 async def dispatch(store: Store, now: datetime, *, is_sandbox: bool) -> int:
     """Read on to the last sealed event. Returns how many deliveries are new. Safe from any number of processes."""
-    made = 0
-    while True:
-        async with store.read() as read:
-            begun = await position_of(read, DispatchCursor)
-            news = await events(read, begun, BATCH)
-            someone = await read.session.scalar(select(Endpoint.id).where(Endpoint.deleted_at.is_(None)).limit(1))
-        concerns = bool(news.told) and someone is not None
-        if news.upto == begun or (not concerns and news.upto - begun < LAZY and not news.has_more):
-            return made
-        async with store.work(now, DISPATCHER) as work:
-            if not await move(work, DispatchCursor, CURSOR, begun, news.upto):
-                return made  # another daemon was faster
-            made += await _owe(work, news.told, is_sandbox)
-        if not news.has_more:
-            return made
+    reader = Reader(DISPATCHER, DispatchCursor.begun, DispatchCursor.move, partial(_owe, is_sandbox=is_sandbox))
+    somebody = exists().where(Endpoint.deleted_at.is_(None))
+    return await read_on(reader, store, now, EventRow.name.in_(TOLD), somebody)
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """What the world is told of, in sealed order, up to a position."""
-
-    told: Sequence[Told]
-    upto: int
-    has_more: bool
-
-
-async def events(read: Read, after: int, limit: int, names: Collection[str] = TOLD) -> News:
-    """`names` as they stand in the event table. At most `limit` events."""
-    head = await read.session.scalar(_head) or 0
-    rows = (
-        await read.session.execute(
-            select(EventSeal.position, EventRow.name, EventRow.subject, EventRow.at, EventRow.body)
-            .join(EventRow, EventRow.id == EventSeal.event_id)
-            .where(EventSeal.position > after, EventSeal.position <= head, EventRow.name.in_(names))
-            .order_by(EventSeal.position)
-            .limit(limit)
-        )
-    ).all()
-    found = [told(position, name, subject, at, body) for position, name, subject, at, body in rows]
-    has_more = len(rows) == limit
-    return News(
-        [one for one in found if one is not None], rows[-1].position if has_more else max(head, after), has_more
-    )
-
-
-async def _owe(work: Work, news: Sequence[Told], is_sandbox: bool) -> int:
+async def _owe(work: Work, events: Sequence[Sealed], *, is_sandbox: bool) -> int:
+    news = [one for event in events if (one := told(*event))]
     receivers = (await work.session.scalars(select(Endpoint).where(Endpoint.deleted_at.is_(None)))).all()
     rows: list[dict[str, object]] = []
     for event in news:

@@ -4,8 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from keysat.infra.cursors import position_of
-from keysat.infra.tables import EventSeal
+from keysat.infra.reader import head
 from keysat.infra.work import Read
 from keysat.webhooks.tables import Delivery, DeliveryStatus, DispatchCursor, Endpoint, EndpointSecret
 
@@ -28,8 +27,7 @@ async def broken(read: Read, _now: datetime) -> list[str]:
     signs = select(EndpointSecret.endpoint_id).where(EndpointSecret.retires_at.is_(None))
     mute = select(Endpoint.id).where(Endpoint.deleted_at.is_(None), Endpoint.id.not_in(signs)).limit(MOST)
     lines += [f"Endpoint {endpoint_id} has no secret." for endpoint_id in await read.session.scalars(mute)]
-    head = await read.session.scalar(select(func.max(EventSeal.position))) or 0
-    position = await position_of(read, DispatchCursor)
-    if position > head:
-        lines.append(f"Deliveries were written up to position {position}, and the events end at {head}.")
+    last, position = await head(read), await DispatchCursor.begun(read)
+    if position > last:
+        lines.append(f"Deliveries were written up to position {position}, and the events end at {last}.")
     return lines

@@ -146,3 +146,4 @@ class DeliveryAttempt(Base):
 
 class DispatchCursor(Cursor):
     __tablename__ = "webhook_cursor"
+    READER = "dispatch"

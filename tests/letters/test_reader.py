@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from keysat.infra.happenings import AttentionSettled
+from keysat.infra.reader import LAZY
 from keysat.infra.seals import seal
-from keysat.letters.reader import LAZY, YOUNGEST, follow
+from keysat.letters.reader import YOUNGEST, follow
 from keysat.letters.tables import LetterBucket, LetterCursor, LetterKind, LetterStatus
 from tests.catalog.shelf import a_tier
 from tests.checkout.counter import BUYER
@@ -90,7 +91,7 @@ async def test_old_news_make_no_letter(desk: Desk):
 
 
 async def test_more_letters_than_fit_into_one_round_are_all_written(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("keysat.letters.reader.BATCH", 2)
+    monkeypatch.setattr("keysat.infra.reader.BATCH", 2)
     for _ in range(5):
         await desk.give()
     assert await desk.follow() == 5

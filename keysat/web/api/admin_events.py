@@ -55,7 +55,7 @@ async def list_events(
             data=dict(one.data),
             sandbox=sandbox,
         )
-        for one in news.told
+        for one in news.events
     ]
     return Events(events=found, next_after=news.upto, has_more=news.has_more)
 
