@@ -67,6 +67,10 @@ async def _write_last_used(shop: Shop, now: datetime) -> None:
     await shop.seen.flush(shop.store, now)
 
 
+async def _tell_of_proxies(shop: Shop, now: datetime) -> None:
+    await shop.unnamed_proxy.tell(shop.store, shop.settings, now)
+
+
 async def _tally(shop: Shop, now: datetime) -> None:
     await tally(shop.store, now)
 
@@ -89,5 +93,6 @@ def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
         Job("telemetry", 50 * MILLISECOND, _flush),
         Job("last-seen", SECOND, _flush_coarse),
         Job("last-used", MINUTE, _write_last_used),
+        Job("proxies", MINUTE, _tell_of_proxies),
         Job("forget", 24 * HOUR, partial(forget, kept=(*KEPT, *kept))),
     )

@@ -24,6 +24,7 @@ from keysat.payments.connections import Office
 from keysat.payments.rates.board import RateBoard
 from keysat.payments.tills import Tills
 from keysat.upkeep.operator_name import Nameplate
+from keysat.upkeep.unnamed_proxy import UnnamedProxy
 from keysat.upkeep.vendor import Vendor
 from keysat.webhooks.attempt import Exchange
 
@@ -44,6 +45,7 @@ class Shop:
     tills: Tills  # the payment providers' open connections
     look_up: Resolve = resolve  # where the names are that webhooks go to
     seen: LastSeen = field(default_factory=LastSeen)  # operators' keys and sessions, until a job writes it down
+    unnamed_proxy: UnnamedProxy = field(default_factory=UnnamedProxy)
     nameplate: Nameplate = field(default_factory=Nameplate)  # what the shop calls itself
     vendor: Vendor | None = None  # who licenses this program to its operator; as shipped, nobody
 

@@ -1,4 +1,6 @@
-"""What keeps a shop that is well from selling. The doctor's command prints it, and ends with 0 all the same."""
+"""What keeps a shop that is well from selling, or from telling its visitors apart. The doctor's command prints it, and
+ends with 0 all the same.
+"""
 
 from sqlalchemy import func, select
 
@@ -7,6 +9,7 @@ from keysat.infra.settings import Settings
 from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
+from keysat.upkeep.unnamed_proxy import UNNAMED
 
 
 async def warnings(read: Read, settings: Settings, mode: Mode) -> list[str]:
@@ -16,6 +19,8 @@ async def warnings(read: Read, settings: Settings, mode: Mode) -> list[str]:
     if calls:
         things = "1 thing needs" if calls == 1 else f"{calls} things need"
         found.append(f"{things} attention: `keysat attention list`.")
+    unnamed = select(AttentionRow.reason).where(AttentionRow.kind == UNNAMED)
+    found.extend(await read.session.scalars(unnamed))
     selling = select(ConnectionRow).where(ConnectionRow.status == ConnectionStatus.ACTIVE)
     connections = (await read.session.scalars(selling.order_by(ConnectionRow.connected_at))).all()
     if not connections:

@@ -33,6 +33,15 @@ def client_address(peer: str | None, headers: Iterable[tuple[bytes, bytes]], tru
     return str(answers.pop() if len(answers) == 1 else nearest)
 
 
+def unnamed_proxy(peer: str | None, headers: Iterable[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str | None:
+    """The peer, where it looks like a proxy of the operator's that no setting names: it forwards, and from a network
+    that is not the public one. Such a header can be sent by anybody, but not from such an address."""
+    if not any(name in FORWARDED for name, _ in headers):
+        return None
+    found = _parsed(peer or "")
+    return str(found) if found is not None and not found.is_global and not _is_in(found, trusted) else None
+
+
 def limit_key(address: str) -> str:
     """An IPv6 customer has a whole /64, so that is what a limit counts."""
     found = _parsed(address)

@@ -16,7 +16,7 @@ from keysat.kit.errors import BadRequest, KeysatError, NotFound
 from keysat.kit.ids import token
 from keysat.upkeep.shop import Shop
 from keysat.web import throttle
-from keysat.web.address import FORWARDED, client_address
+from keysat.web.address import client_address, unnamed_proxy
 from keysat.web.hot import HotRoad, with_hot_roads
 from keysat.web.meter import NOWHERE, Meter
 from keysat.web.problems import refuse
@@ -49,8 +49,8 @@ def entry(app: Litestar, shop: Shop, counts: Throttle, roads: Mapping[str, HotRo
             await app(scope, receive, send)
             return
         visit = _visit(scope, shop, counts)
-        if not shop.settings.trusted_proxies and any(name in FORWARDED for name, _ in scope["headers"]):
-            meter.came_forwarded()
+        if (proxy := unnamed_proxy(_peer(scope), scope["headers"], shop.settings.trusted_proxies)) is not None:
+            shop.unnamed_proxy.met(proxy)
         enter(scope, visit)
         began, status = perf_counter(), None
         without_body = scope["method"] in ("HEAD", "OPTIONS")
@@ -88,8 +88,7 @@ def _template(scope: HTTPScope) -> str:
 
 
 def _visit(scope: HTTPScope, shop: Shop, counts: Throttle) -> Visit:
-    peer = scope["client"]
-    address = client_address(peer[0] if peer else None, scope["headers"], shop.settings.trusted_proxies)
+    address = client_address(_peer(scope), scope["headers"], shop.settings.trusted_proxies)
     return Visit(
         shop=shop,
         throttle=counts,
@@ -98,6 +97,11 @@ def _visit(scope: HTTPScope, shop: Shop, counts: Throttle) -> Visit:
         address=address,
         actor=Actor("buyer", address=address),
     )
+
+
+def _peer(scope: HTTPScope) -> str | None:
+    peer = scope["client"]
+    return peer[0] if peer else None
 
 
 def _malformed(scope: HTTPScope) -> KeysatError | None:

@@ -61,6 +61,11 @@ async def gauges(read: Read, shop: Shop, now: datetime) -> list[Gauge]:
             ("provider", "connection"),
         ),
         Gauge("telemetry_dropped", "Counts that were lost since the start.", {(): shop.telemetry.dropped}),
+        Gauge(
+            "unnamed_proxy_requests",
+            "Requests since the start that came through a proxy which KEYSAT_TRUSTED_PROXIES does not name.",
+            {(): shop.unnamed_proxy.requests},
+        ),
         Gauge("clock_timestamp_seconds", "The shop's own time.", {(): now.timestamp()}),
         Gauge("build_info", "Always 1.", {(version("keysat"), shop.mode): 1}, ("version", "mode")),
     ]

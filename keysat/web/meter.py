@@ -13,8 +13,6 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 NOWHERE = "none"
 """The route of a request that met none."""
 
-UNNAMED = "Requests come through a proxy that this setting does not name: all of its visitors share one limit."
-
 _log = log.get(__name__)
 
 
@@ -23,7 +21,6 @@ class Meter:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._told_of_proxy = False
         self._requests = Histogram(
             "keysat_http_request_duration_seconds",
             "Requests answered, by route, method and status.",
@@ -31,12 +28,6 @@ class Meter:
             buckets=BUCKETS_SECONDS,
             registry=self.registry,
         )
-
-    def came_forwarded(self) -> None:
-        """From a proxy that the operator did not name: told once, since all who come through it share one limit."""
-        if not self._told_of_proxy:
-            self._told_of_proxy = True
-            _log.warning("proxy.unnamed", setting="KEYSAT_TRUSTED_PROXIES", text=UNNAMED)
 
     def answered(self, visit: Visit, method: str, route: str, status: int | None, seconds: float) -> None:
         """`status` None: whoever asked went away before there was an answer."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import ip_network
 from typing import Any
 
 import httpx
@@ -15,9 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
 from keysat.infra import log
+from keysat.infra.attention import attention
 from keysat.jobs.runner import JobHealth, Runner
 from keysat.payments.tables import ConnectionRow
 from keysat.upkeep.shop import Shop
+from keysat.upkeep.unnamed_proxy import UnnamedProxy
+from keysat.upkeep.warn import warnings
 from tests.conftest import NOON, TESTER
 from tests.web.conftest import ADMIN, browse, doors_of
 from tests.web.selling import Front
@@ -118,8 +122,34 @@ def bought(figures: dict[str, list[tuple[dict[str, Any], float]]]) -> float:
 
 
 @pytest.mark.once
-async def test_a_proxy_that_nobody_named_is_told_of_once(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    async with browse(doors_of(shop, jobs=Jobs())) as client:
-        for _ in range(2):
-            await client.get("/healthz", headers={"X-Forwarded-For": "198.51.100.7"})
+async def test_a_proxy_that_nobody_named_is_told_of_until_it_is(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    forwarded = {"X-Forwarded-For": "198.51.100.7"}
+
+    async def comes_by(shop: Shop, peer: str) -> list[str]:
+        """What the doctor says afterwards."""
+        async with browse(doors_of(shop), peer) as client:
+            for _ in range(2):
+                await client.get("/healthz", headers=forwarded)
+            [(_, count)] = (await scraped(client))["keysat_unnamed_proxy_requests"]
+        assert count == shop.unnamed_proxy.requests
+        await shop.unnamed_proxy.tell(shop.store, shop.settings, shop.now())
+        async with shop.read() as read:
+            calls = (await attention(read)).items
+            warned = [line for line in await warnings(read, shop.settings, shop.mode) if "PROXIES" in line]
+        assert [call.reason for call in calls] == warned
+        return warned
+
+    def started_again(*named: str) -> Shop:
+        settings = replace(shop.settings, trusted_proxies=tuple(map(ip_network, named)))
+        return replace(shop, settings=settings, unnamed_proxy=UnnamedProxy())
+
+    assert await comes_by(shop, "8.8.8.8") == []  # anybody can send such a header
+    [told] = await comes_by(shop, "172.18.0.1")
+    assert told.startswith("Requests come through 172.18.0.1, which KEYSAT_TRUSTED_PROXIES does not name:")
+    assert told.endswith("If that is your proxy, set it to 172.18.0.1.")
+    assert await comes_by(shop, "172.18.0.9") == [told]
     assert [record.getMessage() for record in caplog.records].count("proxy.unnamed") == 1
+    assert await comes_by(started_again(), "8.8.8.8") == [told]
+    wrong = started_again("10.0.0.0/8")
+    assert [line[-26:] for line in await comes_by(wrong, "172.18.0.1")] == [" to 10.0.0.0/8,172.18.0.1."]
+    assert await comes_by(started_again("172.18.0.0/16"), "172.18.0.1") == []

@@ -1,0 +1,53 @@
+"""A proxy in front of the shop that no setting names: all who come through it share the limits of one address.
+
+The doors note it in memory, a job puts it on the "needs attention" list: one line, whatever is sent.
+"""
+
+from datetime import datetime
+
+from keysat.infra.attention import clear
+from keysat.infra.events import Actor
+from keysat.infra.log import get
+from keysat.infra.settings import Settings
+from keysat.infra.store import Store
+
+SETTING = "KEYSAT_TRUSTED_PROXIES"
+UNNAMED = "proxy_unnamed"
+WATCHER = Actor("job:proxies")
+
+log = get(__name__)
+
+
+class UnnamedProxy:
+    """The first one that this process met. Another setting means another process."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._address: str | None = None
+        self._has_looked = False
+
+    def met(self, address: str) -> None:
+        self.requests += 1
+        if self._address is None:
+            self._address = address
+            log.warning("proxy.unnamed", setting=SETTING, address=address)
+
+    async def tell(self, store: Store, settings: Settings, now: datetime) -> None:
+        """What an earlier process met is forgotten at the start of one that names proxies; what a person took off the
+        list stays off it until then."""
+        started, self._has_looked = not self._has_looked, True
+        if self._address is None and not (started and settings.trusted_proxies):
+            return
+        async with store.work(now, WATCHER) as work:
+            if started and settings.trusted_proxies:
+                await clear(work, SETTING, UNNAMED)
+            if self._address is not None:
+                await work.attend(UNNAMED, SETTING, _words(self._address, settings))
+
+
+def _words(address: str, settings: Settings) -> str:
+    named = ",".join([*map(str, settings.trusted_proxies), address])
+    return (
+        f"Requests come through {address}, which {SETTING} does not name: all visitors who come that way share one "
+        f"limit. If that is your proxy, set it to {named}."
+    )
