@@ -10,11 +10,12 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, and_, not_, or_, select
 
 from keysat.customers.tables import Customer
-from keysat.infra.tables import Base
+from keysat.infra.planner import aside
 from keysat.infra.work import Read
 from keysat.kit.paging import Page, cursor_parts, page_of
 
-Row = TypeVar("Row", bound=Base)
+Row = TypeVar("Row")
+Text = ColumnElement[str | None]
 LAST = "\U0010ffff"
 """No text goes on with a letter beyond this one."""
 
@@ -57,20 +58,31 @@ async def customers_beginning(read: Read, text: str, limit: int, cursor: str | N
 
 
 async def beginning(
-    read: Read, rows: Select[Row], row_id: ColumnElement[Any], text: str, limit: int, cursor: str | None
+    read: Read,
+    rows: Select[Row],
+    row_id: ColumnElement[Any],
+    text: str,
+    limit: int,
+    cursor: str | None,
+    *,
+    few: bool = False,
 ) -> Page[Row]:
     """Of rows that are joined with `customers`: those whose buyer's address begins with the text, then his name.
 
-    Sorted by what begins so, since an index walks along that however many there are. Addresses are found in any case,
-    names as they are typed, or capitalised. Raises BadRequest for a cursor that is not ours.
+    Sorted by what begins so, since an index walks along that however many there are; unless there are `few` rows, whose
+    buyers are looked at instead. Addresses are found in any case, names as they are typed, or capitalised. Raises
+    BadRequest for a cursor that is not ours.
     """
     begun, at, after = cursor_parts(cursor, int, str, UUID) if cursor is not None else (_By.EMAIL, None, None)
+    email, name = Customer.email_normal.expression, Customer.name.expression
+    if few:
+        email, name = aside(read, email), aside(read, name)
     found: list[tuple[int, str, UUID, Row]] = []
     for by in _By:
         if by < begun or len(found) > limit:
             continue
-        column = (Customer.email_normal if by is _By.EMAIL else Customer.name).expression
-        query = rows.where(_begins(by, text)).order_by(column, row_id).limit(limit + 1 - len(found))
+        column = email if by is _By.EMAIL else name
+        query = rows.where(_begins(by, email, name, text)).order_by(column, row_id).limit(limit + 1 - len(found))
         if by == begun and at is not None:
             query = query.where(column >= at, or_(column > at, row_id > after))
         told = await read.session.execute(query.add_columns(column, row_id))
@@ -83,14 +95,14 @@ def customer_row(row: Customer) -> CustomerRow:
     return msgspec.convert(row, CustomerRow, from_attributes=True)
 
 
-def _begins(by: _By, text: str) -> ColumnElement[bool]:
+def _begins(by: _By, email: Text, name: Text, text: str) -> ColumnElement[bool]:
     """What is found by its address is not found by its name again."""
-    by_email = _prefixed(Customer.email_normal.expression, normalize("NFKC", text).lower())
+    by_email = _prefixed(email, normalize("NFKC", text).lower())
     if by is _By.EMAIL:
         return by_email
-    by_name = _prefixed(Customer.name.expression, text.title() if text.islower() else text)
-    return and_(by_name, or_(Customer.email_normal.is_(None), not_(by_email)))
+    by_name = _prefixed(name, text.title() if text.islower() else text)
+    return and_(by_name, or_(email.is_(None), not_(by_email)))
 
 
-def _prefixed(column: ColumnElement[str | None], text: str) -> ColumnElement[bool]:
+def _prefixed(column: Text, text: str) -> ColumnElement[bool]:
     return and_(column >= text, column < text + LAST)

@@ -31,11 +31,13 @@ class Customer(Base):
     created_at: Mapped[datetime]
     erased_at: Mapped[datetime | None]
 
-    __table_args__ = (
+    __table_args__ = (  # what a search walks along (`read.py`), and need not leave
+        Index("ix_customers_email", "email_normal", "id"),
         Index(
             "ix_customers_name",
             "name",
             "id",
+            "email_normal",
             sqlite_where=text("name IS NOT NULL"),
             postgresql_where=text("name IS NOT NULL"),
         ),

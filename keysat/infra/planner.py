@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, text
 from sqlalchemy.sql.expression import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
@@ -17,3 +17,9 @@ def aside(read: Read, column: ColumnElement[Any]) -> ColumnElement[Any]:
     https://www.sqlite.org/optoverview.html, "Disqualifying WHERE Clause Terms Using Unary-+".
     """
     return UnaryExpression(column, operator=_PLUS, type_=column.type) if read.dialect == "sqlite" else column
+
+
+async def one_by_one(read: Read) -> None:
+    """What is asked next ends after a page: PostgreSQL's workers would each walk on for one of their own."""
+    if read.dialect == "postgresql":
+        await read.session.execute(text("SET LOCAL max_parallel_workers_per_gather = 0"))

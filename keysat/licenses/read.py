@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, TextClause, func, literal_column, select, text, tuple_
+from sqlalchemy import ColumnElement, Select, TextClause, func, literal_column, select, text, tuple_
 
 from keysat.customers.read import beginning
 from keysat.customers.tables import Customer
-from keysat.infra.planner import aside
+from keysat.infra.planner import aside, one_by_one
 from keysat.infra.work import Read
 from keysat.kit.paging import Page, cursor_parts, page_of
 from keysat.licenses.tables import ENDED, ON_TRIAL, License, LicenseStatus, Machine
@@ -79,10 +79,25 @@ async def list_licenses(read: Read, wanted: LicenseFilter, limit: int, cursor: s
 async def search_licenses(
     read: Read, words: str, wanted: LicenseFilter, limit: int, cursor: str | None = None
 ) -> Page[License]:
-    """Of the buyers whose address, or then name, begins with the words. As `customers.read.beginning`."""
-    query = select(License).join(Customer, Customer.id == License.customer_id)
-    query = query.where(*_conditions(read, wanted, "words"))
-    return await beginning(read, query, License.id.expression, words, limit, cursor)
+    """Of the buyers whose address, or then name, begins with the words. As `customers.read.beginning`.
+
+    Where the filters leave few licenses, from these to their buyers; else along the buyers, until a page of them has
+    such licenses: of many that is soon.
+    """
+    along = License.expires_at if wanted.is_by_end else License.issued_at  # or SQLite walks along no index at all
+    sold = select(License.id, License.customer_id).where(*_conditions(read, wanted, wanted.lead)).order_by(along)
+    if await _few(read, sold.with_only_columns(License.id)):
+        among = sold.cte().prefix_with("MATERIALIZED")
+        query = select(among.c.id).join(Customer, Customer.id == among.c.customer_id)
+        page = await beginning(read, query, among.c.id, words, limit, cursor, few=True)
+    else:
+        query = select(License.id).join(Customer, Customer.id == License.customer_id)
+        query = query.where(*_conditions(read, wanted, "words"))
+        await one_by_one(read)
+        page = await beginning(read, query, License.id.expression, words, limit, cursor)
+    rows = await read.session.scalars(select(License).where(License.id.in_(page.items)))
+    by_id = {row.id: row for row in rows}
+    return Page([by_id[one] for one in page.items], page.next_cursor)
 
 
 async def licenses_named(
@@ -127,10 +142,11 @@ async def list_machines(
     """With their licenses; the seat taken last first. Raises BadRequest for a cursor that is not ours."""
     query = select(Machine, License).join(License, License.id == Machine.license_id).limit(limit + 1)
     order = Machine.id.expression  # ids grow with time
+    of_product = select(License.id).where(License.product_id == product_id)
     if license_id is not None:
         query = query.where(Machine.license_id == license_id)
-    elif product_id is not None and await _few_licenses(read, product_id):
-        query = query.where(Machine.license_id.in_(select(License.id).where(License.product_id == product_id)))
+    elif product_id is not None and await _few(read, of_product):
+        query = query.where(Machine.license_id.in_(of_product))
         order = aside(read, order)
     elif product_id is not None:
         query = query.where(aside(read, License.product_id.expression) == product_id)
@@ -142,9 +158,9 @@ async def list_machines(
     return page_of(rows, limit, lambda row: (str(row[0].id),))
 
 
-async def _few_licenses(read: Read, product_id: UUID) -> bool:
-    """Then one goes from the licenses to their machines, else from the latest machines to their licenses."""
-    some = select(License.id).where(License.product_id == product_id).limit(FEW + 1).subquery()
+async def _few(read: Read, licenses: Select[Any]) -> bool:
+    """Then one goes from them to what belongs to them, else from that to them."""
+    some = licenses.limit(FEW + 1).subquery()
     return (await read.session.scalar(select(func.count()).select_from(some)) or 0) <= FEW
 
 

@@ -48,6 +48,7 @@ def _licenses(found: Found) -> dict[str, list[str]]:
     big, rare = found.products[0], found.products[-1]
     some = found.samples
     middle, month = found.middle.isoformat(), (found.middle + timedelta(days=30)).isoformat()
+    late = (found.end - timedelta(days=2)).isoformat()
     return {
         "licenses": _asks("licenses", {}),
         "licenses, deep page": _asks("licenses", {"cursor": deep}),
@@ -78,6 +79,20 @@ def _licenses(found: Found) -> dict[str, list[str]]:
         "  q: a letter": _asks("licenses", {"q": "a"}, {"q": "m"}),
         "  q: a name": _asks("licenses", {"q": "Ann Am"}, {"q": "kim l"}),
         "  q: a letter, suspended": _asks("licenses", {"q": "a", "status": "suspended"}),
+        "  q: a letter, revoked, of a small product": _asks(
+            "licenses", {"q": "a", "status": "revoked", "product_slug": "p3"}
+        ),
+        "  q: a letter, suspended, of the large product": _asks(
+            "licenses", {"q": "a", "status": "suspended", "product_id": big}
+        ),
+        "  q: a letter, of a small product": _asks("licenses", {"q": "m", "product_slug": "p3"}),
+        "  q: a letter, of a product that hardly sells": _asks("licenses", {"q": "a", "product_id": rare}),
+        "  q: a letter, of a tier that hardly sells": _asks("licenses", {"q": "a", "policy_id": found.policies[-1]}),
+        "  q: a letter, trials": _asks("licenses", {"q": "a", "is_trial": "true"}),
+        "  q: a letter, issued in the last days": _asks("licenses", {"q": "a", "issued_after": late}),
+        "  q: a letter, that end in a month": _asks(
+            "licenses", {"q": "a", "expires_after": middle, "expires_before": month}
+        ),
         "  q: a support reference": _asks("licenses", *({"q": one.reference} for one in some)),
         "  q: a license's beginning": _asks("licenses", *({"q": str(one.license)[:9]} for one in some)),
         "  q: nobody": _asks("licenses", {"q": "zzz"}),

@@ -6,7 +6,7 @@ from alembic import op
 import keysat.infra.tables
 
 revision = "1_0021"
-down_revision = "1_0016"
+down_revision = "1_0018"
 branch_labels = None
 depends_on = None
 
