@@ -11,9 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
-from urllib.parse import urlsplit
 
-from keysat.infra.http import HttpClient, HttpError, NetworkError
+from keysat.infra.http import HttpClient
 from keysat.kit.money import Money
 
 
@@ -207,31 +206,6 @@ class BadSignature(ProviderError):
 
 class Malformed(ProviderError):
     """An answer or webhook that does not fit the contract: change nothing, look again."""
-
-
-def unanswered(error: HttpError, who: str, *, makes_something: bool) -> ProviderError:
-    """What a request comes to that has no usable answer: was it one that must not be carried out twice?"""
-    if isinstance(error, NetworkError) and not (makes_something and error.outcome_unknown):
-        return Transient(f"{who} cannot be reached: {error}")
-    if makes_something:
-        return OutcomeUnknown(f"{who} may have done it, and the answer is lost: {error}")
-    return Malformed(f"the answer of {who} cannot be read: {error}")
-
-
-def is_base_url(text: str) -> bool:
-    """Whether paths can be put behind it: http(s) and a host, without user, query and fragment."""
-    try:
-        found = urlsplit(text)
-        is_web = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
-    except ValueError:
-        return False
-    is_bare = not (found.query or found.fragment or "@" in found.netloc)
-    return is_web and is_bare and text.isascii() and text.isprintable()
-
-
-def is_key(text: str, length_max: int) -> bool:
-    """Whether it can stand in a header."""
-    return 0 < len(text) <= length_max and text.isascii() and text.isprintable() and " " not in text
 
 
 class Till(Protocol):

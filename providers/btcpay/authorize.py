@@ -3,6 +3,7 @@
 from urllib.parse import urlencode
 
 from keysat.infra.http import HttpClient
+from keysat.payments.calls import segment
 from keysat.payments.provider import (
     Connection,
     CredentialGone,
@@ -14,7 +15,7 @@ from keysat.payments.provider import (
     Transient,
 )
 from providers.btcpay.connect import address
-from providers.btcpay.greenfield import Greenfield, segment
+from providers.btcpay.greenfield import Greenfield
 from providers.btcpay.permissions import ASKED_FOR
 
 APPLICATION, IDENTIFIER = "Keysat", "keysat"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from keysat.infra.http import HttpClient
+from keysat.payments.calls import is_base_url, is_key, segment
 from keysat.payments.provider import (
     Connection,
     Malformed,
@@ -11,11 +12,9 @@ from keysat.payments.provider import (
     PermissionMissing,
     ProviderError,
     Rejected,
-    is_base_url,
-    is_key,
 )
 from providers.btcpay import permissions, wire
-from providers.btcpay.greenfield import Greenfield, segment
+from providers.btcpay.greenfield import Greenfield
 from providers.btcpay.invoices import SATS, snapshot_of
 
 PROBE_SATS = 1000

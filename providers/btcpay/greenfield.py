@@ -1,30 +1,16 @@
 """One call to BTCPay's Greenfield API: the credential goes in, our own errors come out (`payment-rails.md` 1.1)."""
 
-import re
 from typing import TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
 from keysat.infra.http import Answer, HttpClient, HttpError
-from keysat.payments.provider import (
-    CredentialGone,
-    Malformed,
-    NoSuchId,
-    OutcomeUnknown,
-    PermissionMissing,
-    ProviderError,
-    Rejected,
-    Transient,
-    unanswered,
-)
+from keysat.payments.calls import decoded, refusal, unanswered
+from keysat.payments.provider import Malformed, OutcomeUnknown, ProviderError
 from providers.btcpay import wire
 
 T = TypeVar("T")
-
-MESSAGE_MAX = 500
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class Greenfield:
@@ -77,39 +63,16 @@ class Greenfield:
 
     def _read(self, answer: Answer, shape: type[T]) -> T:
         self._check(answer)
-        try:
-            return msgspec.json.decode(answer.body, type=shape)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Malformed(f"BTCPay's answer does not fit its contract: {error}") from error
+        return decoded(answer.body, shape, "BTCPay")
 
     def _check(self, answer: Answer) -> None:
         if not 200 <= answer.status < 300:
             raise error_of(answer)
 
 
-def segment(name: str) -> str:
-    """An id as part of a path. One that BTCPay cannot have given is not found, without asking."""
-    if _ID.fullmatch(name) is None:
-        raise NoSuchId("BTCPay has no such id")
-    return quote(name, safe="")
-
-
 def error_of(answer: Answer) -> ProviderError:
-    """By what the caller may do next; the text is for the operator."""
-    status, problem = answer.status, _problem(answer.body)
-    said = problem.message[:MESSAGE_MAX]
-    if status in (408, 429) or status >= 500:
-        return Transient(f"BTCPay answered {status} {said}".rstrip(), answer.retry_after_seconds())
-    if status == 401:
-        return CredentialGone("BTCPay does not know this API key (any more)")
-    if status == 403:
-        return PermissionMissing(f"BTCPay forbids this: {said or problem.code}", missing=problem.missing_permission)
-    if status == 404 and problem.code:
-        return NoSuchId(said or problem.code)
-    if status in (400, 409, 422):
-        return Rejected(f"BTCPay refuses this: {said or problem.code or status}")
-    # A page of a proxy says nothing about what BTCPay knows.
-    return Malformed(f"BTCPay's API does not answer so ({status}): is this its address?")
+    problem = _problem(answer.body)
+    return refusal(answer, "BTCPay", problem.message, problem.code, problem.missing_permission)
 
 
 def _problem(body: bytes) -> wire.Problem:

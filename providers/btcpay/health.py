@@ -1,5 +1,6 @@
 """A look at the store, its key and our webhook (`payment-rails.md` 1.2, 1.3, 1.7, 1.9)."""
 
+from keysat.payments.calls import segment
 from keysat.payments.provider import (
     Connection,
     CredentialGone,
@@ -11,7 +12,7 @@ from keysat.payments.provider import (
     Transient,
 )
 from providers.btcpay import permissions, webhook, wire
-from providers.btcpay.greenfield import Greenfield, segment
+from providers.btcpay.greenfield import Greenfield
 
 DELIVERIES_LOOKED_AT = 20
 FAILED = frozenset({"Failed", "HttpError"})

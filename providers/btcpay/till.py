@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from keysat.infra.http import HttpClient
 from keysat.kit.ids import Chance
+from keysat.payments.calls import segment
 from keysat.payments.provider import (
     Connection,
     Health,
@@ -24,7 +25,7 @@ from keysat.payments.provider import (
 )
 from providers.btcpay import webhook, wire
 from providers.btcpay.authorize import leave
-from providers.btcpay.greenfield import Greenfield, segment
+from providers.btcpay.greenfield import Greenfield
 from providers.btcpay.health import examine
 from providers.btcpay.invoices import body_of, snapshot_of
 

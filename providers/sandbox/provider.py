@@ -14,6 +14,7 @@ import msgspec
 from keysat.infra.http import Answer, HttpClient, HttpError
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import Money
+from keysat.payments.calls import decoded, unanswered
 from keysat.payments.provider import (
     BadSignature,
     Capabilities,
@@ -35,7 +36,6 @@ from keysat.payments.provider import (
     Rejected,
     SavedProfile,
     Transient,
-    unanswered,
 )
 from providers.sandbox.wire import (
     PAGE,
@@ -256,10 +256,7 @@ def _id(given: str) -> str:
 def _read(answer: Answer, shape: type[T]) -> T:
     if answer.status != 200:
         raise _error_of(answer)
-    try:
-        return msgspec.json.decode(answer.body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"the sandbox wallet's answer does not fit its contract: {error}") from error
+    return decoded(answer.body, shape, "the sandbox wallet")
 
 
 def _error_of(answer: Answer) -> ProviderError:

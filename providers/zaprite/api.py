@@ -1,6 +1,5 @@
 """One call to Zaprite's API: the credential goes in, our own errors come out (`payment-rails.md` 3)."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,26 +10,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from keysat.infra.http import Answer, HttpClient, HttpError
-from keysat.payments.provider import (
-    CredentialGone,
-    Declined,
-    Malformed,
-    NoSuchId,
-    OutcomeUnknown,
-    PermissionMissing,
-    ProviderError,
-    Rejected,
-    Transient,
-    unanswered,
-)
+from keysat.payments.calls import SAID_MAX, decoded, refusal, unanswered
+from keysat.payments.provider import Declined, Malformed, OutcomeUnknown, ProviderError
 from providers.zaprite import wire
 
 T = TypeVar("T")
-
-MESSAGE_MAX = 500
-
-ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-"""What an id of Zaprite's or of ours may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +58,10 @@ class Api:
             raise OutcomeUnknown(str(error)) from error
 
 
-def segment(name: str) -> str:
-    """An id as part of a path. One that neither Zaprite nor we can have given is not found, without asking."""
-    if ID.fullmatch(name) is None:
-        raise NoSuchId("Zaprite has no such id")
-    return name
-
-
-def decoded(body: bytes | msgspec.Raw, shape: type[T]) -> T:
-    """Raises Malformed."""
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"Zaprite's answer does not fit its contract: {error}") from error
-
-
 def _read(answer: Answer, shape: type[T]) -> Said[T]:
     if not 200 <= answer.status < 300:
         raise error_of(answer)
-    return Said(decoded(answer.body, shape), _moment(answer.headers.get("date", "")))
+    return Said(decoded(answer.body, shape, "Zaprite"), _moment(answer.headers.get("date", "")))
 
 
 def _moment(date: str) -> datetime | None:
@@ -104,24 +73,11 @@ def _moment(date: str) -> datetime | None:
 
 
 def error_of(answer: Answer) -> ProviderError:
-    """By what the caller may do next; the text is for the operator."""
-    status, problem = answer.status, _problem(answer.body)
+    problem = _problem(answer.body)
     said = "; ".join(text for text in (problem.message, *(issue.message for issue in problem.issues)) if text)
-    said = said[:MESSAGE_MAX]
-    if status in (408, 429) or status >= 500:
-        return Transient(f"Zaprite answered {status} {said}".rstrip(), answer.retry_after_seconds())
-    if status == 401:
-        return CredentialGone("Zaprite does not know this API key (any more)")
-    if status == 402:
-        return Declined(f"Zaprite says that the card was declined: {said}")
-    if status == 403:
-        return PermissionMissing(f"Zaprite forbids this: {said or problem.code}")
-    if status == 404 and problem.code:
-        return NoSuchId(said or problem.code)
-    if status in (400, 409, 422):
-        return Rejected(f"Zaprite refuses this: {said or problem.code or status}")
-    # A page of a proxy says nothing about what Zaprite knows.
-    return Malformed(f"Zaprite's API does not answer so ({status}): is this its address?")
+    if answer.status == 402:
+        return Declined(f"Zaprite says that the card was declined: {said[:SAID_MAX]}")
+    return refusal(answer, "Zaprite", said, problem.code)
 
 
 def _problem(body: bytes) -> wire.Problem:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import UNSET
 
 from keysat.infra.http import HttpClient
+from keysat.payments.calls import is_base_url, is_key
 from keysat.payments.provider import (
     Connection,
     Malformed,
@@ -16,8 +17,6 @@ from keysat.payments.provider import (
     OutcomeUnknown,
     Rejected,
     Transient,
-    is_base_url,
-    is_key,
 )
 from providers.zaprite import wire
 from providers.zaprite.api import Api, Said

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from keysat.infra.http import HttpClient
+from keysat.payments.calls import decoded, segment
 from keysat.payments.provider import (
     Connection,
     CredentialGone,
@@ -25,7 +26,7 @@ from keysat.payments.provider import (
     Unsupported,
 )
 from providers.zaprite import webhook, wire
-from providers.zaprite.api import Api, Said, decoded, segment
+from providers.zaprite.api import Api, Said
 from providers.zaprite.orders import body_of, snapshot_of
 
 CREATE_SECONDS = 6.0  # the published clients give up after 10 s, and a contact may be made before
@@ -186,7 +187,7 @@ def readable(listed: wire.Listed) -> list[wire.Order]:
     found: list[wire.Order] = []
     for item in listed.items:
         try:
-            found.append(decoded(item, wire.Order))
+            found.append(decoded(item, wire.Order, "Zaprite"))
         except Malformed:
             continue
     return found

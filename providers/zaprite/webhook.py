@@ -4,8 +4,8 @@ import hashlib
 
 import msgspec
 
+from keysat.payments.calls import ID
 from keysat.payments.provider import Malformed, Nudge
-from providers.zaprite.api import ID
 
 EVENT_MAX = 64
 """Characters."""
