@@ -40,7 +40,7 @@ def _told(subject: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts. `kind` is public ("buyer", "admin_key", "cli", "job:look"); credential and address are personal."""
+    """Who acts. `kind` is public ("buyer", "anonymous", "cli", "job:look"); credential and address are personal."""
 
     kind: str
     credential: str | None = None  # which key or session: its id, never its text

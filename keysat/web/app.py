@@ -16,7 +16,7 @@ from keysat.web.entry import entry
 from keysat.web.etag import Tags
 from keysat.web.idempotency import Idempotency
 from keysat.web.meter import Meter
-from keysat.web.openapi import ADMIN_KEY_SCHEME, openapi_config
+from keysat.web.openapi import openapi_config
 from keysat.web.problems import HANDLERS
 from keysat.web.provide import DEPENDENCIES
 from keysat.web.routes import ADMIN_API, API, HOT_ROADS, PAGES
@@ -43,7 +43,6 @@ def litestar(lifespan: Sequence[Lifespan] = (), jobs: Jobs = NO_JOBS) -> Litesta
         guards=[admin_only],
         middleware=[Tags()],
         request_max_body_size=ADMIN_BODY_MAX,
-        security=[{ADMIN_KEY_SCHEME: []}],
     )
     return Litestar(
         route_handlers=[*(chapter.router() for chapter in API), *PAGES, admin_api, static_files()],

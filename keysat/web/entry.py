@@ -17,6 +17,7 @@ from keysat.kit.ids import token
 from keysat.upkeep.shop import Shop
 from keysat.web import throttle
 from keysat.web.address import client_address, unnamed_proxy
+from keysat.web.auth import ADMIN_PATH
 from keysat.web.hot import HotRoad, with_hot_roads
 from keysat.web.meter import NOWHERE, Meter
 from keysat.web.problems import refuse
@@ -25,6 +26,7 @@ from keysat.web.throttle import Throttle
 from keysat.web.visit import Visit, enter
 
 REQUEST_ID_BITS = 80
+NOT_FOR_BUYERS = (ADMIN_PATH, "/admin", "/metrics", "/healthz", "/readyz")
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "*",
     "Access-Control-Allow-Headers": "*",
@@ -95,7 +97,7 @@ def _visit(scope: HTTPScope, shop: Shop, counts: Throttle) -> Visit:
         now=shop.now(),
         request_id=token(shop.chance, REQUEST_ID_BITS),
         address=address,
-        actor=Actor("buyer", address=address),
+        actor=Actor("anonymous" if scope["path"].startswith(NOT_FOR_BUYERS) else "buyer", address=address),
     )
 
 

@@ -22,13 +22,29 @@ from litestar.routes import HTTPRoute
 from msgspec import inspect
 
 from keysat.kit.errors import CODES, ErrorCode
-from keysat.web.auth import ADMIN_PATH
+from keysat.operators.scopes import Scope
+from keysat.web.auth import ADMIN_PATH, SESSION_COOKIE, scope_of
 from keysat.web.etag import is_edit, is_tagged
 from keysat.web.examples import Example, examples
 from keysat.web.problems import MEDIA_TYPE, Problem
 
 PATH = "/v1/openapi.json"
-ADMIN_KEY_SCHEME = "adminKey"
+WAYS_IN: Mapping[str, SecurityScheme] = {
+    "adminKey": SecurityScheme(
+        type="http",
+        scheme="bearer",
+        description="The admin key, which may do all; or a key `ks_...`, which may do what its role and its scopes "
+        "allow, and is never `owner`.",
+    ),
+    "sessionCookie": SecurityScheme(
+        type="apiKey",
+        security_scheme_in="cookie",
+        name=SESSION_COOKIE,
+        description="Of who signed in on /admin: what the role of the account allows. What changes something must "
+        "come from a page of the shop itself.",
+    ),
+}
+"""Each opens /v1/admin by itself, to the scope that an operation needs."""
 ABOUT = """\
 What a Keysat shop answers to apps, to programs that buy, and to its operator. All text is UTF-8 JSON; moments are RFC
 3339 in UTC; amounts are whole numbers of the minor unit that stands beside them, or of sats. Unknown fields in answers
@@ -161,7 +177,7 @@ def openapi_config(chapters: list[Tag]) -> OpenAPIConfig:
         use_handler_docstrings=True,
         tags=chapters,
         security=[{}],
-        components=Components(security_schemes={ADMIN_KEY_SCHEME: SecurityScheme(type="http", scheme="bearer")}),
+        components=Components(security_schemes=dict(WAYS_IN)),
     )
 
 
@@ -183,17 +199,20 @@ def _served(app: Litestar) -> bytes:
 def document(app: Litestar) -> dict[str, Any]:
     """As it is served, but for what JSON has no word for."""
     schema, known = app.openapi_schema.to_schema(), examples()
-    opts = {str(handler.operation_id): handler.opt for handler in _handlers(app)}
+    handlers = {str(handler.operation_id): handler for handler in _handlers(app)}
     calls = operations(schema)
     for name, (method, path, operation) in calls.items():
         operation["summary"] = _words(name)
-        if opts[name].get("creates"):
+        opt = handlers[name].opt
+        if path.startswith(ADMIN_PATH):
+            _tell_scope(operation, scope_of(handlers[name], method))
+        if opt.get("creates"):
             _add(operation, _IDEMPOTENCY_KEY, "409", "422")
-        if is_tagged(opts[name]):
+        if is_tagged(opt):
             _add(operation, _CONDITIONS["If-None-Match"], "304")
-        if is_edit(opts[name]):
+        if is_edit(opt):
             _add(operation, _CONDITIONS["If-Match"], "412")
-        if is_tagged(opts[name]) or (is_edit(opts[name]) and method != "DELETE"):
+        if is_tagged(opt) or (is_edit(opt) and method != "DELETE"):
             operation["responses"]["200"]["headers"] = {"ETag": _ETAG}
         _tell_errors(operation, path)
         _add_example(operation, known.get(name, Example()))
@@ -254,6 +273,12 @@ def _add(operation: Operation, header: Mapping[str, Any], *statuses: str) -> Non
         parameters.append({**header})
     for status in statuses:
         operation["responses"].setdefault(status, {"description": "What you have is what there is."})
+
+
+def _tell_scope(operation: Operation, scope: Scope) -> None:
+    """In words, and as OpenAPI 3.1 lists the roles that a way in must come with (Security Requirement Object)."""
+    operation["security"] = [{way: [str(scope)]} for way in WAYS_IN]
+    operation["description"] += f"\n\nNeeds the scope `{scope}`."
 
 
 def _tell_errors(operation: Operation, path: str) -> None:

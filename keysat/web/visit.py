@@ -36,11 +36,13 @@ class Visit:
     request_id: str
     address: str
     actor: Actor
-    """A buyer, until a guard finds out more."""
+    """A buyer, or at the operator's doors nobody known, until a guard finds out more."""
     scopes: frozenset[Scope] = frozenset()
     """What this operator's credential may do."""
     operator: SignedIn | None = None
     """Whose session the request came with."""
+    calls: int = 0
+    """How much needs attention, on the operator's pages."""
     etag: str | None = None
     """Of what this request shows, or has edited (`etag.py`)."""
     nonce: str | None = None

@@ -10,10 +10,12 @@ from openapi_core import OpenAPI
 
 from keysat.infra.store import Store
 from keysat.upkeep.shop import Shop
+from keysat.web.auth import SESSION_COOKIE
 from keysat.web.examples import examples
 from keysat.web.idempotency import CREATES
 from keysat.web.openapi import operations
 from keysat.web.wire import Inbound, Line
+from tests.web.api.test_who_may import SCOPE_OF
 from tests.web.conftest import browse, doors_of
 from tests.web.story import SNAPSHOT, Player, prepared, written
 
@@ -99,12 +101,15 @@ def problems_of(shown: dict[str, Any], document: dict[str, Any]) -> list[str]:
     return [error.message for error in validator.iter_errors(shown["example"])]
 
 
-def test_only_the_admin_api_wants_a_bearer(document: dict[str, Any]) -> None:
-    paths = document["paths"]
-    for path, methods in paths.items():
-        for operation in methods.values():
-            security = operation.get("security", document.get("security"))
-            assert security == ([{"adminKey": []}] if path.startswith("/v1/admin") else [{}]), path
+def test_only_the_admin_api_wants_to_know_who_asks_and_says_what_he_must_be_allowed(document: dict[str, Any]) -> None:
+    for name, (_, path, operation) in operations(document).items():
+        wanted = operation.get("security", document.get("security"))
+        if not path.startswith("/v1/admin"):
+            assert wanted == [{}], name
+            continue
+        assert wanted == [{"adminKey": [SCOPE_OF[name]]}, {"sessionCookie": [SCOPE_OF[name]]}], name
+        assert operation["description"].endswith(f"Needs the scope `{SCOPE_OF[name]}`."), name
+    assert document["components"]["securitySchemes"]["sessionCookie"]["name"] == SESSION_COOKIE
 
 
 async def test_a_creating_operation_tells_of_its_idempotency_key(shop: Shop) -> None:

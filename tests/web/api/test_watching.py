@@ -23,7 +23,7 @@ from keysat.upkeep.shop import Shop
 from keysat.upkeep.unnamed_proxy import UnnamedProxy
 from keysat.upkeep.warn import warnings
 from tests.conftest import NOON, TESTER
-from tests.web.conftest import ADMIN, browse, doors_of
+from tests.web.conftest import ADMIN, BROWSER, browse, doors_of
 from tests.web.selling import Front
 
 
@@ -92,16 +92,24 @@ async def test_each_request_is_one_line_with_its_id_and_its_actor(client: httpx.
     try:
         asked = await client.get("/v1/admin/orders/KS-SECRET0001?x=secret", headers=ADMIN)
         lost = await client.post("/v1/nowhere/LIC1-AAAA-BBBB")
+        strangers = [
+            await client.get("/v1/admin/products"),
+            await client.get("/v1/admin/products", headers={"Authorization": "Bearer wrong"}),
+            await client.get("/v1/admin/nowhere"),
+            await client.get("/admin", headers=BROWSER),
+            await client.get("/healthz"),
+        ]
     finally:
         root.handlers[:] = before
         root.setLevel(level)
     lines = [json.loads(line)["fields"] for line in stream.getvalue().splitlines() if '"request"' in line]
-    assert [line["request"] for line in lines] == [asked.headers["x-request-id"], lost.headers["x-request-id"]]
-    assert [(line["method"], line["route"], line["status"]) for line in lines] == [
+    assert [line["request"] for line in lines] == [one.headers["x-request-id"] for one in (asked, lost, *strangers)]
+    assert [(line["method"], line["route"], line["status"]) for line in lines[:2]] == [
         ("GET", "/v1/admin/orders/{reference}", 404),
         ("POST", "none", 404),
     ]
-    assert [(line["actor"], line["credential"]) for line in lines] == [("admin_key", "admin_key"), ("buyer", None)]
+    actors = [(line["actor"], line["credential"]) for line in lines]
+    assert actors == [("admin_key", "admin_key"), ("buyer", None), *[("anonymous", None)] * len(strangers)]
     assert not re.search("SECRET|secret|LIC1", stream.getvalue())
 
 
