@@ -5,7 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +28,9 @@ from keysat.kit.clock import SystemClock
 from keysat.kit.errors import BadRequest, Conflict, NotFound
 from keysat.kit.ids import SystemChance, token
 from keysat.kit.periods import Unit
+from keysat.operators import accounts
+from keysat.operators.passwords import HASHING
+from keysat.operators.scopes import Role
 from keysat.payments.connections import connect, register_webhook
 from keysat.payments.rates.pins import set_pin
 from keysat.payments.tables import ConnectionRow
@@ -53,6 +56,7 @@ NOT_FOR_THE_DEMO = frozenset(
         "KEYSAT_DB_PATH",
         "LICENSING_DB_PATH",
         "KEYSAT_DATA_DIR",
+        "KEYSAT_BACKUP_DIR",
         "BTCPAY_URL",
         "BTCPAY_API_KEY",
         "BTCPAY_STORE_ID",
@@ -60,6 +64,14 @@ NOT_FOR_THE_DEMO = frozenset(
 )
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """`password`: where the account was made now."""
+
+    name: str
+    password: str | None = None
 
 
 def settings_of(environ: Mapping[str, str], data_dir: Path, port: int | None) -> tuple[Settings, list[str]]:
@@ -112,10 +124,11 @@ async def _run(settings: Settings, say: Say) -> None:
             port = urlsplit(known.connection.base_url).port if known else settings.bind_port + 1
             async with wallet(settings.data_dir, port or 0, api_key) as url:
                 await seed(shop)
+                owner = await hire(shop)
                 await _connect(shop, known, url, api_key)
 
                 async def ready(_shop: Shop) -> None:
-                    _welcome(shop, url, made, say)
+                    _welcome(shop, url, made, owner, say)
 
                 await answer(shop, door, ready)
 
@@ -132,17 +145,23 @@ def _at_home(settings: Settings, door: socket.socket) -> Settings:
     return replace(settings, bind_port=port, public_url=public_url, public_url_is_default=False, warnings=())
 
 
-def _welcome(shop: Shop, wallet_url: str, made: list[str], say: Say) -> None:
-    url, own = shop.settings.public_url, shop.settings.admin_api_key
+def _welcome(shop: Shop, wallet_url: str, made: list[str], owner: Owner, say: Say) -> None:
+    url, own, data_dir = shop.settings.public_url, shop.settings.admin_api_key, shop.settings.data_dir
     say(f"Open {url}/buy/aurora to buy a license with play money.")
     say("")
     say(f"  Shop        {url}/")
+    say(f"  Operator    {url}/admin")
+    say(f"    Name      {owner.name}")
+    if owner.password is not None:
+        say(f"    Password  {owner.password} (shown only now)")
+    else:
+        say(f"    Password  as shown at the first start; lost: keysat account reset {owner.name} --data-dir {data_dir}")
     say(f"  Wallet      {wallet_url} (play money; the checkout opens it)")
     if made:
         say(f"  Admin key   {made[0]} (shown only now; set KEYSAT_ADMIN_API_KEY to choose your own)")
     else:
         say(f"  Admin key   {'as in KEYSAT_ADMIN_API_KEY' if own else 'as shown at the first start'}")
-    say(f"  Data        {shop.settings.data_dir}")
+    say(f"  Data        {data_dir}")
     say("")
     say("Ctrl-C ends the demo; the same command goes on with what is there.")
 
@@ -286,6 +305,18 @@ TIERS = (
     ),
 )
 OFFERS = {"team": [offers.NewOffer(slug="yearly", price_value=12000, renewal_period=PeriodInput(1, Unit.YEAR))]}
+
+
+async def hire(shop: Shop) -> Owner:
+    """Who may sign in on /admin: an account is made where there is none."""
+    async with shop.read() as read:
+        there = (await accounts.accounts(read, limit=1)).items
+    if there:
+        return Owner(there[0].name)
+    password, hashed = await HASHING.given_or_made(None, shop.chance)
+    async with shop.work(DEMO) as work:
+        made = await accounts.create(work, "owner", Role.OWNER, hashed)
+    return Owner(made.name, password)
 
 
 async def seed(shop: Shop) -> None:

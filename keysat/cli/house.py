@@ -28,7 +28,15 @@ def serve(data_dir: Path | None, port: int | None) -> None:
     from keysat import daemon
     from keysat.infra.settings import load
 
-    daemon.serve(load(data_dir=data_dir, port=port), show_admin_key)
+    settings = load(data_dir=data_dir, port=port)
+    account = "keysat account add NAME --role owner" + (f" --data-dir {data_dir}" if data_dir else "")
+
+    def show(key: str) -> None:
+        show_admin_key(key)
+        click.echo(f"For the pages at {settings.public_url}/admin make an account: {account}")
+        sys.stdout.flush()
+
+    daemon.serve(settings, show)
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """`keysat serve` and `keysat demo` as a stranger would start them: real processes, real ports, real signals."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -59,6 +60,9 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+TOLD_LINES = 10
+
+
 def is_running(pid: int) -> bool:
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
@@ -74,6 +78,7 @@ def test_serve_answers_and_drains_on_sigterm(tmp_path: Path):
         out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0
     assert out.startswith("Admin key: ks_")
+    assert f"make an account: keysat account add NAME --role owner --data-dir {tmp_path}\n" in out
     assert "Traceback" not in err
 
 
@@ -123,8 +128,13 @@ def test_the_demo_tells_where_to_click_once_it_answers(tmp_path: Path):
         "demo", "--data-dir", str(tmp_path / "demo"), "--port", port, KEYSAT_DATABASE_URL="nonsense"
     ) as process:
         assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(8)]
+        told = [process.stdout.readline() for _ in range(TOLD_LINES)]
         assert told[0].startswith(f"Open http://127.0.0.1:{port}/buy/aurora ")
+        admin, name, password = re.findall(r"(?:Operator|Name|Password) +(\S+)", "".join(told))
+        assert admin == f"http://127.0.0.1:{port}/admin"
+        form = {"name": name, "password": password}
+        entered = httpx.post(f"{admin}/login", data=form, timeout=5, trust_env=False)
+        assert (entered.status_code, entered.headers["location"]) == (303, "/admin")
         assert any(line.strip().startswith("Admin key   ks_") for line in told)
         product = httpx.get(f"http://127.0.0.1:{port}/v1/products/aurora", timeout=5, trust_env=False)
         assert product.json()["price_value"] == 2500
@@ -169,8 +179,9 @@ def test_the_demo_goes_on_with_what_is_there_and_takes_its_wallet_along_however_
     for admin_key in ("ks_", "as shown at the first start"):
         with keysat("demo", "--data-dir", str(tmp_path), "--port", str(free_port())) as process:
             assert process.stdout is not None
-            told = [process.stdout.readline() for _ in range(8)]
-            assert any(line.strip().startswith(f"Admin key   {admin_key}") for line in told), told
+            told = "".join(process.stdout.readline() for _ in range(TOLD_LINES))
+            assert f"  Admin key   {admin_key}" in told
+            assert (f"keysat account reset owner --data-dir {tmp_path}" in told) == (admin_key != "ks_")
             [wallet] = children(process.pid)
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
