@@ -3,15 +3,17 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, case, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, case, delete, func, select, tuple_, update
 
 from keysat.infra.happenings import AttentionSettled
+from keysat.infra.store import Store
 from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import NotFound
 from keysat.kit.paging import LIMIT_DEFAULT, Page, cursor_parts, page_of
 
 ID_MAX = 2**63 - 1
+_open = select(func.count()).where(AttentionRow.settled_at.is_(None))
 
 
 class AttentionView(msgspec.Struct, frozen=True):
@@ -54,11 +56,20 @@ async def attention(
     )
 
 
+async def open_calls(store: Store) -> int:
+    """How many wait for a person: a point read."""
+    found = await store.point(_open)
+    return found[0] if found is not None else 0
+
+
+async def call(read: Read, attention_id: int) -> AttentionView:
+    """Raises NotFound."""
+    return msgspec.convert(await _row(read, attention_id), AttentionView, from_attributes=True)
+
+
 async def settle(work: Work, attention_id: int) -> AttentionView:
     """A person has dealt with it: it is not called again. What is settled stays as it is. Raises NotFound."""
-    row = await work.session.get(AttentionRow, attention_id) if abs(attention_id) <= ID_MAX else None
-    if row is None:
-        raise NotFound(f"There is nothing with the number {attention_id} on the list.")
+    row = await _row(work, attention_id)
     if await _settle(work, AttentionRow.id == attention_id):
         await work.session.refresh(row)
     return msgspec.convert(row, AttentionView, from_attributes=True)
@@ -74,6 +85,13 @@ async def clear(work: Work, subject: object, *kinds: str) -> None:
     await work.session.execute(
         delete(AttentionRow).where(AttentionRow.subject == str(subject), AttentionRow.kind.in_(kinds))
     )
+
+
+async def _row(read: Read, attention_id: int) -> AttentionRow:
+    row = await read.session.get(AttentionRow, attention_id) if abs(attention_id) <= ID_MAX else None
+    if row is None:
+        raise NotFound(f"There is nothing with the number {attention_id} on the list.")
+    return row
 
 
 async def _settle(work: Work, which: ColumnElement[bool]) -> bool:

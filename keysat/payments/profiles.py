@@ -26,6 +26,7 @@ from keysat.payments.happenings import (
 from keysat.payments.provider import Rail
 from keysat.payments.registry import provider
 from keysat.payments.tables import (
+    ConnectionId,
     ConnectionRow,
     ConnectionStatus,
     ConnectRequest,
@@ -147,6 +148,12 @@ async def remove(work: Work, profile_id: UUID) -> None:
     async with flushed(work, "Something was added to this profile a moment ago. Look again."):
         await work.session.delete(row)
     work.record(ProfileDeleted(profile_id))
+
+
+async def preferences(read: Read, profile_id: UUID) -> dict[Rail, ConnectionId]:
+    """Which connection takes what is paid by a rail. Where none is named, the earliest that serves it."""
+    query = select(RailPreference).where(RailPreference.merchant_profile_id == profile_id).order_by(RailPreference.rail)
+    return {row.rail: row.connection_id for row in await read.session.scalars(query)}
 
 
 async def prefer(work: Work, profile_id: UUID, rail: Rail, connection_id: UUID) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from keysat.web.admin import account, home, login, providers, webhooks
+from keysat.web.admin import account, home, login, profiles, providers, webhooks
 from keysat.web.admin.door import admin_router
 from keysat.web.api import (
     admin_accounts,
@@ -123,6 +123,7 @@ ADMIN_API = (
 ADMIN_PAGES: Sequence[ControllerRouterHandler] = (
     *home.ROUTES,
     *providers.ROUTES,
+    *profiles.ROUTES,
     *webhooks.ROUTES,
     *login.ROUTES,
     *account.ROUTES,

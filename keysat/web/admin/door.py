@@ -21,6 +21,7 @@ from litestar import Request, Response, Router
 from litestar.handlers.base import BaseRouteHandler
 from litestar.types import ControllerRouterHandler, HTTPScope
 
+from keysat.infra.attention import open_calls
 from keysat.kit.errors import Forbidden, KeysatError, Unauthorized
 from keysat.operators.scopes import Scope
 from keysat.web.auth import recognise_session
@@ -39,21 +40,15 @@ class Place:
 
     name: str
     path: str
-    words: str
-    """What is found there."""
     scope: Scope | None = None
 
 
 PLACES = (
-    Place("Home", PATH, "Where to go from here."),
-    Place(
-        "Providers",
-        f"{PATH}/providers",
-        "Whose accounts take the money, and whether they are well.",
-        Scope.PAYMENT_PROVIDERS_READ,
-    ),
-    Place("Webhooks", f"{PATH}/webhooks", "Who is told what happens, and what became of it.", Scope.WEBHOOKS_READ),
-    Place("Account", f"{PATH}/account", "Your password, the second step of signing in, and where you are signed in."),
+    Place("Home", PATH),
+    Place("Providers", f"{PATH}/providers", Scope.PAYMENT_PROVIDERS_READ),
+    Place("Profiles", f"{PATH}/profiles", Scope.MERCHANT_PROFILES_READ),
+    Place("Webhooks", f"{PATH}/webhooks", Scope.WEBHOOKS_READ),
+    Place("Account", f"{PATH}/account"),
 )
 """A page adds its line here once it is there."""
 
@@ -76,8 +71,11 @@ def signed_in(scope: Scope | None = None) -> Guard:
         if not await recognise_session(connection):
             raise SignInFirst(_back(connection))
         await same_origin(connection, handler)
-        if scope is not None and scope not in visit_of(connection).scopes:
+        visit = visit_of(connection)
+        if scope is not None and scope not in visit.scopes:
             raise Forbidden(f"Your account may not do this: it needs the scope {scope}.")
+        if visit.may(Scope.ORDERS_READ):
+            visit.calls = await open_calls(visit.shop.store)
 
     return let_in
 
@@ -93,7 +91,7 @@ def admin_page(
     **context: object,
 ) -> Response[str]:
     """As `page`. Templates see `operator` (who is signed in) and `may(scope)` besides. `at`: its path in the bar."""
-    context |= {"at": at, "places": _places(visit), "operator": visit.operator, "may": visit.may}
+    context |= {"at": at, "places": _places(visit), "operator": visit.operator, "may": visit.may, "calls": visit.calls}
     return page(visit, template, trouble=trouble, headers=headers, seller=None, **context)
 
 

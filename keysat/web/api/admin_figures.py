@@ -1,13 +1,10 @@
 """How many licenses there are, and what came in."""
 
 from collections import Counter
-from datetime import datetime, timedelta
 
 from litestar import get
-from sqlalchemy import func, select
 
-from keysat.checkout.tables import Order, PaidHow
-from keysat.infra.work import Read
+from keysat.checkout.sales import DAY, MONTH, WEEK, Figure, lately
 from keysat.licenses.read import how_many
 from keysat.licenses.tables import LicenseStatus
 from keysat.upkeep.tallies import LICENSES, ORDERS, SATS, VALUE, figures
@@ -15,8 +12,6 @@ from keysat.web.filters import only
 from keysat.web.problems import refusals
 from keysat.web.provide import WithNow, WithRead
 from keysat.web.wire import Outbound
-
-DAY, WEEK, MONTH = timedelta(hours=24), timedelta(days=7), timedelta(days=30)
 
 
 class Summary(Outbound, frozen=True, kw_only=True):
@@ -96,20 +91,20 @@ async def counts(read: WithRead) -> Counts:
 async def revenue(read: WithRead, now: WithNow) -> Revenue:
     """What came in, ever and lately."""
     all_time = await figures(read)
-    spans = await _lately(read, now)
+    spans = await lately(read, now)
     incomes = [
         Income(
             currency=currency,
             orders=count,
             total=all_time[VALUE, currency],
-            last_24h=spans[currency, "value", DAY],
-            last_7d=spans[currency, "value", WEEK],
-            last_30d=spans[currency, "value", MONTH],
+            last_24h=spans[currency, Figure.VALUE, DAY],
+            last_7d=spans[currency, Figure.VALUE, WEEK],
+            last_30d=spans[currency, Figure.VALUE, MONTH],
         )
         for (name, currency), count in sorted(all_time.items())
         if name == ORDERS and count
     ]
-    sats = {span: sum(spans[income.currency, "sats", span] for income in incomes) for span in (DAY, WEEK, MONTH)}
+    sats = {span: sum(spans[income.currency, Figure.SATS, span] for income in incomes) for span in (DAY, WEEK, MONTH)}
     return Revenue(
         total_sats=sum(amount for (name, _), amount in all_time.items() if name == SATS),
         last_24h_sats=sats[DAY],
@@ -118,17 +113,6 @@ async def revenue(read: WithRead, now: WithNow) -> Revenue:
         settled_paid_invoice_count=sum(income.orders for income in incomes),
         by_currency=incomes,
     )
-
-
-async def _lately(read: Read, now: datetime) -> Counter[tuple[str, str, timedelta]]:
-    found: Counter[tuple[str, str, timedelta]] = Counter()
-    sums = func.sum(Order.listed_value), func.sum(func.coalesce(Order.amount_sats, 0))
-    for span in (DAY, WEEK, MONTH):
-        paid = Order.paid_at > now - span, Order.paid_how != PaidHow.FREE
-        by_currency = select(Order.listed_currency, *sums).where(*paid).group_by(Order.listed_currency)
-        for currency, value, sats in await read.session.execute(by_currency):
-            found[currency, "value", span], found[currency, "sats", span] = int(value), int(sats)
-    return found
 
 
 OF_LICENSES = (summary, counts)

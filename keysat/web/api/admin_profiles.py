@@ -15,7 +15,7 @@ from keysat.kit.errors import BadRequest
 from keysat.kit.paging import LIMIT_DEFAULT, cursor_parts, page_of
 from keysat.payments import profiles
 from keysat.payments.provider import Rail
-from keysat.payments.tables import ConnectionRow, MerchantProfile, RailPreference
+from keysat.payments.tables import ConnectionRow, MerchantProfile
 from keysat.web.connecting import rails_of, selling
 from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import Cursor, Limit, only
@@ -185,13 +185,13 @@ async def _profile(read: Read, row: MerchantProfile) -> Profile:
 
 async def _detail(read: Read, row: MerchantProfile) -> ProfileDetail:
     hanging = await hanging_on(read, row.id)
-    preferences = await read.session.scalars(
-        select(RailPreference).where(RailPreference.merchant_profile_id == row.id).order_by(RailPreference.rail)
-    )
+    preferred = await profiles.preferences(read, row.id)
     return ProfileDetail(
         **_fields(row),
         providers=_lines(await selling(read, row)),
-        rail_preferences=[Preference(rail=one.rail, payment_provider_id=one.connection_id) for one in preferences],
+        rail_preferences=[
+            Preference(rail=rail, payment_provider_id=connection_id) for rail, connection_id in preferred.items()
+        ],
         product_count=hanging.products,
         active_subscription_count=hanging.subscriptions,
     )

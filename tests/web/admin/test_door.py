@@ -22,7 +22,7 @@ pytestmark = pytest.mark.once
 
 @get("/admin/rates-only", guards=[door.signed_in(Scope.RATES_WRITE)])
 async def rates_only(visit: WithVisit) -> Response[str]:
-    return door.admin_page(visit, "admin/home.html", at=door.PATH)
+    return door.admin_page(visit, "admin/base.html", at=door.PATH)
 
 
 async def test_a_stranger_signs_in_first_and_comes_back(client: httpx.AsyncClient):

@@ -1,0 +1,192 @@
+"""The operator's pages of merchant profiles: under which names things are sold, and whose accounts take the money."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery, URLEncodedBody
+from sqlalchemy import select
+
+from keysat.checkout.seller import delete_profile, hanging_on
+from keysat.kit.errors import BadRequest, Conflict, KeysatError, TierCap
+from keysat.operators.scopes import Scope
+from keysat.payments import profiles
+from keysat.payments.profiles import NewProfile, ProfileEdit, ProfileFields
+from keysat.payments.provider import Rail
+from keysat.payments.tables import ConnectionRow, MerchantProfile
+from keysat.web.admin.door import PATH, admin_page, signed_in
+from keysat.web.connecting import rails_of, selling
+from keysat.web.html import see_other
+from keysat.web.provide import WithVisit
+from keysat.web.visit import Visit
+from keysat.web.wire import Line, Paragraph
+
+HERE = f"{PATH}/profiles"
+LOOK, CHANGE = [signed_in(Scope.MERCHANT_PROFILES_READ)], [signed_in(Scope.MERCHANT_PROFILES_WRITE)]
+TOLD = (BadRequest, Conflict, TierCap)
+SHOWN_MOST = 200
+
+
+class ProfileForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What is empty is cleared."""
+
+    name: Line = ""
+    legal_name: Line = ""
+    support_url: Paragraph = ""
+    support_email: Line = ""
+    post_purchase_redirect_url: Paragraph = ""
+
+    @property
+    def texts(self) -> dict[str, str | None]:
+        """All but the name."""
+        return {field: getattr(self, field).strip() or None for field in ProfileFields.__struct_fields__}
+
+
+class RailsForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The id of the connection that each goes to; empty: the earliest that serves it."""
+
+    lightning: Line = ""
+    onchain: Line = ""
+    card: Line = ""
+
+
+@get("/profiles", guards=LOOK)
+async def show_profiles(visit: WithVisit, done: FromQuery[str] = "") -> Response[str]:
+    return await _list_page(visit, done=done)
+
+
+@post("/profiles", status_code=200, guards=CHANGE)
+async def add_profile(data: URLEncodedBody[ProfileForm], visit: WithVisit) -> Response[Any]:
+    try:
+        async with visit.shop.work(visit.actor) as work:
+            made = await profiles.create(work, NewProfile(name=data.name, **data.texts))
+    except TOLD as error:
+        return await _list_page(visit, error, form=data)
+    return _back(made.id, "created")
+
+
+@get("/profiles/{profile_id:uuid}", guards=LOOK)
+async def show_profile(visit: WithVisit, profile_id: FromPath[UUID], done: FromQuery[str] = "") -> Response[str]:
+    return await _profile_page(visit, profile_id, done=done)
+
+
+@post("/profiles/{profile_id:uuid}", status_code=200, guards=CHANGE)
+async def edit_profile(
+    data: URLEncodedBody[ProfileForm], visit: WithVisit, profile_id: FromPath[UUID]
+) -> Response[Any]:
+    try:
+        async with visit.shop.work(visit.actor) as work:
+            await profiles.edit(work, profile_id, ProfileEdit(name=data.name.strip() or None, **data.texts))
+    except TOLD as error:
+        return await _profile_page(visit, profile_id, error, form=data)
+    return _back(profile_id, "edited")
+
+
+@post("/profiles/{profile_id:uuid}/rails", status_code=200, guards=CHANGE)
+async def prefer_rails(data: URLEncodedBody[RailsForm], visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
+    """Those alone that are otherwise than they were."""
+    try:
+        async with visit.shop.work(visit.actor) as work:
+            known = await profiles.preferences(work, profile_id)
+            for rail in Rail:
+                wanted = getattr(data, rail)
+                if wanted == str(known.get(rail, "")):
+                    continue
+                if wanted:
+                    await profiles.prefer(work, profile_id, rail, _connection_id(wanted))
+                else:
+                    await profiles.prefer_none(work, profile_id, rail)
+    except TOLD as error:
+        return await _profile_page(visit, profile_id, error)
+    return _back(profile_id, "rails")
+
+
+@post("/profiles/{profile_id:uuid}/default", status_code=200, guards=CHANGE)
+async def make_default(visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
+    try:
+        async with visit.shop.work(visit.actor) as work:
+            await profiles.set_default(work, profile_id)
+    except TOLD as error:
+        return await _profile_page(visit, profile_id, error)
+    return _back(profile_id, "default")
+
+
+@post("/profiles/{profile_id:uuid}/delete", status_code=200, guards=CHANGE)
+async def remove_profile(visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
+    try:
+        async with visit.shop.work(visit.actor) as work:
+            await delete_profile(work, profile_id)
+    except TOLD as error:
+        return await _profile_page(visit, profile_id, error)
+    return see_other(f"{HERE}?done=deleted")
+
+
+async def _list_page(
+    visit: Visit, trouble: KeysatError | None = None, *, form: ProfileForm | None = None, done: str = ""
+) -> Response[str]:
+    async with visit.shop.read() as read:
+        rows = await read.session.scalars(
+            select(MerchantProfile).order_by(MerchantProfile.created_at, MerchantProfile.id).limit(SHOWN_MOST)
+        )
+        listed = [(row, await selling(read, row)) for row in rows]
+    return admin_page(
+        visit,
+        "admin/profiles.html",
+        at=HERE,
+        trouble=trouble,
+        done=done,
+        profiles=listed,
+        form=form or ProfileForm(),
+    )
+
+
+async def _profile_page(
+    visit: Visit,
+    profile_id: UUID,
+    trouble: KeysatError | None = None,
+    *,
+    form: ProfileForm | None = None,
+    done: str = "",
+) -> Response[str]:
+    async with visit.shop.read() as read:
+        row = await read.get(MerchantProfile, profile_id)
+        connections = await selling(read, row)
+        preferred = await profiles.preferences(read, profile_id)
+        hanging = await hanging_on(read, profile_id)
+    known = ProfileForm(**{field: getattr(row, field) or "" for field in ProfileForm.__struct_fields__})
+    return admin_page(
+        visit,
+        "admin/profile.html",
+        at=HERE,
+        trouble=trouble,
+        done=done,
+        profile=row,
+        form=form or known,
+        connections=[(one, rails_of(one.provider)) for one in connections],
+        rails=_choices(connections),
+        preferred=preferred,
+        hanging=hanging,
+    )
+
+
+def _choices(connections: Sequence[ConnectionRow]) -> dict[Rail, Sequence[ConnectionRow]]:
+    """Which of them serve each rail; rails that none serves are left out."""
+    serving = {rail: [one for one in connections if rail in rails_of(one.provider)] for rail in Rail}
+    return {rail: rows for rail, rows in serving.items() if rows}
+
+
+def _connection_id(text: str) -> UUID:
+    """Raises BadRequest."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadRequest("There is no such connection.") from None
+
+
+def _back(profile_id: UUID, done: str) -> Response[Any]:
+    return see_other(f"{HERE}/{profile_id}?done={done}")
+
+
+ROUTES = (show_profiles, add_profile, show_profile, edit_profile, prefer_rails, make_default, remove_profile)

@@ -1,0 +1,62 @@
+"""The pages of merchant profiles: written, edited, made the default, and which account takes what is paid how."""
+
+import re
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from keysat.infra.store import Store
+from keysat.operators.scopes import Role
+from keysat.payments.profiles import preferences
+from keysat.payments.provider import Rail
+from tests.web.admin.signing_in import signed_in
+from tests.web.selling import Front, open_front
+
+pytestmark = pytest.mark.once
+HERE = "/admin/profiles"
+
+
+@pytest.fixture
+async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
+    async with open_front(store, tmp_path) as front:
+        yield front
+
+
+async def test_an_owner_writes_edits_prefers_makes_default_and_deletes(front: Front) -> None:
+    async with signed_in(front.shop) as owner:
+        listed = (await owner.get(HERE)).text
+        assert ("Ada &amp; Sons" in listed, "Paid through" in listed) == (True, True)
+        [first] = set(re.findall(r"/admin/profiles/[0-9a-f-]{36}", listed))
+        refused = await owner.post(HERE, data={"name": "Labs", "support_email": "nobody"})
+        assert (refused.status_code, 'value="nobody"' in refused.text) == (400, True)
+        made = await owner.post(HERE, data={"name": "<Labs>", "support_email": "labs@example.org"})
+        other = made.headers["location"].partition("?")[0]
+        shown = (await owner.get(other)).text
+        assert ("&lt;Labs&gt;" in shown, "No account takes its money yet" in shown) == (True, True)
+        unnamed = await owner.post(f"{other}/default", follow_redirects=True)
+        assert (unnamed.status_code, "Name it first" in unnamed.text) == (400, True)
+
+        saved = await owner.post(first, data={"name": "Ada's", "legal_name": "Ada Ltd"}, follow_redirects=True)
+        assert ("Saved." in saved.text, 'value="Ada Ltd"' in saved.text) == (True, True)
+        cleared = await owner.post(first, data={"name": "Ada's"}, follow_redirects=True)
+        assert 'value="Ada Ltd"' not in cleared.text
+        [till] = front.shop.tills.all()
+        rails = await owner.post(f"{first}/rails", data={"lightning": str(till.id)}, follow_redirects=True)
+        assert f'value="{till.id}" selected' in rails.text
+        async with front.shop.read() as read:
+            assert await preferences(read, UUID(first.rpartition("/")[2])) == {Rail.LIGHTNING: till.id}
+        assert "New orders go there" in (await owner.post(f"{first}/rails", follow_redirects=True)).text
+        wrong = await owner.post(f"{first}/rails", data={"card": str(till.id)}, follow_redirects=True)
+        assert (wrong.status_code, "cannot be paid by card" in wrong.text) == (400, True)
+
+        assert "from now on" in (await owner.post(f"{other}/default", follow_redirects=True)).text
+        kept = await owner.post(f"{first}/delete", follow_redirects=True)
+        assert (kept.status_code, "1 payment connection" in kept.text) == (409, True)
+        await owner.post(f"{first}/default")
+        assert "Deleted." in (await owner.post(f"{other}/delete", follow_redirects=True)).text
+        assert (await owner.get(other)).status_code == 404
+    async with signed_in(front.shop, Role.SUPPORT) as reader:
+        assert "<form method" not in (await reader.get(first)).text.partition("<main")[2]
+        assert (await reader.post(first, data={"name": "x"})).status_code == 403
