@@ -14,6 +14,7 @@ from keysat.web.api.watching import NO_JOBS, Jobs
 from keysat.web.auth import ADMIN_PATH, admin_only
 from keysat.web.entry import entry
 from keysat.web.etag import Tags
+from keysat.web.filters import plain_query
 from keysat.web.idempotency import Idempotency
 from keysat.web.meter import Meter
 from keysat.web.openapi import openapi_config
@@ -40,7 +41,7 @@ def litestar(lifespan: Sequence[Lifespan] = (), jobs: Jobs = NO_JOBS) -> Litesta
     admin_api = Router(
         path=ADMIN_PATH,
         route_handlers=[chapter.router() for chapter in ADMIN_API],
-        guards=[admin_only],
+        guards=[admin_only, plain_query],
         middleware=[Tags()],
         request_max_body_size=ADMIN_BODY_MAX,
     )

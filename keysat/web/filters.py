@@ -1,20 +1,22 @@
-"""Query parameters of the operator's lists: a name that nobody reads is a mistake that should be told."""
+"""Query parameters of the operator's API: what nobody reads, or reads otherwise, is a mistake that should be told."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, TypeVar
 
 import msgspec
 from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
+from litestar.typing import FieldDefinition
 
-from keysat.catalog import checks
 from keysat.customers.accounts import find
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest
 from keysat.kit.paging import LIMIT_MAX
-from keysat.web.visit import Connection, Guard
-from keysat.web.wire import NO_NUL
+from keysat.web.visit import Connection
+from keysat.web.wire import NO_NUL, Instant
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 Cursor = Annotated[str | None, QueryParameter()]
@@ -22,15 +24,10 @@ Slug = Annotated[str | None, QueryParameter(max_length=255, pattern=NO_NUL)]
 Address = Annotated[
     str | None, QueryParameter(max_length=254, pattern=NO_NUL, examples=[Example(value="ann@example.org")])
 ]
-Moment = Annotated[datetime | None, QueryParameter(description="An RFC 3339 instant. `before` itself is left out.")]
+Moment = Annotated[
+    datetime | None, QueryParameter(description="An RFC 3339 instant with its offset. `before` itself is left out.")
+]
 Wanted = TypeVar("Wanted", bound=msgspec.Struct)
-
-
-def instants(wanted: Wanted) -> Wanted:
-    """With its moments in UTC. Raises BadRequest for one that is none."""
-    given = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
-    found = {name: checks.instant(name, value) for name, value in given.items() if isinstance(value, datetime)}
-    return msgspec.structs.replace(wanted, **found) if found else wanted
 
 
 async def of_buyer(read: Read, wanted: Wanted, email: str | None) -> Wanted | None:
@@ -43,12 +40,35 @@ async def of_buyer(read: Read, wanted: Wanted, email: str | None) -> Wanted | No
     return msgspec.structs.replace(wanted, customer_id=buyer.id)
 
 
-def only(*names: str) -> Guard:
-    """`guards=[only("limit", "cursor")]`. Raises BadRequest for any other name in the query."""
+async def plain_query(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Guard. Raises BadRequest for a parameter that the operation does not take, for one that is given twice, of which
+    one would be taken silently, and for a moment that is none: a number would be read as seconds since 1970.
+    """
+    given = connection.query_params
+    if not given:
+        return
+    taken = _taken(handler)
+    for name in given:
+        if name not in taken:
+            known = f"Known: {', '.join(sorted(taken))}." if taken else "None is known."
+            raise BadRequest(f"There is no parameter {name[:64]!r} here. {known}")
+        first, *others = given.getall(name)
+        if others:
+            raise BadRequest(f"The parameter {name} is given {1 + len(others)} times. Give it once.")
+        if taken[name].has_inner_subclass_of(datetime):
+            _check_moment(name, first)
 
-    async def refuse_others(connection: Connection, _handler: BaseRouteHandler) -> None:
-        unknown = sorted(set(connection.query_params) - set(names))
-        if unknown:
-            raise BadRequest(f"There is no filter {unknown[0][:64]!r} here. Known: {', '.join(names)}.")
 
-    return refuse_others
+@lru_cache(maxsize=512)  # as many as there are operations
+def _taken(handler: BaseRouteHandler) -> Mapping[str, FieldDefinition]:
+    """Its query parameters, by the names they have outside."""
+    fields = handler.parsed_fn_signature.parameters.items()
+    asked = ((name, field, field.kwarg_definition) for name, field in fields)
+    return {kind.name or name: field for name, field, kind in asked if isinstance(kind, QueryParameter)}
+
+
+def _check_moment(name: str, text: str) -> None:
+    try:
+        msgspec.convert(text, Instant).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise BadRequest(f"{name}: {text[:40]!r} is no moment with its offset, such as 2030-12-31T18:00:00Z.") from None

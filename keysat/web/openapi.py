@@ -288,7 +288,7 @@ def _tell_errors(operation: Operation, path: str) -> None:
         for status in ("400", "413", "415"):
             answers.setdefault(status, {})
     if path.startswith(ADMIN_PATH):
-        for status in ("401", "403", "429"):
+        for status in ("400", "401", "403", "429"):
             answers.setdefault(status, {})
     operation["responses"] = {
         status: {"$ref": f"#/components/responses/{_problem_name(status)}"} if int(status) >= 400 else answers[status]

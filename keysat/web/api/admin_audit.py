@@ -9,7 +9,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.operators.audit import AuditFilter, entries
-from keysat.web.filters import Cursor, Limit, only
+from keysat.web.filters import Cursor, Limit, Moment
 from keysat.web.provide import WithRead
 from keysat.web.wire import Outbound
 
@@ -42,7 +42,6 @@ class AuditLog(Outbound, frozen=True, kw_only=True):
 @get(
     "/audit",
     operation_id="listAudit",
-    guards=[only("limit", "cursor", "action", "actor", "credential", "subject", "since", "until")],
 )
 async def list_audit(
     read: WithRead,
@@ -52,8 +51,8 @@ async def list_audit(
     who: Annotated[str | None, QueryParameter(name="actor")] = None,
     credential: FromQuery[str | None] = None,
     subject: FromQuery[str | None] = None,
-    since: FromQuery[datetime | None] = None,
-    until: FromQuery[datetime | None] = None,
+    since: Moment = None,
+    until: Moment = None,
 ) -> AuditLog:
     """What happened, the latest first. Of several filters all must hold; `until` itself is left out."""
     wanted = AuditFilter(action=action, actor=who, credential=credential, subject=subject, since=since, until=until)

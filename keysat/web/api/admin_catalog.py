@@ -16,7 +16,7 @@ from keysat.infra.work import Read
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.operators.scopes import Scope
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import Cursor, Limit, only
+from keysat.web.filters import Cursor, Limit
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithNow, WithRead, WithVisit, WithWork
@@ -26,7 +26,6 @@ Force = Annotated[bool, QueryParameter(description="Ended orders that never sold
 TypedName = Annotated[str | None, QueryParameter(description="The slug once more, typed by a person: goes with force.")]
 DELETES: dict[str, Any] = {
     "status_code": 200,
-    "guards": [only("force", "name")],
     "responses": refusals(404, 409),
 }
 
@@ -63,7 +62,7 @@ async def create_product(work: WithWork, data: JSONBody[products.NewProduct]) ->
     return shapes.admin_product(await products.create(work, data))
 
 
-@get("/products", operation_id="listAllProducts", guards=[only("limit", "cursor", "include_inactive")])
+@get("/products", operation_id="listAllProducts")
 async def list_products(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
@@ -129,7 +128,6 @@ async def create_policy(work: WithWork, now: WithNow, data: JSONBody[policies.Ne
 @get(
     "/policies",
     operation_id="listPolicies",
-    guards=[only("limit", "cursor", "product_slug", "include_inactive", "include_archived")],
     responses=refusals(404),
 )
 async def list_policies(
@@ -227,7 +225,6 @@ async def create_offer(work: WithWork, policy_id: FromPath[UUID], data: JSONBody
 @get(
     "/policies/{policy_id:uuid}/offers",
     operation_id="listOffers",
-    guards=[only("limit", "cursor")],
     responses=refusals(404),
 )
 async def list_offers(

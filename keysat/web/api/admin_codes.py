@@ -1,13 +1,11 @@
 """Discount codes and free-license codes, as their operator writes them, and what they sold."""
 
-from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 from litestar import delete, get, patch, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 
-from keysat.catalog import checks, discounts, shapes
+from keysat.catalog import discounts, shapes
 from keysat.catalog.discount_read import discount
 from keysat.catalog.discount_read import discounts as listed
 from keysat.catalog.read import product_by_slug
@@ -16,13 +14,11 @@ from keysat.checkout.redemptions import RedemptionView, ReportLine, redemptions,
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.web.api.admin_catalog import Active, Done
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import Cursor, Limit, only
+from keysat.web.filters import Cursor, Limit, Moment
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
 from keysat.web.wire import Line, Outbound
-
-Moment = Annotated[datetime | None, QueryParameter(description="An RFC 3339 instant.")]
 
 
 class Codes(Outbound, frozen=True, kw_only=True):
@@ -52,7 +48,6 @@ async def create_code(work: WithWork, data: JSONBody[discounts.NewDiscount]) -> 
 @get(
     "/discount-codes",
     operation_id="listCodes",
-    guards=[only("limit", "cursor", "include_inactive", "product_slug", "kind")],
     responses=refusals(404),
 )
 async def list_codes(
@@ -76,7 +71,7 @@ async def list_codes(
     return Codes(codes=[shapes.discount_code(view) for view in page.items], next_cursor=page.next_cursor)
 
 
-@get("/discount-codes/report", operation_id="reportCodes", guards=[only("limit", "cursor", "since", "until")])
+@get("/discount-codes/report", operation_id="reportCodes")
 async def report_codes(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
@@ -85,18 +80,13 @@ async def report_codes(
     until: Moment = None,
 ) -> Report:
     """Uses and sums by referrer label and currency: what to pay those who brought the buyers."""
-    page = await report(read, since=_moment("since", since), until=_moment("until", until), limit=limit, cursor=cursor)
+    page = await report(read, since=since, until=until, limit=limit, cursor=cursor)
     return Report(lines=page.items, next_cursor=page.next_cursor)
-
-
-def _moment(field: str, given: datetime | None) -> datetime | None:
-    return None if given is None else checks.instant(field, given)
 
 
 @get(
     "/discount-codes/{code_id:uuid}",
     operation_id="getCode",
-    guards=[only("limit", "cursor")],
     opt=TAGGED,
     responses=refusals(404),
 )

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from keysat.infra.house import Mode
 from keysat.kit.paging import LIMIT_DEFAULT
-from keysat.web.filters import Limit, only
+from keysat.web.filters import Limit
 from keysat.web.provide import WithRead, WithShop
 from keysat.web.wire import INT_MAX, Outbound
 from keysat.webhooks.feed import feed
@@ -39,7 +39,7 @@ class Events(Outbound, frozen=True, kw_only=True):
     has_more: bool
 
 
-@get("/events", operation_id="listEvents", guards=[only("after", "limit", "types")])
+@get("/events", operation_id="listEvents")
 async def list_events(
     read: WithRead, shop: WithShop, after: After = 0, limit: Limit = LIMIT_DEFAULT, types: Types = None
 ) -> Events:

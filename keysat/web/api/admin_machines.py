@@ -13,7 +13,7 @@ from keysat.licenses.machines import force_release
 from keysat.licenses.read import list_machines
 from keysat.licenses.tables import LicenseStatus
 from keysat.web.api.reasons import WITH_REASON, Why
-from keysat.web.filters import Cursor, Limit, Slug, only
+from keysat.web.filters import Cursor, Limit, Slug
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
 from keysat.web.wire import Outbound
@@ -52,7 +52,6 @@ class Freed(Outbound, frozen=True, kw_only=True):
 @get(
     "/machines",
     operation_id="listMachines",
-    guards=[only("limit", "cursor", "license_id", "product_id", "product_slug", "include_inactive")],
     responses=refusals(404),
 )
 async def find_machines(

@@ -13,7 +13,7 @@ from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt as AttemptRow
 from keysat.web.api.admin_orders import Attempt
-from keysat.web.filters import Cursor, Limit, Moment, instants, only
+from keysat.web.filters import Cursor, Limit, Moment
 from keysat.web.provide import WithRead
 from keysat.web.wire import Line, Outbound
 
@@ -38,12 +38,6 @@ class Payments(Outbound, frozen=True, kw_only=True):
 @get(
     "/payments",
     operation_id="listPayments",
-    guards=[
-        only(
-            *("limit", "cursor", "order_id", "connection_id", "provider_invoice_id", "seen_state"),
-            *("created_after", "created_before"),
-        )
-    ],
 )
 async def list_payments(
     read: WithRead,
@@ -65,7 +59,7 @@ async def list_payments(
         created_after=created_after,
         created_before=created_before,
     )
-    page = await payments(read, instants(wanted), limit, cursor)
+    page = await payments(read, wanted, limit, cursor)
     return Payments(payments=await _shown(read, page.items), next_cursor=page.next_cursor)
 
 

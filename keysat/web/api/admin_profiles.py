@@ -18,7 +18,7 @@ from keysat.payments.provider import Rail
 from keysat.payments.tables import ConnectionRow, MerchantProfile
 from keysat.web.connecting import rails_of, selling
 from keysat.web.etag import TAGGED, edits
-from keysat.web.filters import Cursor, Limit, only
+from keysat.web.filters import Cursor, Limit
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
@@ -82,9 +82,7 @@ class Done(Outbound, frozen=True, kw_only=True):
     ok: bool = True
 
 
-@get(
-    "/merchant-profiles", operation_id="listMerchantProfiles", guards=[only("limit", "cursor")], responses=refusals(404)
-)
+@get("/merchant-profiles", operation_id="listMerchantProfiles", responses=refusals(404))
 async def list_profiles(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> Profiles:
     """The oldest first, which is the one that came with the shop."""
     key = (MerchantProfile.created_at, MerchantProfile.id)

@@ -1,5 +1,6 @@
 """What holds for every operation of the operator's API, found by walking all of them: a later one cannot forget it."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -72,7 +73,7 @@ def is_list(name: str, call: Call, document: Schema) -> bool:
     return call.method == "GET" and name not in NO_LIST and ("next_cursor" in fields or has_rows)
 
 
-async def test_every_list_has_pages_and_refuses_a_filter_that_it_does_not_know(
+async def test_every_list_has_pages_and_refuses_a_filter_that_it_cannot_take(
     client: httpx.AsyncClient, document: dict[str, Any]
 ) -> None:
     lists = {name: call for name, call in admin_calls(document) if is_list(name, call, document)}
@@ -80,8 +81,14 @@ async def test_every_list_has_pages_and_refuses_a_filter_that_it_does_not_know(
     for name, call in lists.items():
         assert {"limit", "cursor"} <= taken(call), name
         assert {"next_cursor"} <= set(answer(call, document)["required"]), name
-        needed = {one["name"]: "x" for one in call.operation["parameters"] if one["in"] == "query" and one["required"]}
-        for wrong in ({"nobody_reads_this": "1"}, {"limit": "0"}, {"limit": "201"}):
+        asked = {one["name"]: one for one in call.operation["parameters"] if one["in"] == "query"}
+        needed = {one: "x" for one in asked if asked[one]["required"]}
+        moments = [one for one in asked if '"date-time"' in json.dumps(asked[one])]
+        assert {one for one in asked if one.endswith(("_after", "_before")) or one in ("since", "until")} == {*moments}
+        for wrong in (
+            *({"nobody_reads_this": "1"}, {"limit": "0"}, {"limit": "201"}, {"limit": ["7", "7"]}),
+            *({one: text} for one in moments for text in ("2026", "2026-01-15T12:00:00", "0001-01-01T00:00:00+14:00")),
+        ):
             refused = await client.get(address(call), params=needed | wrong, headers=ADMIN)
             assert (refused.status_code, refused.json()["error"]) == (400, "bad_request"), (name, wrong)
             assert next(iter(wrong)) in refused.json()["message"], (name, wrong)
