@@ -4,6 +4,7 @@ from types import ModuleType
 
 from keysat.catalog import tables as catalog
 from keysat.checkout import tables as checkout
+from keysat.checkout.change import tables as changes
 from keysat.customers import tables as customers
 from keysat.infra.tables import Base
 from keysat.letters import tables as letters
@@ -23,6 +24,7 @@ TABLES: tuple[ModuleType, ...] = (
     payments,
     rates,
     checkout,
+    changes,
     operators,
     webhooks,
     letters,

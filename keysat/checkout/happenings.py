@@ -4,17 +4,9 @@ from datetime import datetime
 from uuid import UUID
 
 from keysat.catalog.tables import DiscountId, TrialNeeds
+from keysat.checkout.change.tables import ChangedBy, ChangeDirection, TierChangeId
 from keysat.checkout.gate import Doubt
-from keysat.checkout.tables import (
-    ChangedBy,
-    ChangeDirection,
-    OrderId,
-    OrderStatus,
-    PaidHow,
-    Purpose,
-    RedemptionId,
-    TierChangeId,
-)
+from keysat.checkout.tables import OrderId, OrderStatus, PaidHow, Purpose, RedemptionId
 from keysat.infra.events import Happening
 from keysat.payments.tables import AttemptId
 

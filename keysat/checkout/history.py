@@ -5,8 +5,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from keysat.checkout.change.tables import TierChange
 from keysat.checkout.read import orders_of
-from keysat.checkout.tables import Order, TierChange
+from keysat.checkout.tables import Order
 from keysat.infra.work import Read
 from keysat.licenses.tables import License
 from keysat.subscriptions.tables import Cycle, Subscription

@@ -6,18 +6,17 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from keysat.catalog.tables import DiscountCode
+from keysat.checkout.change.tables import ChangeStatus, TierChange
 from keysat.checkout.gate import LATE_WINDOW
 from keysat.checkout.tables import (
     ENDED,
     OPEN,
-    ChangeStatus,
     Order,
     OrderStatus,
     PaidHow,
     Purpose,
     Redemption,
     RedemptionStatus,
-    TierChange,
     Trial,
 )
 from keysat.infra.tables import AttentionRow

@@ -16,6 +16,7 @@ from keysat.catalog import discounts, policies, products
 from keysat.catalog.discount_read import count_use
 from keysat.catalog.rows import locked_policy, locked_product
 from keysat.catalog.tables import DiscountCode, DiscountTier, Offer, Policy, Product
+from keysat.checkout.change.tables import TierChange
 from keysat.checkout.tables import (
     NEVER_PAID,
     TOOK_MONEY,
@@ -24,7 +25,6 @@ from keysat.checkout.tables import (
     OrderStatus,
     Redemption,
     RedemptionStatus,
-    TierChange,
 )
 from keysat.infra.attention import settle_about
 from keysat.infra.house import Mode, mode_of

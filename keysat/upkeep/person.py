@@ -11,7 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select, update
 
-from keysat.checkout.tables import Order, OrderStatus, Redemption, TierChange
+from keysat.checkout.change.tables import TierChange
+from keysat.checkout.tables import Order, OrderStatus, Redemption
 from keysat.customers.tables import Customer, CustomerNote
 from keysat.infra.tables import Base, EventOrigin, EventRow, OneTimeLink
 from keysat.infra.work import Read, Work

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from keysat.checkout import subscribed
+from keysat.checkout.change.tables import ChangedBy, ChangeDirection, TierChangeId
 from keysat.checkout.happenings import LicenseTierChanged
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.renew import work_off
-from keysat.checkout.tables import ChangedBy, ChangeDirection, Order, OrderId, TierChangeId
+from keysat.checkout.tables import Order, OrderId
 from keysat.letters.tables import LetterCursor
 from keysat.licenses.tables import License
 from keysat.subscriptions import moves, openings

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from keysat.checkout.tables import TierChange
+from keysat.checkout.change.tables import TierChange
 from keysat.infra.tables import EventRow
 from tests.stories.conftest import Story
 

@@ -14,11 +14,12 @@ from uuid import UUID
 
 from sqlalchemy import event, func, select
 
+from keysat.checkout.change.tables import ChangeStatus, TierChange
 from keysat.checkout.collect import collect
 from keysat.checkout.desk import Desk
 from keysat.checkout.operate import gift, give
 from keysat.checkout.renew import work_off
-from keysat.checkout.tables import ChangeStatus, Order, OrderId, OrderStatus, Purpose, TierChange
+from keysat.checkout.tables import Order, OrderId, OrderStatus, Purpose
 from keysat.infra.store import Store
 from keysat.infra.tables import AttentionRow, EventRow
 from keysat.jobs.renew import RENEWER

@@ -12,10 +12,11 @@ from keysat.checkout.change.draft import Asker
 from keysat.checkout.change.operator import When, by_operator
 from keysat.checkout.change.plan import plan
 from keysat.checkout.change.quote import Wanted
+from keysat.checkout.change.tables import ChangedBy
 from keysat.checkout.collect import collect
 from keysat.checkout.renew import pay
 from keysat.checkout.subscribed import cancel, lapse, pause, revoke
-from keysat.checkout.tables import ChangedBy, OrderId, Purpose
+from keysat.checkout.tables import OrderId, Purpose
 from keysat.infra.store import Store
 from keysat.infra.work import Work
 from keysat.kit.errors import KeysatError, Unavailable

@@ -11,10 +11,17 @@ from keysat.checkout.change.open import (
     supersede_open,
 )
 from keysat.checkout.change.quote import Before
+from keysat.checkout.change.tables import (
+    CHANGE,
+    OPEN_CHANGES,
+    ChangeStatus,
+    ChangeStep,
+    TierChange,
+)
 from keysat.checkout.gate import Doubt
 from keysat.checkout.happenings import LicenseTierChanged
 from keysat.checkout.next_order import drop
-from keysat.checkout.tables import CHANGE, OPEN_CHANGES, ChangeStatus, ChangeStep, Order, Purpose, TierChange
+from keysat.checkout.tables import Order, Purpose
 from keysat.infra.work import Work
 from keysat.kit.money import Money
 from keysat.licenses.tables import License, LicenseStatus

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 from keysat.checkout.change.quote import ChangeQuote
-from keysat.checkout.tables import ChangedBy, ChangeStatus, Order, OrderId, TierChange, TierChangeId
+from keysat.checkout.change.tables import (
+    ChangedBy,
+    ChangeStatus,
+    TierChange,
+    TierChangeId,
+)
+from keysat.checkout.tables import Order, OrderId
 from keysat.infra.work import Work
 from keysat.subscriptions.proration import Proration
 

@@ -9,8 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from keysat.checkout.change.tables import (
+    CHANGE,
+    ChangeStatus,
+    ChangeStep,
+    TierChange,
+)
 from keysat.checkout.next_order import drop, hold_all, is_being_paid, open_order
-from keysat.checkout.tables import CHANGE, ChangeStatus, ChangeStep, Order, TierChange
+from keysat.checkout.tables import Order
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict, NotFound
 from keysat.licenses.tables import License, LicenseStatus

@@ -8,12 +8,13 @@ from keysat.checkout.change.draft import Asker, draft_change
 from keysat.checkout.change.open import check_may_change, hold_license, supersede_open
 from keysat.checkout.change.plan import plan
 from keysat.checkout.change.quote import Wanted, quote_change
+from keysat.checkout.change.tables import ChangedBy, ChangeStatus, TierChangeId
 from keysat.checkout.change.upgrade import upgrade
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.quote import given
 from keysat.checkout.settle import settle
-from keysat.checkout.tables import ChangedBy, ChangeStatus, PaidHow, Purpose, TierChangeId
+from keysat.checkout.tables import PaidHow, Purpose
 from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.money import Money

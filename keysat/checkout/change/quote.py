@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from keysat.catalog.read import policies, product
 from keysat.catalog.tiers import Choice, list_price, pick
 from keysat.catalog.views import PolicyView, ProductView
-from keysat.checkout.tables import ChangeDirection, TierChange
+from keysat.checkout.change.tables import ChangeDirection, TierChange
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money

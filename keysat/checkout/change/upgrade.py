@@ -11,21 +11,18 @@ from keysat.checkout.change.draft import BUYER, Asker, draft_change
 from keysat.checkout.change.open import check_may_change, hold_license, open_change, supersede
 from keysat.checkout.change.plan import plan
 from keysat.checkout.change.quote import ADMIN_ONLY, Before, ChangeQuote, Wanted, quote_change
+from keysat.checkout.change.tables import (
+    ChangeDirection,
+    ChangeStatus,
+    TierChange,
+    TierChangeId,
+)
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, rate_for, try_at
 from keysat.checkout.quote import Quote, quote
 from keysat.checkout.schedule import OPENING_TAKES
-from keysat.checkout.tables import (
-    HAS_MONEY,
-    ChangeDirection,
-    ChangeStatus,
-    Order,
-    OrderStatus,
-    Purpose,
-    TierChange,
-    TierChangeId,
-)
+from keysat.checkout.tables import HAS_MONEY, Order, OrderStatus, Purpose
 from keysat.checkout.wish import checked_redirect
 from keysat.infra.events import Actor
 from keysat.infra.work import Work

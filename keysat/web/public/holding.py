@@ -9,11 +9,12 @@ from urllib.parse import quote as quoted
 from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.change.open import open_change
+from keysat.checkout.change.tables import ChangeStatus
 from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import known_quote
 from keysat.checkout.seller import told_of
-from keysat.checkout.tables import ChangeStatus, Order, OrderStatus
+from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.money import Money

@@ -18,9 +18,9 @@ from keysat.catalog.read import policies
 from keysat.checkout.change.plan import unplan
 from keysat.checkout.change.quote import Wanted, quote_change
 from keysat.checkout.change.read import read_change
+from keysat.checkout.change.tables import ChangedBy, ChangeStatus
 from keysat.checkout.change.upgrade import upgrade
 from keysat.checkout.subscribed import cancel, keep_on
-from keysat.checkout.tables import ChangedBy, ChangeStatus
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, Forbidden, KeysatError, NotFound
 from keysat.licenses.facts import facts_of_row

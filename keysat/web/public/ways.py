@@ -10,8 +10,13 @@ from sqlalchemy import select
 from keysat.catalog.read import policy
 from keysat.catalog.views import PolicyView
 from keysat.checkout.change.quote import ChangeQuote, Wanted, quote_change
+from keysat.checkout.change.tables import (
+    ChangedBy,
+    ChangeDirection,
+    ChangeStatus,
+    TierChange,
+)
 from keysat.checkout.quote import known_quote
-from keysat.checkout.tables import ChangedBy, ChangeDirection, ChangeStatus, TierChange
 from keysat.infra.work import Read
 from keysat.infra.written import date, money
 from keysat.kit.currencies import SAT

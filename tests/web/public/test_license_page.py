@@ -10,7 +10,8 @@ from keysat.catalog import products
 from keysat.checkout.change.draft import Asker
 from keysat.checkout.change.plan import plan
 from keysat.checkout.change.quote import Wanted
-from keysat.checkout.tables import ChangedBy, Purpose
+from keysat.checkout.change.tables import ChangedBy
+from keysat.checkout.tables import Purpose
 from keysat.kit.licensekey import parse
 from keysat.licenses.issue import replace_key, revoke, suspend
 from keysat.licenses.tables import License, LicenseStatus
