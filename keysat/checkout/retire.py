@@ -30,6 +30,7 @@ from keysat.infra.attention import settle_about
 from keysat.infra.house import Mode, mode_of
 from keysat.infra.tables import Base
 from keysat.infra.work import Read, Work, flushed
+from keysat.infra.written import counts
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.licenses.tables import License
 from keysat.payments.tables import Attempt, NudgeRow
@@ -124,7 +125,7 @@ class Hanging:
                 return None
 
     def words(self) -> str:
-        named = (
+        return counts(
             (self.licenses, "license"),
             (self.open, "open order"),
             (self.settled, "settled order"),
@@ -132,7 +133,6 @@ class Hanging:
             (self.subscriptions, "subscription"),
             (self.codes, "discount code"),
         )
-        return ", ".join(f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in named if count)
 
 
 async def deletion_of_product(read: Read, product_id: UUID, now: datetime) -> Deletion:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from keysat.catalog.tables import Policy, Product
 from keysat.infra.setting_values import Contact
 from keysat.infra.work import Read, Work
+from keysat.infra.written import counts
 from keysat.kit.errors import Conflict
 from keysat.payments import profiles
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
@@ -25,18 +26,17 @@ class Hanging(msgspec.Struct, frozen=True):
     """That take orders."""
 
     def words(self) -> str:
-        named = (
+        return counts(
             (self.products, "product"),
             (self.subscriptions, "running subscription"),
             (self.connections, "payment connection"),
         )
-        return ", ".join(f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in named if count)
 
 
 async def hanging_on(read: Read, profile_id: UUID) -> Hanging:
     sold = select(Policy.id).join(Product, Policy.product_id == Product.id)
     over = (SubscriptionStatus.CANCELLED, SubscriptionStatus.LAPSED)
-    counts = (
+    asked = (
         select(func.count()).select_from(Product).where(Product.merchant_profile_id == profile_id),
         select(func.count())
         .select_from(Subscription)
@@ -48,7 +48,7 @@ async def hanging_on(read: Read, profile_id: UUID) -> Hanging:
         .select_from(ConnectionRow)
         .where(ConnectionRow.merchant_profile_id == profile_id, ConnectionRow.status == ConnectionStatus.ACTIVE),
     )
-    return Hanging(*[(await read.session.scalars(count)).one() for count in counts])
+    return Hanging(*[(await read.session.scalars(count)).one() for count in asked])
 
 
 async def delete_profile(work: Work, profile_id: UUID) -> None:

@@ -1,7 +1,7 @@
 """What `product`, `policy` and `offer` share. Imports the catalog: commands import it when they run."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +12,7 @@ from keysat.catalog.tiers import list_price
 from keysat.catalog.views import OfferView, PolicyView, ProductView
 from keysat.checkout.retire import Removed
 from keysat.infra.work import Read
+from keysat.infra.written import counts
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
@@ -142,12 +143,11 @@ def shown(price: Money) -> str:
 
 
 def removed_words(removed: Removed) -> str:
-    counts: Mapping[str, int] = {
-        "tier": removed.cascaded_policies,
-        "offer": removed.cascaded_offers,
-        "ended order": removed.cascaded_orders,
-    }
-    with_it = ", ".join(f"{count} {noun}{'s' if count != 1 else ''}" for noun, count in counts.items() if count)
+    with_it = counts(
+        (removed.cascaded_policies, "tier"),
+        (removed.cascaded_offers, "offer"),
+        (removed.cascaded_orders, "ended order"),
+    )
     return f"{removed.deleted} is gone{f', and with it {with_it}' if with_it else ''}."
 
 

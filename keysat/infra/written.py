@@ -1,4 +1,4 @@
-"""How money and moments are written for people, on pages and in letters. Pure."""
+"""How money, moments and counts are written for people, on pages and in letters. Pure."""
 
 import re
 from datetime import datetime
@@ -37,3 +37,8 @@ def date(moment: datetime, locale: str = LOCALE) -> str:
 def date_and_time(moment: datetime, locale: str = LOCALE) -> str:
     """`15 Jan 2026, 12:00 UTC`."""
     return format_datetime(moment, "d MMM y, HH:mm 'UTC'", locale=locale)
+
+
+def counts(*named: tuple[int, str]) -> str:
+    """`3 licenses, 1 open order`, of nouns in the singular; what there is none of is left out."""
+    return ", ".join(f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in named if count)

@@ -1,6 +1,6 @@
 import pytest
 
-from keysat.infra.written import date, date_and_time, money
+from keysat.infra.written import counts, date, date_and_time, money
 from keysat.kit.money import Money
 from tests.conftest import NOON
 
@@ -30,3 +30,8 @@ def test_money_is_written_as_the_reader_writes_it() -> None:
 
 def test_moments_are_in_utc() -> None:
     assert (date(NOON), date_and_time(NOON)) == ("15 Jan 2026", "15 Jan 2026, 12:00 UTC")
+
+
+def test_what_there_is_none_of_is_not_counted() -> None:
+    assert counts((3, "license"), (0, "code"), (1, "open order")) == "3 licenses, 1 open order"
+    assert counts((0, "code")) == ""
