@@ -1,4 +1,5 @@
-"""Requests to addresses that somebody typed: they reach the public Internet, and no machine inside the house.
+"""Requests to addresses that somebody typed: they reach the public Internet, and no machine inside the house, unless an
+owner typed them (`house_http`).
 
 A name is resolved once, each of its addresses is judged, and exactly a judged one is dialled, so that a name server
 that answers otherwise the second time changes nothing. TLS still asks for the certificate of the name. No redirect is
@@ -34,6 +35,7 @@ GLOBAL_IPV6 = ip_network("2000::/3")
 """The global unicast space: loopback, link-local, unique local, multicast, mapped and translated (NAT64) addresses lie
 outside.
 """
+NAT64 = ip_network("64:ff9b::/96")
 SPECIAL: tuple[Network, ...] = tuple(
     map(
         ip_network,
@@ -66,6 +68,21 @@ SPECIAL: tuple[Network, ...] = tuple(
 )
 
 
+NEVER: tuple[Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            "169.254.0.0/16",  # link-local: where clouds tell their machines secrets
+            "fe80::/10",
+            "fd00:ec2::254/128",  # the same of Amazon's, Google's and Alibaba's, at addresses of their own
+            "fd20:ce::254/128",
+            "100.100.100.200/32",
+        ),
+    )
+)
+"""Asked by nobody, whoever wants it."""
+
+
 class Refused(BadRequest):
     """The URL, or what it resolves to, is none that may be asked. The message is for the operator."""
 
@@ -75,6 +92,16 @@ def is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address) and address not in GLOBAL_IPV6:
         return False
     return not any(address in network for network in SPECIAL)
+
+
+def is_house(address: Address) -> bool:
+    """Whether an owner may let us ask it: anything, his own machines too, but for `NEVER`."""
+    inner = address
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or address
+        if address in NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+    return not any(inner in network for network in NEVER)
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -123,11 +150,17 @@ class PublicHttp:
 
     def _judge(self, scheme: str) -> Callable[[str], bool]:
         def may_be_asked(text: str) -> bool:
-            address = ip_address(text.partition("%")[0])  # a link-local one may come with its zone
+            address = _address(text)
             is_allowed = any(address in network for network in self._allowed)
             return is_allowed or (scheme == "https" and is_public(address))
 
         return may_be_asked
+
+
+def house_http(limits: HttpLimits | None = None, resolve: Resolve = resolve) -> HttpClient:
+    """For addresses that an owner gave: private ones too, since a BTCPay often stands at home; `NEVER` is refused."""
+    limits = limits or HttpLimits()
+    return HttpClient(limits, transport=_Transport(limits, _Dialler(resolve, lambda text: is_house(_address(text)))))
 
 
 def checked_url(text: str) -> httpx.URL:
@@ -142,6 +175,10 @@ def checked_url(text: str) -> httpx.URL:
     if url.userinfo or url.fragment:
         raise Refused("The URL has a user, a password or a #fragment: leave them out.")
     return url
+
+
+def _address(text: str) -> Address:
+    return ip_address(text.partition("%")[0])  # a link-local one may come with its zone
 
 
 def _port(url: httpx.URL) -> int:
@@ -175,7 +212,7 @@ class _Dialler(httpcore.AsyncNetworkBackend):
                 addresses = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError("the name cannot be resolved") from error
-        failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectError("the address is not public")
+        failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectError("the address may not be asked")
         for address in filter(self._judge, addresses):
             try:
                 return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)

@@ -7,6 +7,7 @@ by one guarded statement, stands for the operator who began it. A key that is no
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from urllib.parse import quote
 from uuid import UUID
 
@@ -25,10 +26,16 @@ from keysat.payments.tables import ConnectionId, ConnectRequest, ProfileId
 
 PURPOSE = "connect"  # of the one-time link
 API_KEY_MAX = 500
-MayStill = Callable[[Read, Actor], Awaitable[bool]]
-"""Whether who began may connect now: keys are revoked, and people leave, while a link of theirs is open."""
+Trusted = Callable[[Read, Actor], Awaitable["Trust"]]
+"""What who began may do now: keys are revoked, and people leave, while a link of theirs is open."""
 
 log = get(__name__)
+
+
+class Trust(StrEnum):
+    NONE = "none"
+    CONNECTS = "connects"
+    OWNS = "owns"  # and is told what the provider said
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ async def begin(work: Work, office: Office, name: str, places: Places, profile_i
 
 
 async def finish(
-    office: Office, name: str, state: str, api_key: str, now: datetime, address: str, may_still: MayStill
+    office: Office, name: str, state: str, api_key: str, now: datetime, address: str, trusted: Trusted
 ) -> ConnectionId:
     """The operator is back with a key. It is checked as one that was typed, and kept or given back: also where who
     began this may not connect any more.
@@ -108,9 +115,11 @@ async def finish(
         fields["public_url"] = request.public_url
     try:
         async with office.store.read() as read:
-            if not await may_still(read, actor):
-                raise Forbidden("Who began this may not connect providers any more.")
-        return await connect(office, name, fields, now, actor, request.merchant_profile_id)
+            trust = await trusted(read, actor)
+        if trust is Trust.NONE:
+            raise Forbidden("Who began this may not connect providers any more.")
+        quotes = trust is Trust.OWNS
+        return await connect(office, name, fields, now, actor, request.merchant_profile_id, quotes=quotes)
     except KeysatError as error:
         is_gone = await _gave_back(maker, request.base_url, fields["api_key"], office.http)
         async with office.store.work(now, actor) as work:

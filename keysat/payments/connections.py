@@ -79,19 +79,22 @@ async def connect(
     now: datetime,
     actor: Actor,
     profile_id: UUID | None = None,
+    *,
+    quotes: bool = True,
 ) -> ConnectionId:
     """Check the account, keep the connection, register our webhook. An account that was connected before is revived.
 
     `fields` as the provider wants them (`url`, `api_key`, `store`, `public_url`). `profile_id`: who sells through it;
-    None is the default profile. Raises NotFound for it; BadRequest with what to mend; Conflict when the account is
-    connected already; TierCap; UpstreamError when the provider cannot be reached.
+    None is the default profile. `quotes`: an owner asks, who may read what the server at that address said: it can be
+    any machine that this one reaches. Raises NotFound for the profile; BadRequest with what to mend; Conflict when the
+    account is connected already; TierCap; UpstreamError when the provider cannot be reached.
     """
     maker = provider(name)
     fresh = ConnectionId(random_uuid(office.store.chance))
     try:
         connection = await maker.connect_with(fields, str(fresh), office.http)
     except ProviderError as error:
-        raise _told(error, name) from error
+        raise _told(error, name, quotes=quotes) from error
     if not fits(connection.network, office.mode):
         raise BadRequest(
             f"This is a {office.mode} shop, but the account's money is on {connection.network}. "
@@ -182,8 +185,10 @@ async def has_connection(read: Read, name: str) -> bool:
     return found is not None
 
 
-def _told(error: ProviderError, name: str) -> KeysatError:
-    """The operator's own provider may speak to the operator: its words say which permission to tick."""
+def _told(error: ProviderError, name: str, *, quotes: bool) -> KeysatError:
+    """The owner's own provider may speak to the owner: its words say which permission to tick."""
+    if not quotes:
+        return BadRequest(f"{name} was not connected. An owner who connects it is told why.")
     if isinstance(error, (Rejected, CredentialGone, PermissionMissing)):
         return BadRequest(f"{name} refused the connection: {error}")
     return UpstreamError(f"{name} cannot be reached: {error}")

@@ -16,6 +16,7 @@ from keysat.infra.log import get, redact
 from keysat.infra.mail import Mailer
 from keysat.infra.migrate import NewerDatabase, migrate
 from keysat.infra.private import make_private
+from keysat.infra.public_http import house_http
 from keysat.infra.setting_values import SQLITE, database_place
 from keysat.infra.settings import Settings
 from keysat.infra.store import Store
@@ -113,7 +114,7 @@ async def _open(
         clock = OffsetClock(clock, (settings.data_dir / OFFSET_FILE).read_text)
     vault = await _vault(store, settings, chance)
     await _found(store, vault, mode, settings, clock, founding)
-    http = HttpClient(transport=transport)
+    http = HttpClient(transport=transport) if transport is not None else house_http()
     stack.push_async_callback(http.aclose)
     board = RateBoard(http, clock, chance)
     stack.push_async_callback(board.aclose)

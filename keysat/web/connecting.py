@@ -15,7 +15,7 @@ from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, BtcpayNotConfigured
 from keysat.operators.scopes import Scope
 from keysat.operators.standing import scopes_now
-from keysat.payments.authorize import Places
+from keysat.payments.authorize import Places, Trust
 from keysat.payments.provider import Network, Rail
 from keysat.payments.registry import provider
 from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus, MerchantProfile
@@ -107,9 +107,12 @@ def may_connect(visit: Visit) -> None:
     visit.need(_scope_to_connect(visit))
 
 
-async def may_connect_now(visit: Visit, read: Read, actor: Actor) -> bool:
+async def trusted_now(visit: Visit, read: Read, actor: Actor) -> Trust:
     """The same of who began to connect earlier."""
-    return _scope_to_connect(visit) in await scopes_now(read, actor, visit.now)
+    scopes = await scopes_now(read, actor, visit.now)
+    if Scope.OWNER in scopes:
+        return Trust.OWNS
+    return Trust.CONNECTS if _scope_to_connect(visit) in scopes else Trust.NONE
 
 
 def _scope_to_connect(visit: Visit) -> Scope:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keysat.infra.http import NetworkError
-from keysat.infra.public_http import LOOPBACK, PublicHttp, Refused, checked_url, is_public
+from keysat.infra.public_http import LOOPBACK, PublicHttp, Refused, checked_url, house_http, is_public
 
 INSIDE = """127.0.0.1 127.255.0.1 0.0.0.0 10.1.2.3 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254 100.64.0.1
 100.127.255.255 192.0.0.8 198.18.0.1 224.0.0.1 239.1.1.1 255.255.255.255 240.0.0.1 :: ::1 fe80::1 fc00::1 fd12:3456::1
@@ -107,15 +107,30 @@ async def test_a_name_that_means_us_is_not_dialled_whatever_it_meant_before() ->
         resolve, asked = resolving(["8.8.8.8"], ["127.0.0.1"])
         http = PublicHttp(resolve=resolve)
         await http.check(f"https://hook.example:{port}/")
-        with pytest.raises(NetworkError, match="not public"):
+        with pytest.raises(NetworkError, match="may not be asked"):
             await http.request("POST", f"https://hook.example:{port}/", content=b"{}")
         assert (asked, heard) == (["hook.example"] * 2, [])
         for url in (f"http://127.0.0.1:{port}/", f"http://127.1:{port}/", f"http://localhost:{port}/"):
             with pytest.raises(Refused):
                 await PublicHttp().check(url)
-            with pytest.raises(NetworkError, match="not public"):
+            with pytest.raises(NetworkError, match="may not be asked"):
                 await PublicHttp().request("POST", url, content=b"{}")
         assert heard == []
+        await http.aclose()
+
+
+async def test_an_owners_addresses_may_be_at_home_and_are_never_where_clouds_tell_secrets() -> None:
+    async with listener() as (port, heard):
+        http = house_http()
+        assert (await http.request("GET", f"http://localhost:{port}/")).status == 302
+        assert len(heard) == 1  # no redirect is followed
+        for host in ("169.254.169.254", "2852039166", "[fe80::1]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]"):
+            with pytest.raises(NetworkError, match="may not be asked"):
+                await http.request("GET", f"http://{host}:{port}/")
+        await http.aclose()
+        resolve, _ = resolving(["169.254.169.254", "fe80::1%eth0", "127.0.0.1"])
+        http = house_http(resolve=resolve)
+        assert (await http.request("GET", f"http://btcpay.example:{port}/")).status == 302
         await http.aclose()
 
 

@@ -16,7 +16,7 @@ from keysat.kit.errors import BadRequest, KeysatError, Unauthorized
 from keysat.payments.authorize import Refused, finish
 from keysat.payments.tables import ConnectionRow, MerchantProfile
 from keysat.upkeep.opening import refresh_tills
-from keysat.web.connecting import may_connect_now
+from keysat.web.connecting import trusted_now
 from keysat.web.html import page
 from keysat.web.provide import WithVisit
 from keysat.web.security import SECRET_PAGE
@@ -57,7 +57,7 @@ async def _finished(visit: Visit, provider: str, state: str, api_key: str) -> Re
         return _refused(visit, BadRequest("No API key came back. Begin to connect again."))
     try:
         made = await finish(
-            shop.office, provider, state, api_key, visit.now, visit.address, partial(may_connect_now, visit)
+            shop.office, provider, state, api_key, visit.now, visit.address, partial(trusted_now, visit)
         )
     except Refused as refused:
         return _refused(visit, refused.reason, key_is_gone=refused.key_is_gone)

@@ -172,6 +172,15 @@ async def test_a_scoped_key_connects_play_money_in_a_sandbox_and_nothing_else(st
             assert (refused.status_code, "play money only" in refused.text) == (400, True)
             assert dict(fields)["apiKey"] not in fake.keys
             assert not [hook for hook in fake.hooks if hook.store_id == OTHER]
+            inside = "http://inside.test"  # what it says is told to an owner alone
+            front.counter.hosts["inside.test"] = httpx.MockTransport(
+                lambda _: httpx.Response(403, json={"code": "no", "message": "The password is hunter2."})
+            )
+            for key, told in ((able, "An owner who connects it is told why."), ("", "The password is hunter2.")):
+                state = (await asked(front, "POST", "btcpay/connect", {"url": inside}, key=key))["state"]
+                back = {"state": state, "apiKey": "0123456789abcdef0123456789abcdef"}
+                page = (await front.http.get("/v1/btcpay/authorize/callback", params=back, headers=BROWSER)).text
+                assert (told in page, "hunter2" in page) == (True, not key)
             fake.network = "regtest"
             url = (await asked(front, "POST", "btcpay/connect", {}, key=able))["authorize_url"]
             page = await came_back(front, *fake.authorize(url, [OTHER]))
