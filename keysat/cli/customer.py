@@ -1,4 +1,4 @@
-"""Customers: what is kept about one of them, and erasing it."""
+"""Customers: finding them, what is kept about one of them, and erasing it."""
 
 from pathlib import Path
 from uuid import UUID
@@ -6,8 +6,8 @@ from uuid import UUID
 import rich_click as click
 from click import argument, option
 
-from keysat.cli.options import data_dir
-from keysat.cli.output import print_json
+from keysat.cli.options import as_json, data_dir, paged
+from keysat.cli.output import print_json, show_list
 
 WHOSE = argument("whose", metavar="EMAIL|ID")
 
@@ -15,6 +15,29 @@ WHOSE = argument("whose", metavar="EMAIL|ID")
 @click.group()
 def customer() -> None:
     """Who buys."""
+
+
+@customer.command("list")
+@data_dir
+@as_json
+@paged
+@argument("text", metavar="[TEXT]", required=False)
+def list_customers(data_dir: Path | None, as_json: bool, limit: int, cursor: str | None, text: str | None) -> None:
+    """The newest first; with TEXT, those whose address or name begins so, in that order."""
+    from keysat.cli.opened import inside
+    from keysat.customers.read import CustomerRow, customers, customers_beginning
+    from keysat.kit.paging import Page
+    from keysat.upkeep.shop import Shop
+
+    async def act(shop: Shop) -> Page[CustomerRow]:
+        async with shop.read() as read:
+            if text:
+                return await customers_beginning(read, text, limit, cursor)
+            return await customers(read, limit, cursor)
+
+    page = inside(data_dir, act, seals=False)
+    rows = [{"id": row.id, "email": row.email, "name": row.name, "created_at": row.created_at} for row in page.items]
+    show_list(rows, as_json=as_json, nothing="There are no such customers.", next_cursor=page.next_cursor)
 
 
 @customer.command()

@@ -14,6 +14,9 @@ def test_a_license_is_given_shown_and_listed(stocked: Run):
     assert stocked("license", "show", given["key"], "--json").json == given
     listed = stocked("license", "list", "--product", "aurora", "--json").json["items"]
     assert [one["id"] for one in listed] == [given["id"]]
+    [buyer] = stocked("customer", "list", "alice@", "--json").json["items"]
+    assert (buyer["email"], buyer["id"] in stocked("customer", "list").out) == ("alice@example.org", True)
+    assert stocked("customer", "list", "nobody@").out == "There are no such customers.\n"
     [order] = stocked("order", "list", "--json").json["items"]
     assert (order["status"], order["purpose"], order["license_id"]) == ("fulfilled", "manual", given["id"])
     assert stocked("order", "show", order["reference"], "--json").json["paid_how"] == "free"
