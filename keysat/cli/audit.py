@@ -35,8 +35,8 @@ def verify(data_dir: Path | None, noted: str | None) -> None:
             return await walk(read, known)
 
     found = inside(data_dir, act, seals=False)
-    if found.broken_at is not None:
-        click.echo(f"The chain is broken at position {found.broken_at}: {found.reason}.")
+    if found.flaw:
+        click.echo(found.flaw)
         raise SystemExit(1)
     click.echo(f"{found.checked} events, and nothing was altered.")
     if found.checked:

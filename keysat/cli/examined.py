@@ -1,8 +1,11 @@
 """What the doctor finds, and how it is told. Imports the whole house: commands import it when they run."""
 
+from datetime import datetime
+
 import rich_click as click
 
 from keysat.cli.output import print_json
+from keysat.infra.work import Read
 from keysat.letters import invariants as letters
 from keysat.upkeep.doctor import violations
 from keysat.upkeep.shop import Shop
@@ -13,8 +16,12 @@ async def examine(shop: Shop) -> tuple[list[str], list[str]]:
     """What does not hold, and what keeps the shop from selling."""
     async with shop.read() as read:
         now = shop.now()
-        found = [*await violations(read, now), *await letters.broken(read, now)]
-        return found, await warnings(read, shop.settings, shop.mode)
+        return await diagnose(read, now), await warnings(read, shop.settings, shop.mode, now)
+
+
+async def diagnose(read: Read, now: datetime) -> list[str]:
+    """What does not hold."""
+    return [*await violations(read, now), *await letters.broken(read, now)]
 
 
 def show_findings(found: list[str], warned: list[str], *, as_json: bool) -> None:

@@ -52,6 +52,13 @@ class Verification:
     reason: str = ""
     head: Head = field(default=Head(), compare=False)
 
+    @property
+    def flaw(self) -> str:
+        """As a sentence; empty when the chain is whole."""
+        if self.broken_at is None:
+            return ""
+        return f"The chain of events is broken at position {self.broken_at}: {self.reason}."
+
 
 async def head_of(read: Read) -> Head:
     last = select(EventSeal.position, EventSeal.hash).order_by(EventSeal.position.desc()).limit(1)

@@ -4,7 +4,7 @@ hash), and the few that its operator can change.
 
 from enum import StrEnum
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from keysat.infra.tables import House
 from keysat.infra.work import Read, Work
@@ -44,6 +44,17 @@ async def rewrite(work: Work, name: str, value: str | None) -> None:
     await work.session.execute(
         work.insert(House).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
     )
+
+
+async def exchange(work: Work, name: str, old: str | None, new: str) -> bool:
+    """Compare-and-set a fact: of two who have seen the same `old` one (None: none yet), one writes."""
+    values = {"value": new, "written_at": work.now}
+    if old is None:
+        write = work.insert(House).values(name=name, **values).on_conflict_do_nothing(index_elements=["name"])
+    else:
+        write = update(House).where(House.name == name, House.value == old).values(values)
+    written = await work.session.execute(write.returning(House.name))
+    return written.first() is not None
 
 
 async def mode_of(read: Read) -> Mode | None:

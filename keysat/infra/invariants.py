@@ -19,7 +19,5 @@ async def broken(read: Read, now: datetime) -> list[str]:
     )
     if waiting:
         lines.append(f"{waiting} events older than 5 s are not sealed: does `keysat serve` run?")
-    chain = await verify(read)
-    if chain.broken_at is not None:
-        lines.append(f"The chain of events is broken at position {chain.broken_at}: {chain.reason}.")
-    return lines
+    flaw = (await verify(read)).flaw
+    return [*lines, flaw] if flaw else lines

@@ -21,6 +21,7 @@ VAULT_KEY_BYTES = 32
 KEEPABLE = ("addresses", "nudges", "validations")
 """What of `upkeep/retention.py` the operator may say the days of."""
 DAYS_MAX = 36_500
+BACKUP_HOURS_MAX, BACKUP_KEEP_MAX = 8_760, 1_000
 
 
 class Secret:
@@ -275,6 +276,20 @@ def keep_days(text: str) -> Mapping[str, int]:
             raise Wrong(f"has {days!r} days for {name}", f"write a whole number from 1 to {DAYS_MAX}")
         found[name] = int(days)
     return found
+
+
+def backup_hours(text: str) -> int:
+    return _whole(text, BACKUP_HOURS_MAX)
+
+
+def backup_keep(text: str) -> int:
+    return _whole(text, BACKUP_KEEP_MAX)
+
+
+def _whole(text: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
+        raise Wrong(f"is {text[:20]!r}", f"write a whole number from 1 to {most}")
+    return int(text)
 
 
 def log_level(text: str) -> LogLevel:

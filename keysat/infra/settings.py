@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from email.headerregistry import Address
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -25,6 +26,8 @@ from keysat.infra.setting_values import (
     Smtp,
     Wrong,
     admin_key,
+    backup_hours,
+    backup_keep,
     base_url,
     bind,
     contact,
@@ -45,6 +48,8 @@ from keysat.infra.setting_values import (
 T = TypeVar("T")
 ANY_HOST = "0.0.0.0"  # noqa: S104  the published default: the server stands behind a proxy or in a container
 DEFAULT_PORT = 8080
+BACKUP_HOURS = 24
+BACKUP_KEEP = 14
 
 PREFIX = "KEYSAT_"
 
@@ -69,6 +74,10 @@ KEYSAT_NAMES = frozenset(ALIASES) | {
     "KEYSAT_LICENSE",
     "KEYSAT_LIMITS",
     "KEYSAT_KEEP_DAYS",
+    "KEYSAT_BACKUP_DIR",
+    "KEYSAT_BACKUP_HOURS",
+    "KEYSAT_BACKUP_KEEP",
+    "KEYSAT_BACKUP_PASSPHRASE_FILE",
     "KEYSAT_LOG_LEVEL",
     "KEYSAT_LOG_FORMAT",
 }
@@ -86,6 +95,18 @@ class BtcPay:
     url: str
     api_key: Secret
     store_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backups:
+    """Those that the daemon makes by itself."""
+
+    folder: Path
+    """Which is not made: a disk that is not there shall not be written beside."""
+    every: timedelta
+    keep: int
+    passphrase_file: Path | None
+    """Without it the vault key is not in them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +140,7 @@ class Settings:
     limits_off: bool
     keep_days: Mapping[str, int]
     """By a name of `upkeep/retention.py`, where another time shall hold."""
+    backups: Backups | None
     log_level: LogLevel
     log_format: LogFormat
     warnings: tuple[str, ...]
@@ -190,6 +212,7 @@ def load(
         license=reader.parsed("KEYSAT_LICENSE", Secret, None),
         limits_off=not reader.parsed("KEYSAT_LIMITS", limits, True),
         keep_days=reader.parsed("KEYSAT_KEEP_DAYS", keep_days, {}),
+        backups=_backups(reader),
         log_level=reader.parsed("KEYSAT_LOG_LEVEL", log_level, "info"),
         log_format=reader.parsed("KEYSAT_LOG_FORMAT", log_format, "text" if sys.stderr.isatty() else "json"),
         warnings=reader.finish(),  # stays last: it raises what the lines above met
@@ -201,6 +224,14 @@ def surroundings(dotenv: Path = Path(".env")) -> dict[str, str]:
     written = dotenv_values(dotenv, interpolate=False)
     found = {name: value for name, value in written.items() if value}
     return found | {name: value for name, value in os.environ.items() if value}
+
+
+def handed_on(settings: Settings) -> dict[str, str]:
+    """The environment of a child process that shall open the same shop."""
+    own = {"KEYSAT_DATA_DIR": str(settings.data_dir), "KEYSAT_DATABASE_URL": settings.database_url}
+    if settings.vault_key is not None:
+        own["KEYSAT_VAULT_KEY"] = settings.vault_key.reveal()
+    return dict(os.environ) | own
 
 
 class _Reader:
@@ -268,6 +299,19 @@ def _mail(reader: _Reader) -> tuple[Smtp | None, Address | None]:
     if not reader.text("KEYSAT_SMTP_URL") and mail_from:
         reader.warn("KEYSAT_MAIL_FROM is set, but no mail is sent without KEYSAT_SMTP_URL.")
     return smtp, mail_from
+
+
+def _backups(reader: _Reader) -> Backups | None:
+    folder = reader.parsed("KEYSAT_BACKUP_DIR", Path, None)
+    hours = reader.parsed("KEYSAT_BACKUP_HOURS", backup_hours, BACKUP_HOURS)
+    keep = reader.parsed("KEYSAT_BACKUP_KEEP", backup_keep, BACKUP_KEEP)
+    passphrase_file = reader.parsed("KEYSAT_BACKUP_PASSPHRASE_FILE", Path, None)
+    if folder is not None:
+        return Backups(folder=folder, every=timedelta(hours=hours), keep=keep, passphrase_file=passphrase_file)
+    for name in ("KEYSAT_BACKUP_HOURS", "KEYSAT_BACKUP_KEEP", "KEYSAT_BACKUP_PASSPHRASE_FILE"):
+        if reader.text(name):
+            reader.warn(f"{name} does nothing without KEYSAT_BACKUP_DIR.")
+    return None
 
 
 def _warn_of_what_does_nothing(reader: _Reader) -> None:

@@ -84,7 +84,7 @@ def load_vault(settings_key: Secret | None, data_dir: Path, chance: Chance) -> V
     key = vault_key(settings_key, data_dir)
     if key is None:
         keep_key(data_dir, chance.bytes(VAULT_KEY_BYTES), chance)
-        key = _read(data_dir / KEY_FILE)  # of two daemons that start at once, the first one's
+        key = read_key(data_dir / KEY_FILE)  # of two daemons that start at once, the first one's
     return Vault(key, chance)
 
 
@@ -93,7 +93,7 @@ def vault_key(settings_key: Secret | None, data_dir: Path) -> bytes | None:
     if settings_key is not None:
         return key_bytes(settings_key.reveal())
     path = data_dir / KEY_FILE
-    return _read(path) if path.exists() else None
+    return read_key(path) if path.exists() else None
 
 
 def keep_key(data_dir: Path, key: bytes, chance: Chance) -> None:
@@ -121,7 +121,8 @@ def keep_key(data_dir: Path, key: bytes, chance: Chance) -> None:
         os.close(directory)
 
 
-def _read(path: Path) -> bytes:
+def read_key(path: Path) -> bytes:
+    """From a file such as `vault.key`. Raises VaultError, OSError."""
     with path.open("rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         text = file.read(FILE_BYTES_MAX)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keysat.infra.chain import head_of
 from keysat.infra.events import Actor
-from keysat.infra.house import fact
+from keysat.infra.house import fact, rewrite
 from keysat.infra.migrate import known_revisions, revision_of
 from keysat.infra.vault import vault_key
 from keysat.infra.work import Read
@@ -17,11 +17,13 @@ from keysat.upkeep.rows import lines, one_moment, strangers, tables
 from keysat.upkeep.shop import Shop
 from keysat.upkeep.wrapped_key import WrappedKey, wrap
 
+LAST_BACKUP = "last_backup"  # a fact in `house`
+
 
 async def back_up(shop: Shop, to: Path, passphrase: str | None, actor: Actor) -> tuple[Path, Manifest]:
     """Into this file, or one with a name of its own in this folder; the vault key with it, under the passphrase.
 
-    What may be lost (telemetry) is not in it. Raises BadRequest, CannotOpen, OSError.
+    What may be lost (telemetry) is not in it. Raises BadRequest, CannotOpen.
     """
     now = shop.now()
     path = _place(to, now)
@@ -44,7 +46,14 @@ async def back_up(shop: Shop, to: Path, passphrase: str | None, actor: Actor) ->
         draft.finish(manifest)
     async with shop.work(actor) as work:
         work.record(ShopBackedUp(shop.mode, manifest.schema, sum(one.rows for one in manifest.tables)))
+        await rewrite(work, LAST_BACKUP, now.isoformat())
     return path, manifest
+
+
+async def last_backup(read: Read) -> datetime | None:
+    """Of when the last whole one is, wherever it was put."""
+    made = await fact(read, LAST_BACKUP)
+    return datetime.fromisoformat(made) if made is not None else None
 
 
 def _place(to: Path, now: datetime) -> Path:

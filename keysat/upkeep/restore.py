@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from keysat.infra.chain import Head, Verification, verify
 from keysat.infra.events import Actor
 from keysat.infra.house import MODE
 from keysat.infra.migrate import BrokenReferences, check_references, known_revisions, rebuilding, revision_of, upgrade
@@ -18,7 +19,7 @@ from keysat.infra.settings import Settings
 from keysat.infra.store import Store
 from keysat.infra.tables import House
 from keysat.infra.vault import KEY_FILE, Vault, keep_key, vault_key
-from keysat.infra.work import Work
+from keysat.infra.work import Read, Work
 from keysat.kit.clock import Clock
 from keysat.kit.errors import BadRequest
 from keysat.kit.ids import Chance
@@ -49,13 +50,25 @@ class Restored:
 
     manifest: Manifest
     held: int
+    chain: Verification
 
 
-async def restore(settings: Settings, path: Path, passphrase: str | None, clock: Clock, chance: Chance) -> Restored:
-    """Raises CannotOpen: it is no backup, was altered, came without its key, or there is a shop here."""
+async def restore(
+    settings: Settings,
+    path: Path,
+    passphrase: str | None,
+    clock: Clock,
+    chance: Chance,
+    *,
+    accepts_altered: bool = False,
+) -> Restored:
+    """Raises CannotOpen: it is no backup, was altered, came without its key, or there is a shop here.
+
+    `accepts_altered`: also a shop whose events somebody had altered before the backup was made.
+    """
     with explained(settings), opened(path) as archive:
         manifest = archive.manifest
-        _check_schema(manifest)
+        check_schema(manifest)
         key = _key_of(settings, manifest, passphrase, chance)
         with occupied(settings):
             async with AsyncExitStack() as stack:
@@ -66,11 +79,12 @@ async def restore(settings: Settings, path: Path, passphrase: str | None, clock:
                 async with rebuilding(store) as connection:
                     if not await connection.run_sync(_is_free, manifest.schema):
                         raise CannotOpen("There is something in this database already: restore into an empty one.")
-                    await _fill(connection, archive)
+                    await fill(connection, archive)
+                    chain = await _chain_of(connection, manifest, accepts_altered=accepts_altered)
                     held = await _resume(connection, manifest, clock, chance)
                     if settings.vault_key is None:
                         keep_key(settings.data_dir, key, chance)
-    return Restored(manifest, held)
+    return Restored(manifest, held, chain)
 
 
 def _is_free(connection: Connection, schema: str) -> bool:
@@ -83,7 +97,7 @@ def _is_free(connection: Connection, schema: str) -> bool:
     )
 
 
-def _check_schema(manifest: Manifest) -> None:
+def check_schema(manifest: Manifest) -> None:
     known = known_revisions()
     if manifest.schema not in known:
         raise BadRequest(
@@ -107,8 +121,8 @@ def _key_of(settings: Settings, manifest: Manifest, passphrase: str | None, chan
     return key
 
 
-async def _fill(connection: AsyncConnection, archive: Archive) -> None:
-    """At the schema that it was made with, and then on to that of this release."""
+async def fill(connection: AsyncConnection, archive: Archive) -> None:
+    """At the schema that it was made with, and then on to that of this release. Raises BadRequest."""
     manifest = archive.manifest
     entries = {entry.name: entry for entry in manifest.tables}
     await connection.run_sync(upgrade, to=manifest.schema)
@@ -126,6 +140,17 @@ async def _fill(connection: AsyncConnection, archive: Archive) -> None:
         await connection.run_sync(check_references)
     except BrokenReferences as error:
         raise BadRequest(f"The backup is not whole: {error}") from error
+
+
+async def _chain_of(connection: AsyncConnection, manifest: Manifest, *, accepts_altered: bool) -> Verification:
+    async with AsyncSession(connection) as session:
+        chain = await verify(Read(session), Head.read(manifest.head))
+    if chain.flaw and not accepts_altered:
+        raise CannotOpen(
+            f"Nothing was restored: somebody altered this shop before it was backed up. {chain.flaw} Take an older "
+            "backup, or this one with --accept-altered."
+        )
+    return chain
 
 
 async def _resume(connection: AsyncConnection, manifest: Manifest, clock: Clock, chance: Chance) -> int:

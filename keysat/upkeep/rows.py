@@ -19,6 +19,7 @@ from keysat.infra.work import Read
 T = TypeVar("T")
 
 CHUNK = 1000
+CHUNK_BYTES = 16 * 1024 * 1024
 REVISION_TABLE = "alembic_version"
 
 _encoder = msgspec.json.Encoder()
@@ -59,7 +60,7 @@ class Loader:
     async def load(self, connection: AsyncConnection, text: Iterable[bytes]) -> int:
         """Returns how many rows it were. Raises msgspec.ValidationError, msgspec.DecodeError."""
         total = 0
-        for part in parted(text, CHUNK):
+        for part in _lines_parted(text):
             rows = self._decoder.decode_lines(b"".join(part))
             await connection.run_sync(self._put, rows)
             total += len(rows)
@@ -78,6 +79,20 @@ def _kind(column: Column[Any]) -> Any:
 def parted(things: Iterable[T], most: int) -> Iterator[list[T]]:
     each = iter(things)
     while part := list(islice(each, most)):
+        yield part
+
+
+def _lines_parted(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """So many, or so large, as are put in at once."""
+    part: list[bytes] = []
+    size = 0
+    for line in lines:
+        part.append(line)
+        size += len(line)
+        if len(part) == CHUNK or size >= CHUNK_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
         yield part
 
 

@@ -16,6 +16,7 @@ from keysat.infra.tables import AttentionRow, EventRow
 from keysat.infra.work import Read
 from keysat.letters.tables import LetterRow
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
+from keysat.upkeep.backup import last_backup
 from keysat.upkeep.shop import Shop
 
 Values = Mapping[tuple[str, ...], float]
@@ -59,6 +60,11 @@ async def gauges(read: Read, shop: Shop, now: datetime) -> list[Gauge]:
             "1 where the provider answered when it was last looked at.",
             {(row.provider, str(row.id)): float(_is_reachable(row)) for row in connections},
             ("provider", "connection"),
+        ),
+        Gauge(
+            "backup_succeeded_timestamp_seconds",
+            "When the last backup of the shop was made, by whomever.",
+            {(): made.timestamp()} if (made := await last_backup(read)) is not None else {},
         ),
         Gauge("telemetry_dropped", "Counts that were lost since the start.", {(): shop.telemetry.dropped}),
         Gauge(

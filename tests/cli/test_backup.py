@@ -6,6 +6,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 from tests.running import Program
 
@@ -52,6 +54,37 @@ def test_a_restore_that_is_killed_leaves_nothing_and_is_repeated(house: Run, now
     actions = [one["action"] for one in house("audit", "list", "--data-dir", "elsewhere", "--json").json["items"]]
     assert actions[:1] == ["shop.restored"]
     assert house("audit", "verify", "--head", f"{head[:-1]}{'0' if head[-1] != '0' else '1'}").code == 1
+
+
+def test_a_backup_by_schedule_is_made_beside_the_daemon_the_old_ones_go_and_it_is_worth_something(
+    house: Run, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (nowhere / "words").write_text(f"{PASSPHRASE}\n")
+    folder = nowhere / "backups"
+    folder.mkdir()
+    monkeypatch.setenv("KEYSAT_BACKUP_DIR", str(folder))
+    monkeypatch.setenv("KEYSAT_BACKUP_KEEP", "2")
+    monkeypatch.setenv("KEYSAT_BACKUP_PASSPHRASE_FILE", str(nowhere / "words"))
+    with closing(sqlite3.connect(nowhere / "data" / "keysat.db")) as database:
+        [check] = database.execute("SELECT value FROM house WHERE name = 'vault_check'").fetchone()
+    series, older = f"keysat-{check[:8]}", "20260101T120000Z.zip"
+    others = {f"keysat-ffffffff-{older}", f"keysat-backup-{older}", f"{series}-20260102T120000Z.zip"}
+    for name in (*others, f"{series}-{older}", f".{series}-{older}.abc.part"):
+        (folder / name).touch()
+    for _ in range(2):  # the second time it is not due
+        assert house("job", "backup").code == 0
+    [made] = [path for path in folder.iterdir() if path.name not in others]
+    assert made.name.startswith(series)
+    assert others < {path.name for path in folder.iterdir()}
+
+    told = house("backup", "verify", str(made), "--passphrase-file", "words")
+    assert (told.code, told.out.splitlines()[-1]) == (0, "All is well.")
+    assert "Secrets that open with the vault key: 1.\n" in told.out
+    taken = house("audit", "list", "--action", "shop.backed_up", "--json").json["items"]
+    assert [one["actor"] for one in taken] == ["job:backup"]
+    made.write_bytes(made.read_bytes()[:-1])
+    told = house("backup", "verify", str(made))
+    assert (told.code, "use another copy" in told.err) == (1, True)
 
 
 def test_everything_is_exported_and_what_opens_something_is_not(stocked: Run, nowhere: Path):

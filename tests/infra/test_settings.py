@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 from collections.abc import Mapping
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from keysat.infra.setting_values import Secret, Smtp, key_bytes
-from keysat.infra.settings import KEYSAT_NAMES, Settings, SettingsErrors, load, surroundings
+from keysat.infra.settings import KEYSAT_NAMES, Backups, Settings, SettingsErrors, handed_on, load, surroundings
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
@@ -381,3 +382,23 @@ def test_a_contact_that_nobody_can_follow_is_refused(written: str):
     [line] = refused({"KEYSAT_OPERATOR_CONTACT": written})
     assert line.startswith("KEYSAT_OPERATOR_CONTACT ")
     assert "hunter2" not in line
+
+
+def test_backups_are_made_where_a_folder_is_named():
+    assert load({}).backups is None
+    plain = load({"KEYSAT_BACKUP_DIR": "/backups"}).backups
+    assert plain == Backups(folder=Path("/backups"), every=timedelta(hours=24), keep=14, passphrase_file=None)
+    words = {"KEYSAT_BACKUP_HOURS": "6", "KEYSAT_BACKUP_KEEP": "3", "KEYSAT_BACKUP_PASSPHRASE_FILE": "/words"}
+    own = load({"KEYSAT_BACKUP_DIR": "/backups"} | words).backups
+    assert own == Backups(folder=Path("/backups"), every=timedelta(hours=6), keep=3, passphrase_file=Path("/words"))
+    assert [line.split()[0] for line in load(words).warnings[1:]] == [*words]
+    for number in ("0", "-1", "1.5", "9999999999", "x"):
+        [line] = refused({"KEYSAT_BACKUP_HOURS": number})
+        assert line == f"KEYSAT_BACKUP_HOURS is {number!r}: write a whole number from 1 to 8760."
+
+
+def test_a_child_process_opens_the_same_shop(tmp_path: Path):
+    settings = load({"KEYSAT_VAULT_KEY": KEY, "KEYSAT_DB_PATH": str(tmp_path / "other.db")}, data_dir=tmp_path)
+    again = load({name: text for name, text in handed_on(settings).items() if name.startswith("KEYSAT_")})
+    assert (again.data_dir, again.database_url) == (settings.data_dir, settings.database_url)
+    assert again.vault_key == settings.vault_key

@@ -1,9 +1,10 @@
 """Drilled: a shop that goes on selling is backed up, and restored elsewhere with every key sold, or not at all."""
 
 import asyncio
+import io
 import zipfile
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from sqlalchemy import Connection, inspect, select, text, update
+from sqlalchemy import Connection, Engine, event, inspect, select, text, update
 
 from keysat.customers.tables import Customer
 from keysat.infra.chain import Head, verify
@@ -21,15 +22,16 @@ from keysat.infra.migrate import known_revisions, migrate, rebuilding, upgrade
 from keysat.infra.seals import seal
 from keysat.infra.settings import Settings, load
 from keysat.infra.store import Store
-from keysat.infra.tables import AttentionRow
+from keysat.infra.tables import AttentionRow, EventRow
 from keysat.infra.vault import KEY_FILE, Vault
 from keysat.kit.errors import BadRequest
 from keysat.kit.ids import SeededChance
 from keysat.payments.tables import ConnectionRow
 from keysat.subscriptions.tables import Subscription
-from keysat.upkeep.archive import Manifest, written
+from keysat.upkeep.archive import LINE_BYTES_MAX, TABLES_MAX, Lines, Manifest, opened, written
 from keysat.upkeep.backup import back_up
 from keysat.upkeep.doctor import violations
+from keysat.upkeep.drill import drill
 from keysat.upkeep.opening import VAULT_CHECK, CannotOpen, open_shop
 from keysat.upkeep.restore import RESTORED, restore
 from keysat.upkeep.rows import lines, tables
@@ -82,6 +84,27 @@ async def reopened(settings: Settings, story: Story) -> AsyncGenerator[Shop, Non
         yield shop
 
 
+class CutOff(BaseException):
+    """Not an Exception: nothing of the program may catch it and go on."""
+
+
+@contextmanager
+def cut_off_at(beginning: str) -> Generator[None, None, None]:
+    """Whoever would execute such a statement is dead: PostgreSQL sees a connection that says no goodbye."""
+
+    def die(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith(beginning):
+            if connection.dialect.name == "postgresql":
+                connection.connection.driver_connection.terminate()  # pyright: ignore[reportOptionalMemberAccess]
+            raise CutOff
+
+    event.listen(Engine, "before_cursor_execute", die)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", die)
+
+
 async def sell_on(story: Story) -> None:
     """What a daemon does meanwhile: without end."""
     while True:
@@ -117,8 +140,10 @@ async def test_every_key_that_was_sold_validates_on_another_host_with_another_da
     due = (await story.subscription()).paid_through
     story.counter.clock.move(due + timedelta(minutes=1))
 
-    done = await restore(elsewhere, path, None, story.counter.clock, SeededChance(3))
-    assert (done.manifest, done.held) == (manifest, 1)
+    with cut_off_at("INSERT INTO event_seals"), pytest.raises((CutOff, CannotOpen)):
+        await restore(elsewhere, path, None, story.counter.clock, SeededChance(3))
+    done = await restore(elsewhere, path, None, story.counter.clock, SeededChance(3))  # as if nothing had been begun
+    assert (done.manifest, done.held, done.chain.flaw) == (manifest, 1, "")
     async with reopened(elsewhere, story) as shop:
         await seal(shop.store, shop.now())
         async with shop.read() as read:
@@ -160,11 +185,17 @@ async def test_what_is_not_as_it_was_written_is_refused_before_anything_is_made(
     await refused(whole, "KEYSAT_VAULT_KEY is not the vault key", replace(elsewhere, vault_key=other))
     with pytest.raises(BadRequest, match="is there already"):
         await back_up(story.shop, path, None, TESTER)
-    for changed, words in (
-        (replaced(manifest, schema="1_9999"), "with that release"),
-        (replaced(manifest, tables=[*manifest.tables[1:], replaced(manifest.tables[0], sha256="0" * 64)]), "altered"),
+    first, *others = manifest.tables
+    for number, (changed, words) in enumerate(
+        (
+            (replaced(manifest, schema="1_9999"), "with that release"),
+            (replaced(manifest, tables=[*others, replaced(first, sha256="0" * 64)]), "altered"),
+            (replaced(manifest, tables=[*others, replaced(first, bytes=first.bytes + 1)]), "not as large"),
+            (replaced(manifest, tables=[*others, first, first]), "lists .* 2 times"),
+            (replaced(manifest, tables=others), "lists .* 0 times"),
+        )
     ):
-        forged = tmp_path / f"{words}.zip"
+        forged = tmp_path / f"forged-{number}.zip"
         with zipfile.ZipFile(path) as old, written(forged, SeededChance(4)) as draft:
             for entry in manifest.tables:
                 with draft.table(entry.name, entry.columns) as write:
@@ -173,6 +204,54 @@ async def test_what_is_not_as_it_was_written_is_refused_before_anything_is_made(
         with pytest.raises(CannotOpen, match=words):
             await restore(elsewhere, forged, None, Noon(), SeededChance(3))
     assert not (target / KEY_FILE).exists()
+
+
+@pytest.mark.once
+async def test_what_would_fill_memory_or_disk_is_refused(tmp_path: Path) -> None:
+    at = {"made_at": NOON, "keysat": "1", "schema": "1_0001", "mode": "live", "head": "0:", "vault_check": ""}
+    for name, content, words in (("airy", b"x" * 8_000_000, "250 times"), ("many", b"", "more than 500 tables")):
+        with written(tmp_path / name, SeededChance(4)) as draft:
+            for number in range(1 if content else TABLES_MAX + 1):
+                with draft.table(f"t{number}", []) as write:
+                    write(content, 1)
+            draft.finish(msgspec.convert(at | {"vault_key": None, "tables": draft.entries}, Manifest))
+        with pytest.raises(BadRequest, match=words), opened(tmp_path / name):
+            pass
+    row = b"x" * (LINE_BYTES_MAX + 1)
+    with pytest.raises(BadRequest, match="too large for any of ours"):
+        list(Lines("t", io.BytesIO(row)))
+    with (
+        pytest.raises(BadRequest, match="too large for a backup"),
+        written(tmp_path / "long", SeededChance(4)) as draft,
+        draft.table("t", []) as write,
+    ):
+        write(row, 1)
+    with pytest.raises(BadRequest, match="cannot be written"), written(tmp_path / "gone" / "x", SeededChance(4)):
+        pass
+
+
+@pytest.mark.once
+async def test_a_drill_says_what_a_backup_is_worth_and_an_altered_shop_is_restored_only_where_it_is_accepted(
+    story: Story, tmp_path: Path
+) -> None:
+    await story.run("seal")
+    elsewhere = load({"KEYSAT_VAULT_KEY": VAULT_KEY}, data_dir=tmp_path / "elsewhere")
+    path, _ = await back_up(story.shop, tmp_path / "well.zip", None, TESTER)
+    well = await drill(path, bytes(32), None, violations, SeededChance(3))
+    assert (well.chain.flaw, well.wrong, (well.opened or 0) >= 2) == ("", [], True)
+    with pytest.raises(BadRequest, match="without a passphrase"):
+        await drill(path, None, PASSPHRASE, violations, SeededChance(3))
+
+    async with story.shop.work(TESTER) as work:
+        await work.session.execute(update(EventRow).where(EventRow.id == 2).values(body="{}"))
+    path, _ = await back_up(story.shop, tmp_path / "altered.zip", None, TESTER)
+    flaw = "The chain of events is broken at position 2: event 2 was altered."
+    altered = await drill(path, bytes([1]) * 32, None, violations, SeededChance(3))
+    assert (altered.wrong[0], "not the vault key" in altered.wrong[1], altered.opened) == (flaw, True, None)
+    with pytest.raises(CannotOpen, match=f"Nothing was restored.*{flaw}"):
+        await restore(elsewhere, path, None, story.counter.clock, SeededChance(3))
+    done = await restore(elsewhere, path, None, story.counter.clock, SeededChance(3), accepts_altered=True)
+    assert done.chain.flaw == flaw
 
 
 def replaced(struct: Any, **values: Any) -> Any:
@@ -232,6 +311,13 @@ def _fill_as_then(connection: Connection) -> None:
     ann = {"id": "01" * 16, "email": "ann@example.org", "email_normal": "ann@example.org", "at": "2026-01-15 12:00:00"}
     connection.execute(
         text("INSERT INTO customers (id, email, email_normal, created_at) VALUES (:id, :email, :email_normal, :at)"),
+        ann,
+    )
+    connection.execute(
+        text(
+            "INSERT INTO events (at, name, subject, actor, body, sealed) "
+            """VALUES (:at, 'shop.set_up', 'live', 'setup', '{"mode":"live"}', 0)"""
+        ),
         ann,
     )
     connection.execute(text("INSERT INTO house (name, value, written_at) VALUES ('mode', 'live', :at)"), ann)

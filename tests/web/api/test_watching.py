@@ -17,8 +17,10 @@ from sqlalchemy import update
 
 from keysat.infra import log
 from keysat.infra.attention import attention
+from keysat.infra.house import rewrite
 from keysat.jobs.runner import JobHealth, Runner
 from keysat.payments.tables import ConnectionRow
+from keysat.upkeep.backup import LAST_BACKUP
 from keysat.upkeep.shop import Shop
 from keysat.upkeep.unnamed_proxy import UnnamedProxy
 from keysat.upkeep.warn import warnings
@@ -65,7 +67,9 @@ async def test_the_figures_say_what_waits_and_how_the_doors_and_jobs_do(front: F
     await front.bought()
     async with front.shop.work(TESTER) as work:
         await work.attend("webhook_secret", "x", "Webhooks come with a wrong signature.")
+        await rewrite(work, LAST_BACKUP, NOON.isoformat())
     figures = await scraped(front.http)
+    assert figures["keysat_backup_succeeded_timestamp_seconds"] == [({}, NOON.timestamp())]
     assert figures["keysat_orders_watched"] == [({"status": "awaiting"}, 1)]
     assert figures["keysat_attention_open"] == [({}, 1)]
     assert bought(figures) == before + 1
@@ -143,7 +147,7 @@ async def test_a_proxy_that_nobody_named_is_told_of_until_it_is(shop: Shop, capl
         await shop.unnamed_proxy.tell(shop.store, shop.settings, shop.now())
         async with shop.read() as read:
             calls = (await attention(read)).items
-            warned = [line for line in await warnings(read, shop.settings, shop.mode) if "PROXIES" in line]
+            warned = [line for line in await warnings(read, shop.settings, shop.mode, shop.now()) if "PROXIES" in line]
         assert [call.reason for call in calls] == warned
         return warned
 

@@ -1,0 +1,97 @@
+"""A backup each so many hours, by one of the daemons: a child process makes it, so that no buyer waits for it."""
+
+import asyncio
+import re
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from keysat.infra.attention import clear
+from keysat.infra.events import Actor
+from keysat.infra.house import exchange, fact, rewrite
+from keysat.infra.log import get
+from keysat.infra.settings import Backups, Settings, handed_on
+from keysat.upkeep.archive import PART
+from keysat.upkeep.shop import Shop
+
+BEGUN, DONE = "backup_begun", "backup_done"  # facts in `house`: when the last one was begun, and the last good one
+LEASE = timedelta(hours=1)  # for so long nobody else begins; a failed one is tried again after it
+LIMIT = timedelta(minutes=50)
+FAILED, SUBJECT = "backup_failed", "schedule"  # of the call for attention
+REASON_CHARACTERS = 300
+BACKER = Actor("job:backup")
+
+log = get(__name__)
+
+
+async def back_up_when_due(shop: Shop, now: datetime) -> None:
+    """Into the folder of the settings; without one, none is made. What is in the way is called to attention."""
+    wanted = shop.settings.backups
+    if wanted is None or not await _begin(shop, now, wanted.every):
+        return
+    series = f"keysat-{shop.vault.check_value()[:8]}"  # shops that share a folder leave each other's alone
+    failure = await _make(shop.settings, wanted, wanted.folder / f"{series}-{now:%Y%m%dT%H%M%SZ}.zip")
+    async with shop.store.work(now, BACKER) as work:
+        if failure is None:
+            await rewrite(work, DONE, now.isoformat())
+            await clear(work, SUBJECT, FAILED)
+        else:
+            await work.attend(FAILED, SUBJECT, f"No backup was made: {failure}", again=True)
+    if failure is not None:
+        log.warning("backup.failed", reason=failure)
+    else:
+        await asyncio.to_thread(_forget_old, wanted, series)
+
+
+async def _begin(shop: Shop, now: datetime, every: timedelta) -> bool:
+    """True for one daemon of all, once a backup is due. A clock that was wrong for a while delays none for ever."""
+    async with shop.read() as read:
+        begun, done = await fact(read, BEGUN), await fact(read, DONE)
+    if begun is not None:
+        rest = every if done == begun else LEASE
+        if -LEASE < now - datetime.fromisoformat(begun) < rest:
+            return False
+    async with shop.store.work(now, BACKER) as work:
+        return await exchange(work, BEGUN, begun, now.isoformat())
+
+
+async def _make(settings: Settings, wanted: Backups, path: Path) -> str | None:
+    """Why not; None: it is made. The daemon's Ctrl-C does not reach the child."""
+    if (missing := await asyncio.to_thread(_missing, wanted)) is not None:
+        return f"{missing} is not there."
+    command = [sys.executable, "-m", "keysat", "backup", "--scheduled", "--to", str(path)]
+    if wanted.passphrase_file is not None:
+        command += ["--passphrase-file", str(wanted.passphrase_file)]
+    child = await asyncio.create_subprocess_exec(
+        *command, env=handed_on(settings), stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, start_new_session=True
+    )
+    try:
+        async with asyncio.timeout(LIMIT.total_seconds()):
+            _, said = await child.communicate()
+    except TimeoutError:
+        return f"it took longer than {LIMIT // timedelta(minutes=1)} minutes."
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode == 0:
+        return None
+    lines = said.decode(errors="replace").strip().splitlines() or [f"it ended with {child.returncode}."]
+    return lines[-1].removeprefix("keysat: ")[:REASON_CHARACTERS]
+
+
+def _missing(wanted: Backups) -> Path | None:
+    if not wanted.folder.is_dir():
+        return wanted.folder
+    return wanted.passphrase_file if wanted.passphrase_file and not wanted.passphrase_file.is_file() else None
+
+
+def _forget_old(wanted: Backups, series: str) -> None:
+    """But for the last ones, and what was cut off in the middle. Only of this shop, and only of this schedule."""
+    ours = re.compile(re.escape(series) + r"-\d{8}T\d{6}Z\.zip")
+    old = sorted(path for path in wanted.folder.iterdir() if ours.fullmatch(path.name))[: -wanted.keep]
+    for path in [*old, *wanted.folder.glob(f".{series}-*{PART}")]:
+        with suppress(OSError):
+            path.unlink()

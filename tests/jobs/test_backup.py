@@ -1,0 +1,53 @@
+"""The schedule of backups. That one is really made: `tests/cli/test_backup.py`."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+
+from keysat.infra.attention import settle_about
+from keysat.infra.house import fact, rewrite
+from keysat.infra.settings import load
+from keysat.infra.tables import AttentionRow
+from keysat.jobs.backup import BEGUN, DONE, FAILED, LEASE, SUBJECT, back_up_when_due
+from keysat.upkeep.shop import Shop
+from tests.conftest import TESTER
+
+MINUTE = timedelta(minutes=1)
+
+
+async def begun_after(shop: Shop, later: timedelta) -> bool:
+    """Two daemons look whether one is due."""
+    now = shop.now() + later
+    await asyncio.gather(back_up_when_due(shop, now), back_up_when_due(shop, now))
+    async with shop.read() as read:
+        return await fact(read, BEGUN) == now.isoformat()
+
+
+async def calls(shop: Shop) -> list[str]:
+    async with shop.read() as read:
+        query = select(AttentionRow.reason).where(AttentionRow.kind == FAILED, AttentionRow.settled_at.is_(None))
+        return list(await read.session.scalars(query))
+
+
+async def test_a_folder_that_is_gone_is_called_to_attention_and_one_daemon_tries_again_after_an_hour(
+    shop: Shop, tmp_path: Path
+) -> None:
+    settings = load({"KEYSAT_BACKUP_DIR": str(tmp_path / "gone"), "KEYSAT_BACKUP_HOURS": "12"}, data_dir=tmp_path)
+    assert not await begun_after(shop, timedelta())  # no folder is named: nothing is wanted
+    shop = replace(shop, settings=settings)
+    assert await begun_after(shop, timedelta())
+    assert await calls(shop) == [f"No backup was made: {tmp_path / 'gone'} is not there."]
+    async with shop.work(TESTER) as work:
+        await settle_about(work, SUBJECT)
+    assert not await begun_after(shop, LEASE - MINUTE)
+    assert await begun_after(shop, LEASE)
+    assert len(await calls(shop)) == 1
+
+    async with shop.work(TESTER) as work:  # this one was good
+        await rewrite(work, DONE, await fact(work, BEGUN))
+    assert not await begun_after(shop, timedelta(hours=12))
+    assert await begun_after(shop, timedelta(hours=13))
+    assert await begun_after(shop, timedelta(hours=-1))  # the clock had been wrong
