@@ -53,3 +53,5 @@ class CustomerErased(Happening, frozen=True, tag="customer.erased"):
 class ShopImported(Happening, frozen=True, tag="shop.imported"):
     issuer_key_id: UUID  # of the key that signed what came
     brought: dict[str, int]  # how many of each kind
+    changed: dict[str, int]  # what an earlier import had brought, by what was done with it
+    left: int  # rows that made no sense

@@ -1,13 +1,15 @@
 """Products, tiers and codes of the published server, as they are sold here."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, cast
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from sqlalchemy import insert, select
 
+from keysat.catalog.checks import SECONDS_MAX
 from keysat.catalog.codes import normal
-from keysat.catalog.policy_values import lifted
+from keysat.catalog.policy_values import GRACE_DAYS_MAX, MACHINES_MAX, RANK_MAX, lifted
 from keysat.catalog.tables import (
     Code,
     DiscountCode,
@@ -18,14 +20,13 @@ from keysat.catalog.tables import (
     Policy,
     Product,
 )
-from keysat.kit.currencies import SAT
+from keysat.kit.currencies import SAT, is_known
 from keysat.kit.errors import BadRequest
-from keysat.kit.periods import Unit
-from keysat.upkeep.imports import source
+from keysat.kit.money import MAX_MINOR
+from keysat.kit.periods import COUNT_MAX, Unit
 from keysat.upkeep.imports.move import Move, Values
-from keysat.upkeep.imports.source import listed, mapped, moment
+from keysat.upkeep.imports.source import NAME_MAX, Row, Senseless
 
-SLUG_MAX = 63
 SHOWN: Values = {
     "description": "",
     "marketing_bullets": [],
@@ -35,48 +36,59 @@ SHOWN: Values = {
 }
 """Of a tier whose metadata tells nothing of its page."""
 ALL_OFF = 10_000  # basis points
+MOST = {DiscountKind.PERCENT: ALL_OFF, DiscountKind.FREE_LICENSE: 0}
 
 
 async def bring_catalog(move: Move) -> None:
     await _products(move)
-    await move.write("tiers", Policy, _policies(move))
+    made = move.read("tiers", move.source.rows("policies"), partial(_policy, move))
+    tips = sum(values.pop("has_tip") for values in made)
+    move.report.not_kept(tips, "tips of tiers: nobody is paid out here")
+    terms = Policy.price_value, Policy.duration_seconds, Policy.max_machines, Policy.period_count, Policy.entitlements
+    shown = Policy.name, Policy.active, Policy.public
+    move.compare("tiers", await move.write("tiers", Policy, made, *shown, *terms))
     await _codes(move)
 
 
 async def _products(move: Move) -> None:
-    products = list(move.source.rows(source.Product, "products"))
-    for row in products:
-        if not 1 <= len(row.slug) <= SLUG_MAX:
-            raise BadRequest(f"The slug of the product {row.name!r} has {len(row.slug)} characters: 1 to 63 are kept.")
-    added = await move.write("products", Product, (_product(move, row) for row in products))
-    features = [feature for row in products if row.id in added for feature in _features(row)]
-    if features:
-        await move.work.session.execute(insert(Feature), features)
+    made = move.read("products", move.source.rows("products"), partial(_product, move))
+    features = {values["id"]: values.pop("features") for values in made}
+    shown = Product.name, Product.price_currency, Product.price_value, Product.active
+    written = await move.write("products", Product, made, *shown)
+    move.compare("products", written)
+    await move.write("entitlements of products", Feature, [row for id_ in written.ids for row in features[id_]])
 
 
-def _product(move: Move, row: source.Product) -> Values:
+def _product(move: Move, row: Row) -> dict[str, Any]:
+    currency, value = row.text("price_currency"), row.whole("price_value", MAX_MINOR)
+    profile_id = row.id_or_none("merchant_profile_id")
+    if not is_known(currency):
+        raise Senseless("has a price_currency that is none")
+    if not row.text("slug"):
+        raise Senseless("has no slug")
     return {
-        "id": row.id,
-        "slug": row.slug,
-        "name": row.name[:200],
-        "description": row.description,
-        "price_currency": row.price_currency,
-        "price_value": row.price_sats if row.price_currency == SAT and not row.price_value else row.price_value,
-        "active": bool(row.active),
-        "merchant_profile_id": None if row.merchant_profile_id in move.default_profiles else row.merchant_profile_id,
-        "details": mapped(row.metadata_json),
-        "created_at": move.at(row.created_at),
-        "updated_at": move.at(row.updated_at),
+        "id": row.id(),
+        "slug": row.text("slug"),
+        "name": row.text("name", 200),
+        "description": row.text("description"),
+        "price_currency": currency,
+        "price_value": value if currency != SAT or value else row.whole("price_sats", MAX_MINOR),
+        "active": row.flag("active"),
+        "merchant_profile_id": None if profile_id in move.default_profiles else profile_id,
+        "details": row.mapped("metadata_json"),
+        "created_at": move.at(row, "created_at"),
+        "updated_at": move.at(row, "updated_at"),
+        "features": list(_features(row)),
     }
 
 
-def _features(row: source.Product) -> Iterator[dict[str, Any]]:
-    told: list[Any] = [entry for entry in listed(row.entitlements_catalog_json) if isinstance(entry, dict)]
+def _features(row: Row) -> Iterator[Values]:
+    told: list[Any] = [entry for entry in row.listed("entitlements_catalog_json") if isinstance(entry, dict)]
     entries = {str(entry["slug"]): entry for entry in cast("list[dict[str, Any]]", told) if "slug" in entry}
     for position, (slug, entry) in enumerate(entries.items()):
         yield {
-            "id": uuid5(row.id, slug),
-            "product_id": row.id,
+            "id": uuid5(row.id(), slug),
+            "product_id": row.id(),
             "slug": slug,
             "name": str(entry.get("name") or slug)[:200],
             "description": str(entry.get("description") or ""),
@@ -84,129 +96,126 @@ def _features(row: source.Product) -> Iterator[dict[str, Any]]:
         }
 
 
-def _policies(move: Move) -> Iterator[Values]:
-    tips = 0
-    for row in move.source.rows(source.Policy, "policies"):
-        tips += bool(row.tip_pct_bps)
-        yield _policy(move, row)
-    move.report.left_behind(tips, "tips of tiers: nobody is paid out here")
-
-
-def _policy(move: Move, row: source.Policy) -> Values:
-    recurs = bool(row.is_recurring and row.renewal_period_days)
-    price = row.price_sats_override
+def _policy(move: Move, row: Row) -> dict[str, Any]:
+    days = row.whole_or_none("renewal_period_days", COUNT_MAX[Unit.DAY])
+    recurs = row.flag("is_recurring") and bool(days)
+    price = row.whole_or_none("price_sats_override", MAX_MINOR, -MAX_MINOR)
     if price is not None and price < 0:
-        move.report.note(f"The tier {row.slug} had a price below nothing: it takes its product's now.")
+        move.report.note(f"The tier {row.name} had a price below nothing: it takes its product's now.")
         price = None
     return {
-        "id": row.id,
-        "product_id": row.product_id,
-        "slug": row.slug,
-        "name": row.name[:200],
+        "id": row.id(),
+        "product_id": row.id("product_id"),
+        "slug": row.text("slug"),
+        "name": row.text("name", 200).strip() or row.text("slug"),
         "price_value": price,
-        "duration_seconds": max(0, row.duration_seconds),
-        "grace_seconds": max(0, row.grace_seconds),
-        "max_machines": max(0, row.max_machines),
-        "is_trial": bool(row.is_trial),
-        "trial_days": row.trial_days if recurs else 0,
+        "duration_seconds": min(row.whole("duration_seconds", MAX_MINOR), SECONDS_MAX),
+        "grace_seconds": min(row.whole("grace_seconds", MAX_MINOR), SECONDS_MAX),
+        "max_machines": min(row.whole("max_machines", MAX_MINOR), MACHINES_MAX),
+        "is_trial": row.flag("is_trial"),
+        "trial_days": row.whole("trial_days", COUNT_MAX[Unit.DAY]) if recurs else 0,
         "is_recurring": recurs,
-        "period_count": row.renewal_period_days if recurs else None,
+        "period_count": days if recurs else None,
         "period_unit": Unit.DAY if recurs else None,
-        "grace_period_days": row.grace_period_days,
-        "tier_rank": row.tier_rank,
-        "entitlements": listed(row.entitlements_json),
+        "grace_period_days": row.whole("grace_period_days", GRACE_DAYS_MAX),
+        "tier_rank": row.whole_or_none("tier_rank", RANK_MAX),
+        "entitlements": row.listed("entitlements_json"),
         **SHOWN,
         **_lifted(move, row),
-        "active": bool(row.active),
-        "public": bool(row.public),
-        "archived_at": moment(row.archived_at),
-        "created_at": move.at(row.created_at),
-        "updated_at": move.at(row.updated_at),
+        "active": row.flag("active"),
+        "public": row.flag("public"),
+        "archived_at": row.moment("archived_at"),
+        "created_at": move.at(row, "created_at"),
+        "updated_at": move.at(row, "updated_at"),
+        "has_tip": bool(row.whole("tip_pct_bps", ALL_OFF)),
     }
 
 
-def _lifted(move: Move, row: source.Policy) -> Values:
-    metadata = mapped(row.metadata_json)
+def _lifted(move: Move, row: Row) -> Values:
+    metadata = row.mapped("metadata_json")
     try:
         return lifted(metadata)
     except BadRequest as error:
-        move.report.note(f"What is told of the tier {row.slug} on its page could not be read: {error.message}")
+        move.report.note(f"What is told of the tier {row.name} on its page could not be read: {error.message}")
         return {"details": metadata}
 
 
 async def _codes(move: Move) -> None:
-    codes = [row for row in move.source.rows(source.Code, "discount_codes") if _can_be_typed(move, row)]
-    taken = set(await move.work.session.scalars(select(Code.code)))
-    names = {row.id: normal(row.code) for row in codes}
+    tiers: dict[UUID, set[UUID]] = {}
+    made = move.read("codes", move.source.rows("discount_codes"), partial(_code, move, tiers))
+    taken = {code: id_ for id_, code in await move.work.session.execute(select(DiscountCode.id, DiscountCode.code))}
+    taken |= dict.fromkeys(set(await move.work.session.scalars(select(Code.code))) - taken.keys())
+    kept: list[Values] = []
+    for values in move.fitting("codes", DiscountCode, made):
+        if taken.setdefault(values["code"], values["id"]) == values["id"]:
+            kept.append(values)
+        else:
+            move.report.leave("codes", values["code"], "is typed as another that is here")
+    known = set(await move.work.session.scalars(select(DiscountCode.id)))
     new = [
-        {"code": names[row.id], "kind": "discount", "created_at": move.at(row.created_at)}
-        for row in codes
-        if names[row.id] not in taken
+        {"code": values["code"], "kind": "discount", "created_at": values["created_at"]}
+        for values in kept
+        if values["id"] not in known
     ]
     if new:
         await move.work.session.execute(insert(Code), new)
-    known = {str(tier): tier for tier in await move.work.session.scalars(select(Policy.id))}
-    only = {row.id: _tiers(row) for row in codes}
-    lost = {code_id for code_id, tiers in only.items() if tiers and known.keys().isdisjoint(tiers)}
-    rows = (_code(move, row, names[row.id], is_lost=row.id in lost) for row in codes)
-    added = await move.write("codes", DiscountCode, rows)
-    tiers = [
-        {"discount_id": code_id, "policy_id": known[tier]}
-        for code_id, tiers in only.items()
-        if code_id in added
-        for tier in known.keys() & tiers
-    ]
-    if tiers:
-        await move.work.session.execute(insert(DiscountTier), tiers)
+    terms = DiscountCode.amount, DiscountCode.max_uses, DiscountCode.expires_at
+    written = await move.write("codes", DiscountCode, kept, *terms)
+    move.compare("codes", written)
+    only = [{"discount_id": id_, "policy_id": tier} for id_ in written.ids for tier in tiers[id_]]
+    if only:
+        await move.work.session.execute(insert(DiscountTier), only)
 
 
-def _can_be_typed(move: Move, row: source.Code) -> bool:
-    try:
-        normal(row.code)
-    except BadRequest:
-        move.report.note(f"The code {row.code!r} was left behind: nobody could type it here.")
-        return False
-    return True
-
-
-def _code(move: Move, row: source.Code, name: str, *, is_lost: bool) -> Values:
-    is_money = row.kind in (DiscountKind.FIXED, DiscountKind.SET_PRICE)
-    active, ends = bool(row.active), moment(row.expires_at)
-    if is_money and row.discount_currency != SAT and active:
-        active = False
-        move.report.note(
-            f"The code {name} is switched off: it says {row.discount_currency}, but sats were taken off (D-22). "
-            "Here it takes off what it says. Look at its amount, and switch it on."
+def _code(move: Move, tiers: dict[UUID, set[UUID]], row: Row) -> Values:
+    kind, active, ends, name = row.word("kind", DiscountKind), row.flag("active"), row.moment("expires_at"), _typed(row)
+    is_money, currency = kind in (DiscountKind.FIXED, DiscountKind.SET_PRICE), row.text("discount_currency")
+    if is_money and not is_known(currency):
+        raise Senseless("has a discount_currency that is none")
+    off: list[str] = []
+    if is_money and currency != SAT:
+        off.append(
+            f"it says {currency}, but sats were taken off (D-22). Here it takes off what it says. Look at its amount, "
+            "and switch it on."
         )
-    if row.expires_at and ends is None:
-        active = False
-        move.report.note(f"The code {name} is switched off: nobody can read when it ends ({row.expires_at[:40]!r}).")
-    if is_lost:
-        active = False
-        move.report.note(f"The code {name} is switched off: the tiers that it was for are gone.")
-    amount = min(row.amount, ALL_OFF) if row.kind is DiscountKind.PERCENT else row.amount
+    if row.words("expires_at") and ends is None:
+        off.append(f"nobody can read when it ends ({row.text('expires_at')[:NAME_MAX]!r}).")
+    wanted = _tiers(row)
+    tiers[row.id()] = {tier for tier in move.here["policies"] if str(tier) in wanted}
+    if wanted and not tiers[row.id()]:
+        off.append("the tiers that it was for are gone.")
+    for why in off if active else ():
+        move.report.note(f"The code {name} is switched off: {why}")
+    amount = row.whole("amount", MAX_MINOR)
     return {
-        "id": row.id,
+        "id": row.id(),
         "code": name,
-        "kind": row.kind,
-        "amount": 0 if row.kind is DiscountKind.FREE_LICENSE else amount,
-        "currency": row.discount_currency if is_money else None,
-        "product_id": row.applies_to_product_id,
-        "max_uses": row.max_uses,
+        "kind": kind,
+        "amount": min(amount, MOST.get(kind, amount)),
+        "currency": currency if is_money else None,
+        "product_id": row.id_or_none("applies_to_product_id"),
+        "max_uses": row.whole_or_none("max_uses", MAX_MINOR),
         "used_count": 0,  # the uses that come along are counted
         "expires_at": ends,
-        "active": active,
-        "featured": bool(row.featured),
+        "active": active and not off,
+        "featured": row.flag("featured"),
         "duration": DiscountDuration.ONCE,
         "duration_cycles": None,
-        "referrer_label": row.referrer_label,
-        "description": row.description,
-        "created_at": move.at(row.created_at),
-        "updated_at": move.at(row.updated_at),
+        "referrer_label": row.words("referrer_label", 200),
+        "description": row.text("description"),
+        "created_at": move.at(row, "created_at"),
+        "updated_at": move.at(row, "updated_at"),
     }
 
 
-def _tiers(row: source.Code) -> set[str]:
+def _typed(row: Row) -> str:
+    try:
+        return normal(row.text("code"))
+    except BadRequest:
+        raise Senseless("is a code that nobody could type here") from None
+
+
+def _tiers(row: Row) -> set[str]:
     """Their ids, which nothing there holds to any tier; none: it is for all."""
-    several = {str(tier) for tier in listed(row.applies_to_policy_ids_json)}
-    return several or ({str(row.applies_to_policy_id)} if row.applies_to_policy_id else set())
+    one = row.id_or_none("applies_to_policy_id")
+    return {str(tier) for tier in row.listed("applies_to_policy_ids_json")} or ({str(one)} if one else set())

@@ -2,21 +2,25 @@
 
 import base64
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from uuid import UUID
 
+from nacl.signing import SigningKey
 from sqlalchemy import select
 
 from keysat.infra.house import fact, rewrite
 from keysat.kit.errors import BadRequest, KeysatError
-from keysat.licenses.issuers import restore, words_of
-from keysat.operators.scopes import A_LA_CARTE
-from keysat.operators.tables import ApiKey
+from keysat.licenses.issuers import key_id_of, restore, words_of
+from keysat.licenses.tables import IssuerKey
+from keysat.operators import api_keys
+from keysat.operators.scopes import A_LA_CARTE, Role
+from keysat.operators.tables import ApiKey, ApiKeyId
 from keysat.payments.profiles import the_default
 from keysat.payments.rates.pins import pin_of, set_pin
 from keysat.payments.tables import MerchantProfile
-from keysat.upkeep.imports import source
+from keysat.upkeep.imports.judge import misfit
 from keysat.upkeep.imports.move import Move, Values
-from keysat.upkeep.imports.source import listed, moment
+from keysat.upkeep.imports.source import NAME_MAX, Row
 from keysat.upkeep.operator_name import OPERATOR_NAME
 from keysat.webhooks import endpoints
 from keysat.webhooks.endpoints import NewEndpoint
@@ -24,8 +28,15 @@ from keysat.webhooks.tables import Endpoint, EndpointId
 
 PKCS8_PREFIX = bytes.fromhex("302e020100300506032b657004220420")
 """RFC 8410, 7: an Ed25519 private key, whose 32 bytes follow."""
+SHOWN = {
+    "name": MerchantProfile.name,
+    "legal_name": MerchantProfile.legal_name,
+    "support_url": MerchantProfile.support_url,
+    "support_email": MerchantProfile.support_email,
+    "post_purchase_redirect_url": MerchantProfile.post_purchase_redirect_url,
+}
 PIN = "manual_rate_pin_"
-LEFT_BEHIND = {
+NOT_KEPT = {
     "payment_providers": "connections to payment providers: connect them again by a click, with fewer rights",
     "audit_log": "lines of the audit log: keep the old file as long as you need them",
     "tier_changes": "records of tier changes: licenses arrive with the tier they have",
@@ -37,11 +48,13 @@ LEFT_BEHIND = {
 
 async def bring_issuer_key(move: Move) -> UUID:
     """The key that signed everything: each license goes on being signed with it. Raises BadRequest."""
-    keys = list(move.source.rows(source.IssuerKey, "server_keys"))
-    if not keys:
+    pem = next((row.words("private_key_pem") for row in move.source.rows("server_keys")), None)
+    if pem is None:
         raise BadRequest("The file holds no issuer key, so that no key it ever sold could be verified.")
-    key = await restore(move.work, move.vault, words_of(_seed(keys[0].private_key_pem)))
-    return key.id
+    seed = _seed(pem)
+    key_id = key_id_of(bytes(SigningKey(seed).verify_key))
+    there = await move.work.session.scalar(select(IssuerKey.id).where(IssuerKey.key_id == key_id))
+    return there or (await restore(move.work, move.vault, words_of(seed))).id  # retired here since, it stays so
 
 
 def _seed(pem: str) -> bytes:
@@ -58,91 +71,105 @@ def _seed(pem: str) -> bytes:
 async def bring_profiles(move: Move) -> None:
     """The default one gives its name and addresses to the one that is here, where that has no name of its own yet."""
     here = await the_default(move.work)
-    there = list(move.source.rows(source.Profile, "merchant_profiles"))
-    for row in there:
-        if row.is_default and here.name is None:
-            for name, value in _shown(row).items():
-                setattr(here, name, value)
-    await move.write("merchant profiles", MerchantProfile, [_profile(move, row) for row in there if not row.is_default])
-    move.default_profiles.update(row.id for row in there if row.is_default)
+    made = move.read("merchant profiles", move.source.rows("merchant_profiles"), partial(_profile, move))
+    for values in made:
+        if values["is_default"]:
+            move.default_profiles.add(values["id"])
+        if values["is_default"] and here.name is None and misfit(MerchantProfile, values, move.here) is None:
+            for name in SHOWN:
+                setattr(here, name, values[name])
+    others = [values for values in made if not values["is_default"]]
+    move.compare("merchant profiles", await move.write("merchant profiles", MerchantProfile, others, *SHOWN.values()))
 
 
-def _shown(row: source.Profile) -> Values:
+def _profile(move: Move, row: Row) -> Values:
     return {
-        "name": row.name[:200],
-        "legal_name": row.legal_name,
-        "support_url": row.support_url,
-        "support_email": row.support_email,
-        "post_purchase_redirect_url": row.post_purchase_redirect_url,
-    }
-
-
-def _profile(move: Move, row: source.Profile) -> Values:
-    return {
-        **_shown(row),
-        "id": row.id,
-        "is_default": False,
-        "created_at": move.at(row.created_at),
+        "id": row.id(),
+        "is_default": row.flag("is_default"),
+        "name": row.text("name", 200),
+        "legal_name": row.words("legal_name", 200),
+        "support_url": row.words("support_url"),
+        "support_email": row.words("support_email"),
+        "post_purchase_redirect_url": row.words("post_purchase_redirect_url"),
+        "created_at": move.at(row, "created_at"),
         "updated_at": move.work.now,
     }
 
 
 async def bring_house(move: Move) -> None:
     await _endpoints(move)
-    keys = move.source.rows(source.ApiKey, "scoped_api_keys")
-    await move.write("API keys", ApiKey, (_api_key(move, row) for row in keys))
+    await _api_keys(move)
     await _settings(move)
-    for table, what in LEFT_BEHIND.items():
-        move.report.left_behind(move.source.count(table), what)
+    for table, what in NOT_KEPT.items():
+        move.report.not_kept(move.source.count(table), what)
 
 
-def _api_key(move: Move, row: source.ApiKey) -> Values:
+async def _api_keys(move: Move) -> None:
+    made = move.read("API keys", move.source.rows("scoped_api_keys"), partial(_api_key, move))
+    for values, _ in (await move.write("API keys", ApiKey, made)).known:
+        if values["revoked_at"] and (await api_keys.revoke(move.work, ApiKeyId(values["id"])))[1]:
+            move.report.changed["API keys revoked"] += 1
+
+
+def _api_key(move: Move, row: Row) -> Values:
+    revoked_at = row.moment("revoked_at") or (move.work.now if row.words("revoked_at") else None)
     return {
-        "id": row.id,
-        "label": row.label[:80],
-        "role": row.role,
-        "scopes": sorted(scope for scope in listed(row.extra_scopes) if isinstance(scope, str) and scope in A_LA_CARTE),
-        "hash": row.token_hash,
-        "created_at": move.at(row.created_at),
+        "id": row.id(),
+        "label": row.text("label", 80),
+        "role": row.word("role", Role),
+        "scopes": sorted(
+            scope for scope in row.listed("extra_scopes") if isinstance(scope, str) and scope in A_LA_CARTE
+        ),
+        "hash": row.text("token_hash"),
+        "created_at": move.at(row, "created_at"),
         "expires_at": None,
-        "used_at": moment(row.last_used_at),
-        "revoked_at": moment(row.revoked_at),
+        "used_at": row.moment("last_used_at"),
+        "revoked_at": revoked_at,
     }
 
 
 async def _endpoints(move: Move) -> None:
     """Their receivers go on checking with the secret they have."""
     known = set(await move.work.session.scalars(select(Endpoint.id)))
-    for row in move.source.rows(source.Endpoint, "webhook_endpoints"):
-        if row.id in known:
+    for endpoint_id, new, active in move.read("webhook endpoints", move.source.rows("webhook_endpoints"), _endpoint):
+        if endpoint_id in known:
             move.report.there["webhook endpoints"] += 1
             continue
-        new = NewEndpoint(
-            url=row.url,
-            event_types=[str(name) for name in listed(row.event_types)] or ["*"],
-            description=row.description[:1000] or None,
-            secret=row.secret,
-        )
         try:
-            made = await endpoints.create(move.work, move.vault, new, endpoint_id=EndpointId(row.id))
+            async with move.work.savepoint():
+                made = await endpoints.create(move.work, move.vault, new, endpoint_id=endpoint_id)
         except KeysatError as error:
-            move.report.note(f"The webhook endpoint {row.id} was left behind: {error.message}")
+            move.report.leave("webhook endpoints", endpoint_id, f"is refused: {error.message}")
             continue
-        made.endpoint.active = bool(row.active)
+        known.add(endpoint_id)
+        made.endpoint.active = active
         move.report.brought["webhook endpoints"] += 1
 
 
+def _endpoint(row: Row) -> tuple[EndpointId, NewEndpoint, bool]:
+    new = NewEndpoint(
+        url=row.text("url"),
+        event_types=[str(name) for name in row.listed("event_types")] or ["*"],
+        description=row.text("description", 1000) or None,
+        secret=row.text("secret"),
+    )
+    return EndpointId(row.id()), new, row.flag("active")
+
+
 async def _settings(move: Move) -> None:
-    settings = move.source.settings()
+    settings = dict(move.read("settings", move.source.rows("settings"), _setting))
     name = settings.get("operator_name", "").strip()
     if name and await fact(move.work, OPERATOR_NAME) is None:
         await rewrite(move.work, OPERATOR_NAME, name[:200])
     for setting, value in settings.items():
-        if not setting.startswith(PIN):
-            continue
         currency = setting.removeprefix(PIN).upper()
+        if not setting.startswith(PIN) or await pin_of(move.work, currency) is not None:
+            continue
         try:
-            if await pin_of(move.work, currency) is None:
-                await set_pin(move.work, currency, Decimal(value))
+            await set_pin(move.work, currency, Decimal(value))
         except (KeysatError, InvalidOperation):
-            move.report.note(f"The pinned rate of {currency} was left behind: {value[:40]!r} is no price of a bitcoin.")
+            move.report.leave("pinned rates", currency, f"is no price of a bitcoin ({value[:NAME_MAX]!r})")
+
+
+def _setting(row: Row) -> tuple[str, str]:
+    return row.text("key"), row.words("value") or ""

@@ -1,22 +1,45 @@
 """What every part of an import shares: the transaction, the file, the report, and the one way to write rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import insert, inspect, select
+from sqlalchemy import RowMapping, insert, inspect, select
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
 
-from keysat.infra.tables import Base
+from keysat.infra.events import Actor
+from keysat.infra.tables import Base, EventRow
 from keysat.infra.vault import Vault
-from keysat.infra.work import Work, flushed
+from keysat.infra.work import Work
+from keysat.upkeep.imports.judge import misfit
 from keysat.upkeep.imports.report import Report
-from keysat.upkeep.imports.source import Source, moment
+from keysat.upkeep.imports.source import Row, Senseless, Source
 from keysat.upkeep.rows import parted
 
+T = TypeVar("T")
+
+IMPORT = Actor("import")
 AT_ONCE = 500
-Values = Mapping[str, Any]
+TOLD_EVERY = 5_000  # rows
+Values = dict[str, Any]
+Tell = Callable[[str, int], None]
+"""Hears from time to time how many rows of a kind are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came now; and what an earlier import had brought: its values there, and those asked for that it has here."""
+
+    new: Sequence[Values]
+    known: Sequence[tuple[Values, RowMapping]]
+
+    @property
+    def ids(self) -> set[UUID]:
+        return {row["id"] for row in self.new}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +47,87 @@ class Move:
     work: Work
     source: Source
     vault: Vault
+    tell: Tell
     report: Report = field(default_factory=Report)
+    here: defaultdict[str, set[UUID]] = field(default_factory=lambda: defaultdict[str, set[UUID]](set))
+    """By table, ids of the file that are here by now: what a row may hang on."""
     default_profiles: set[UUID] = field(default_factory=set[UUID])
     """What sells what names no other: here that is no profile at all."""
 
-    def at(self, text: str | None) -> datetime:
+    def at(self, row: Row, column: str) -> datetime:
         """A moment that has to be there; now, where nobody can read it."""
-        return moment(text) or self.work.now
+        return row.moment(column) or self.work.now
 
-    async def write(self, kind: str, model: type[Base], rows: Iterable[Values]) -> set[UUID]:
-        """Rows by their id: those that are not here yet are written; returns their ids. Raises Conflict."""
-        added: set[UUID] = set()
-        for batch in parted(rows, AT_ONCE):
-            new = await self._new(model, batch)
-            self.report.there[kind] += len(batch) - len(new)
-            self.report.brought[kind] += len(new)
-            if new:
-                names = f"One of the {kind} stands in the way of another that is here: import into a shop of its own."
-                async with flushed(self.work, names):
-                    await self.work.session.execute(insert(model), [dict(row) for row in new])
-                added |= {row["id"] for row in new}
-        return added
+    def read(self, kind: str, rows: Iterable[Row], values: Callable[[Row], T]) -> list[T]:
+        """Each row that makes sense; the others are left behind."""
+        made: list[T] = []
+        for row in rows:
+            try:
+                made.append(values(row))
+            except Senseless as error:
+                self.report.leave(kind, row.name, str(error))
+        return made
 
-    async def _new(self, model: type[Base], batch: Sequence[Values]) -> list[Values]:
+    def fitting(self, kind: str, model: type[Base], rows: Iterable[Values]) -> list[Values]:
+        """What the table can take; the others are left behind."""
+        kept: dict[UUID, Values] = {}
+        for row in rows:
+            why = "has the id of another" if row["id"] in kept else misfit(model, row, self.here)
+            if why is None:
+                kept[row["id"]] = row
+            else:
+                self.report.leave(kind, row["id"], why)
+        return list(kept.values())
+
+    async def write(
+        self, kind: str, model: type[Base], rows: Iterable[Values], *asked: InstrumentedAttribute[Any]
+    ) -> Written:
+        """Rows by their id: those that fit and are not here yet are written. Of the others it reads what is `asked`.
+
+        What is no attribute of the model is left out.
+        """
         ids = inspect(model).attrs["id"].class_attribute
-        known = set(await self.work.session.scalars(select(ids).where(ids.in_([row["id"] for row in batch]))))
-        return [row for row in batch if row["id"] not in known]
+        new: list[Values] = []
+        known: list[tuple[Values, RowMapping]] = []
+        done = 0
+        for batch in parted(self.fitting(kind, model, rows), AT_ONCE):
+            there = select(ids, *asked).where(ids.in_([row["id"] for row in batch]))
+            held = {row["id"]: row for row in (await self.work.session.execute(there)).mappings()}
+            known += [(row, held[row["id"]]) for row in batch if row["id"] in held]
+            new += await self._insert(kind, model, [row for row in batch if row["id"] not in held])
+            done += len(batch)
+            if done % TOLD_EVERY == 0:
+                self.tell(kind, done)
+        self.report.brought[kind] += len(new)
+        self.report.there[kind] += len(known)
+        self.here[model.__tablename__] = {row["id"] for row in (*new, *(row for row, _ in known))}
+        return Written(new, known)
+
+    async def _insert(self, kind: str, model: type[Base], rows: Sequence[Values]) -> Sequence[Values]:
+        """Those that the database takes. One that it refuses is looked for by halves."""
+        if not rows:
+            return rows
+        try:
+            async with self.work.savepoint():
+                await self.work.session.execute(insert(model), rows)
+            return rows
+        except (IntegrityError, DataError):
+            if len(rows) == 1:
+                self.report.leave(kind, rows[0]["id"], "stands in the way of another that is here")
+                return ()
+        half = len(rows) // 2
+        return [*await self._insert(kind, model, rows[:half]), *await self._insert(kind, model, rows[half:])]
+
+    def compare(self, kind: str, written: Written) -> None:
+        """What is another there than here, and stays."""
+        for values, here in written.known:
+            others = [column for column in here if column != "id" and here[column] != values[column]]
+            if others:
+                self.report.differ(kind, values["id"], f"has another {', '.join(others)}")
+
+    async def was_decided(self, subject: UUID, *names: str) -> bool:
+        """Whether there is such an event about it, or any at all, that no import has recorded: it stays as it is."""
+        told = select(EventRow.id).where(EventRow.subject == str(subject), EventRow.actor != IMPORT.kind)
+        if names:
+            told = told.where(EventRow.name.in_(names))
+        return await self.work.session.scalar(told.limit(1)) is not None

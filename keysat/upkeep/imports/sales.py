@@ -1,172 +1,199 @@
 """Who bought, what was ordered, and the licenses that came of it. Each license keeps its id, so that its key holds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 
-from keysat.catalog.tables import DiscountCode
-from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose, Redemption, RedemptionStatus
+from keysat.catalog.checks import SECONDS_MAX
+from keysat.catalog.policy_values import MACHINES_MAX
+from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose
 from keysat.customers.accounts import normal_email
 from keysat.customers.tables import Customer, CustomerNote
-from keysat.infra.tables import AttentionRow
-from keysat.kit.currencies import SAT
+from keysat.kit.currencies import SAT, is_known
 from keysat.kit.errors import BadRequest
 from keysat.kit.ids import support_reference
-from keysat.kit.licensekey import fingerprint_hash
-from keysat.licenses.tables import License, LicenseStatus, Machine
-from keysat.upkeep.imports import source
-from keysat.upkeep.imports.move import AT_ONCE, Move, Values
-from keysat.upkeep.imports.source import INVOICES, listed, mapped, moment
-from keysat.upkeep.rows import parted
-
-Customers = Mapping[str, UUID]
-"""By address as it is compared; ids of customers."""
+from keysat.kit.money import MAX_MINOR, MAX_SATS
+from keysat.licenses.tables import License, LicenseStatus
+from keysat.upkeep.imports.again import call_for, licenses_again, orders_again
+from keysat.upkeep.imports.machines import bring_machines
+from keysat.upkeep.imports.move import Move, Values, Written
+from keysat.upkeep.imports.source import Row, Senseless
+from keysat.upkeep.imports.uses import bring_uses
 
 NO_PRICE: Values = {"listed_currency": SAT, "listed_value": 0, "base_value": 0, "amount_sats": 0, "base_sats": 0}
-ENDED = {"expired": OrderStatus.EXPIRED, "invalid": OrderStatus.INVALID, "pending": OrderStatus.EXPIRED}
-REVIEW = "order_imported"  # the kind of attention
-TOO_MANY = "imported_over_cap"  # why a machine was released
+NO_RATE: Values = {"exchange_rate_centibps": None, "exchange_rate_source": None}
+UNPAID = {"expired": OrderStatus.EXPIRED, "invalid": OrderStatus.INVALID, "pending": OrderStatus.EXPIRED}
+SLUGS_MAX, SLUG_BYTES_MAX = 255, 255  # of entitlements, in a key
 
 
-async def bring_sales(move: Move, issuer_key_id: UUID) -> None:
-    licenses = list(move.source.rows(source.License, "licenses"))
-    invoices = list(move.source.select(source.Invoice, "invoices", INVOICES))
+@dataclass(frozen=True, slots=True)
+class Buyers:
+    """Addresses as they are compared; each is looked at once, and kept as it was typed first."""
+
+    move: Move
+    typed: dict[str, str] = field(default_factory=dict[str, str])
+    _normal: dict[str, str | None] = field(default_factory=dict[str, str | None])
+
+    def of(self, row: Row) -> str | None:
+        email = row.words("buyer_email")
+        if email and email not in self._normal:
+            self._normal[email] = None
+            try:
+                normal = self._normal[email] = normal_email(email)
+                self.typed.setdefault(normal, email.strip())
+            except BadRequest:
+                self.move.report.note("An address of a buyer is none that a mail could be sent to: it is not kept.")
+        return self._normal[email] if email else None
+
+
+async def bring_sales(move: Move, issuer_key_id: UUID) -> Mapping[UUID, Values]:
+    """Licenses are judged before orders are written: of an order whose license stays behind no other one may come.
+
+    Returns licenses by id, with the values they have there, `buyer` among them; revoked also where only here.
+    """
+    buyers = Buyers(move)
+    rows = list(move.source.rows("licenses"))
+    made = move.read("licenses", rows, partial(_license, buyers, issuer_key_id))
+    invoices = move.read("orders", move.source.rows("invoices"), partial(_order, buyers))
+    move.here["orders"] = {order["id"] for order in invoices} | {row["order_id"] for row in made if not row["is_sold"]}
+    licenses = move.fitting("licenses", License, made)
+    orders = [*_ordered(move, invoices, rows, licenses), *(_given(move, row) for row in licenses if not row["is_sold"])]
+    customers = await _customers(move, buyers, orders, licenses)
+    for row in (*orders, *licenses):
+        row["customer_id"] = customers.get(row["buyer"])
+    written = await _orders(move, orders)
+    asked = License.status, License.expires_at, License.is_subscribed
+    terms = License.policy_id, License.max_machines, License.entitlements
+    sold = await move.write("licenses", License, licenses, *asked, *terms)
+    await orders_again(move, written, sold.ids)
+    await licenses_again(move, sold)
+    await bring_machines(move, sold)
+    await bring_uses(move)
+    revoked = {row["id"] for row, here in sold.known if here["status"] is LicenseStatus.REVOKED}
+    for row in licenses:
+        if row["id"] in revoked:
+            row["status"] = LicenseStatus.REVOKED
+    return {row["id"]: row for row in (*sold.new, *(row for row, _ in sold.known))}
+
+
+def _ordered(
+    move: Move, invoices: Iterable[dict[str, Any]], rows: Iterable[Row], licenses: Sequence[Values]
+) -> Iterator[dict[str, Any]]:
+    """With what came of them: a license, nothing, or money without a license, about which somebody has to decide."""
+    made = {row["order_id"]: row["id"] for row in licenses}
+    named: set[UUID | None] = set()
+    for row in rows:
+        with suppress(Senseless):
+            named.add(row.id_or_none("invoice_id"))
+    for order in invoices:
+        license_id = made.get(order["id"])
+        if license_id is None and order["id"] in named:
+            move.report.leave("orders", order["id"], "made a license that stays behind")
+        elif license_id is not None:  # an event that came late may have ended the order there (D-41)
+            how = PaidHow.FREE if order["is_free"] else PaidHow.IMPORTED
+            yield order | _fulfilled(license_id, order["status_at"], how)
+        else:
+            yield order
+
+
+def _fulfilled(license_id: UUID, at: datetime, how: PaidHow) -> Values:
+    status = {"purpose": Purpose.IMPORT, "status": OrderStatus.FULFILLED, "status_at": at}
+    return {**status, "license_id": license_id, "paid_at": at, "paid_how": how}
+
+
+async def _orders(move: Move, orders: Sequence[Values]) -> Written:
+    written = await move.write("orders", Order, orders, Order.status, Order.license_id)
+    notes: list[Values] = []
+    count = 0
+    for order in written.new:
+        if order["status"] is OrderStatus.REVIEW:
+            await call_for(move, order)
+        if order["note"] and order["customer_id"]:
+            notes.append({"order_id": order["id"], "customer_id": order["customer_id"], "note": order["note"]})
+        count += bool(order["note"])
+    if notes:
+        await move.work.session.execute(insert(CustomerNote), notes)
+    move.report.not_kept(count - len(notes), "notes of buyers who gave no address")
+    unpaid = sum(order["is_open"] for order in written.new)
+    move.report.not_kept(unpaid, "orders that nobody had paid yet: money for them goes to the old server")
+    return written
+
+
+async def _customers(move: Move, buyers: Buyers, *sales: Iterable[Values]) -> Mapping[str | None, UUID]:
+    """Ids by address. Of what is here already nobody comes again: he may be erased by now."""
     known = {
         *await move.work.session.scalars(select(Order.id)),
         *await move.work.session.scalars(select(License.id)),
     }
-    new = (row.buyer_email for row in (*invoices, *licenses) if row.id not in known)  # others may be erased by now
-    customers = await _customers(move, new)
-    made = {row.invoice_id: row for row in licenses if row.invoice_id}
-    orders = [_order(move, row, made.get(row.id), customers) for row in invoices]
-    given = [_given(move, row, customers) for row in licenses if row.invoice_id is None]
-    added = await move.write("orders", Order, [*orders, *given])
-    for order in orders:
-        if order["id"] in known and order["license_id"] and order["license_id"] not in known:
-            await _paid_since(move, order)
-        if order["status"] is OrderStatus.REVIEW and order["id"] in added:
-            reference = order["support_reference"]
-            words = f"Order {reference} was paid before the move, and no license came of it. Accept it to issue one."
-            await move.work.attend(REVIEW, order["id"], words)
-    await _notes(move, [row for row in invoices if row.id in added], customers)
-    open_orders = sum(row.status == "pending" for row in invoices if row.id in added)
-    move.report.left_behind(open_orders, "orders that nobody had paid yet: money for them goes to the old server")
-    rows = [_license(move, row, issuer_key_id, customers) for row in licenses]
-    await _machines(move, licenses, await move.write("licenses", License, rows))
-    await _redemptions(move, {order["id"]: order["status"] for order in orders})
-
-
-async def _notes(move: Move, invoices: Iterable[source.Invoice], customers: Customers) -> None:
-    """What buyers wrote with their orders; of who gave no address there is nobody to keep it for."""
-    written = [(row, customers.get(_normal(row.buyer_email) or "")) for row in invoices if row.buyer_note]
-    notes = [
-        {"order_id": row.id, "customer_id": customer_id, "note": str(row.buyer_note)}
-        for row, customer_id in written
-        if customer_id is not None
+    wanted = dict.fromkeys(row["buyer"] for rows in sales for row in rows if row["buyer"] and row["id"] not in known)
+    there = select(Customer.email_normal, Customer.id).where(Customer.email_normal.is_not(None))
+    here: dict[str | None, UUID] = {row.email_normal: row.id for row in await move.work.session.execute(there)}
+    new = [
+        {"id": move.work.new_id(), "email": buyers.typed[normal], "email_normal": normal, "created_at": move.work.now}
+        for normal in wanted
+        if normal not in here
     ]
-    if notes:
-        await move.work.session.execute(insert(CustomerNote), notes)
-    move.report.left_behind(len(written) - len(notes), "notes of buyers who gave no address")
+    written = await move.write("customers", Customer, new)
+    return here | {row["email_normal"]: row["id"] for row in written.new}
 
 
-async def _paid_since(move: Move, order: Values) -> None:
-    """An earlier import brought it unpaid or without its license, and the old server went on selling."""
-    fulfilled = {name: order[name] for name in ("purpose", "status", "status_at", "license_id", "paid_at", "paid_how")}
-    unsold = update(Order).where(Order.id == order["id"], Order.license_id.is_(None))
-    await move.work.session.execute(unsold.values(**fulfilled).execution_options(synchronize_session=False))
-    call = update(AttentionRow).where(AttentionRow.kind == REVIEW, AttentionRow.subject == str(order["id"]))
-    await move.work.session.execute(
-        call.where(AttentionRow.settled_at.is_(None))
-        .values(settled_at=move.work.now)
-        .execution_options(synchronize_session=False)
-    )
-
-
-async def _customers(move: Move, typed: Iterable[str | None]) -> Customers:
-    wanted: dict[str, str] = {}
-    for email in typed:
-        if email is not None and (normal := _normal(email)) is not None:
-            wanted.setdefault(normal, email.strip())
-        elif email:
-            move.report.note("An address of a buyer is none that a mail could be sent to: it was left behind.")
-    known = await _known(move)
-    new = {normal: move.work.new_id() for normal in wanted if normal not in known}
-    rows: list[Values] = [
-        {"id": customer_id, "email": wanted[normal], "email_normal": normal, "created_at": move.work.now}
-        for normal, customer_id in new.items()
-    ]
-    await move.write("customers", Customer, rows)
-    return known | new
-
-
-async def _known(move: Move) -> dict[str, UUID]:
-    rows = await move.work.session.execute(
-        select(Customer.email_normal, Customer.id).where(Customer.email_normal.is_not(None))
-    )
-    return {str(email): customer_id for email, customer_id in rows}
-
-
-def _normal(email: str | None) -> str | None:
-    try:
-        return normal_email(email) if email else None
-    except BadRequest:
-        return None
-
-
-def _order(move: Move, row: source.Invoice, made: source.License | None, customers: Customers) -> Values:
-    """Its id goes on opening the key. Paid without a license: the operator has to decide."""
-    settled, created = row.status == "settled", move.at(row.created_at)
-    status = ENDED.get(row.status, OrderStatus.EXPIRED)
-    if settled:
-        status = OrderStatus.FULFILLED if made else OrderStatus.REVIEW
-    currency = row.listed_currency or SAT
-    value = row.amount_sats if row.listed_value is None else row.listed_value
-    is_free = row.btcpay_invoice_id.startswith("free-")
+def _order(buyers: Buyers, row: Row) -> dict[str, Any]:
+    """Its id goes on opening the key."""
+    move, status = buyers.move, row.text("status")
+    if status != "settled" and status not in UNPAID:
+        raise Senseless("has a status that nobody knows")
+    sats, listed = row.whole("amount_sats", MAX_SATS), row.whole_or_none("listed_value", MAX_MINOR)
+    currency = row.words("listed_currency") or SAT
+    if not is_known(currency):
+        raise Senseless("has a listed_currency that is none")
+    is_free = row.text("btcpay_invoice_id").startswith("free-")
+    value = 0 if is_free else sats if listed is None else listed
+    rate = {
+        "exchange_rate_centibps": row.whole_or_none("exchange_rate_centibps", MAX_MINOR),
+        "exchange_rate_source": row.words("exchange_rate_source", 200),
+    }
     return {
-        **_blank(move, row.id, row.product_id, created),
-        "invoice_id": row.invoice_id,
-        "purpose": Purpose.IMPORT if made else Purpose.PURCHASE,
-        "status": status,
-        "status_at": move.at(row.updated_at),
-        "policy_id": row.policy_id,
-        "customer_id": customers.get(_normal(row.buyer_email) or ""),
-        "license_id": made.id if made else None,
+        **_blank(move, row.id(), row.id("product_id"), move.at(row, "created_at")),
+        "invoice_id": row.text("id"),
+        "purpose": Purpose.PURCHASE,
+        "status": UNPAID.get(status, OrderStatus.REVIEW),
+        "status_at": move.at(row, "updated_at"),
+        "policy_id": row.id_or_none("policy_id"),
+        "license_id": None,
         "listed_currency": currency,
-        "listed_value": 0 if is_free else value,
-        "base_value": 0 if is_free else value,
-        "amount_sats": row.amount_sats,
-        "base_sats": row.amount_sats,
-        "exchange_rate_centibps": row.exchange_rate_centibps if currency != SAT else None,
-        "exchange_rate_source": row.exchange_rate_source if currency != SAT else None,
-        "paid_at": move.at(row.updated_at) if settled and made else None,
-        "paid_how": (PaidHow.FREE if is_free else PaidHow.IMPORTED) if settled and made else None,
+        "listed_value": value,
+        "base_value": value,
+        "amount_sats": sats,
+        "base_sats": sats,
+        **(rate if currency != SAT else NO_RATE),
+        "paid_at": None,
+        "paid_how": None,
+        "buyer": buyers.of(row),
+        "note": row.words("buyer_note"),
+        "is_free": is_free,
+        "is_open": status == "pending",
     }
 
 
-def _given(move: Move, row: source.License, customers: Customers) -> Values:
+def _given(move: Move, license: Values) -> dict[str, Any]:
     """The order of a license that was given by hand: there was none before."""
-    issued = move.at(row.issued_at)
     return {
-        **_blank(move, _order_id(row), row.product_id, issued),
+        **_blank(move, license["order_id"], license["product_id"], license["issued_at"]),
         **NO_PRICE,
+        **NO_RATE,
+        **_fulfilled(license["id"], license["issued_at"], PaidHow.FREE),
         "invoice_id": move.work.token(160),
-        "purpose": Purpose.IMPORT,
-        "status": OrderStatus.FULFILLED,
-        "status_at": issued,
-        "policy_id": row.policy_id,
-        "customer_id": customers.get(_normal(row.buyer_email) or ""),
-        "license_id": row.id,
-        "exchange_rate_centibps": None,
-        "exchange_rate_source": None,
-        "paid_at": issued,
-        "paid_how": PaidHow.FREE,
+        "policy_id": license["policy_id"],
+        "buyer": license["buyer"],
+        "note": None,
+        "is_open": False,
     }
-
-
-def _order_id(row: source.License) -> UUID:
-    return row.invoice_id or uuid5(row.id, "order")
 
 
 def _blank(move: Move, order_id: UUID, product_id: UUID, created: datetime) -> Values:
@@ -182,139 +209,39 @@ def _blank(move: Move, order_id: UUID, product_id: UUID, created: datetime) -> V
     }
 
 
-def _license(move: Move, row: source.License, issuer_key_id: UUID, customers: Customers) -> Values:
-    issued, ends = move.at(row.issued_at), moment(row.expires_at)
-    if row.expires_at and ends is None:
-        move.report.note(f"License {row.id} never ends: nobody could read its end, and its key was signed without one.")
+def _license(buyers: Buyers, issuer_key_id: UUID, row: Row) -> dict[str, Any]:
+    move, status = buyers.move, row.word("status", LicenseStatus)
+    issued, ends, invoice_id = move.at(row, "issued_at"), row.moment("expires_at"), row.id_or_none("invoice_id")
+    entitlements = [str(slug) for slug in row.listed("entitlements_json")]
+    if len(entitlements) > SLUGS_MAX or any(len(slug.encode()) > SLUG_BYTES_MAX for slug in entitlements):
+        raise Senseless("has entitlements_json that no key can hold")
+    if row.words("expires_at") and ends is None:
+        words = f"License {row.name} never ends: nobody could read its end, and its key was signed without one."
+        move.report.note(words)
+    most = row.whole("max_machines", MAX_MINOR)
     return {
-        "id": row.id,
-        "product_id": row.product_id,
-        "policy_id": row.policy_id,
-        "order_id": _order_id(row),
-        "customer_id": customers.get(_normal(row.buyer_email) or ""),
+        "id": row.id(),
+        "product_id": row.id("product_id"),
+        "policy_id": row.id_or_none("policy_id"),
+        "order_id": invoice_id or uuid5(row.id(), "order"),
         "issuer_key_id": issuer_key_id,
-        "status": row.status,
+        "status": status,
         "issued_at": issued,
         "key_issued_at": issued.replace(microsecond=0),
         "expires_at": ends,
-        "grace_seconds": max(0, row.grace_seconds),
+        "grace_seconds": min(row.whole("grace_seconds", MAX_MINOR), SECONDS_MAX),
         "is_subscribed": False,
-        "max_machines": max(0, row.max_machines),
+        "max_machines": min(most, MACHINES_MAX),
         "seats_taken": 0,
-        "entitlements": [str(slug) for slug in listed(row.entitlements_json)],
-        "is_trial": bool(row.is_trial),
-        "suspended_at": move.at(row.suspended_at) if row.status is LicenseStatus.SUSPENDED else None,
-        "suspension_reason": row.suspension_reason if row.status is LicenseStatus.SUSPENDED else None,
-        "revoked_at": move.at(row.revoked_at) if row.status is LicenseStatus.REVOKED else None,
-        "revocation_reason": row.revocation_reason,
-        "note": str(mapped(row.metadata_json).get("note") or "") or None,
+        "entitlements": entitlements,
+        "is_trial": row.flag("is_trial"),
+        "suspended_at": move.at(row, "suspended_at") if status is LicenseStatus.SUSPENDED else None,
+        "suspension_reason": row.words("suspension_reason") if status is LicenseStatus.SUSPENDED else None,
+        "revoked_at": move.at(row, "revoked_at") if status is LicenseStatus.REVOKED else None,
+        "revocation_reason": row.words("revocation_reason"),
+        "note": str(row.mapped("metadata_json").get("note") or "") or None,
         "created_at": issued,
-    }
-
-
-async def _machines(move: Move, licenses: Iterable[source.License], added: set[UUID]) -> None:
-    """Seats of licenses that come along now. More than the cap: the ones seen last stay (`decisions.md`)."""
-    new = {row.id: row for row in licenses if row.id in added}
-    seats: dict[UUID, dict[str, Values]] = {}
-    gone: list[Values] = []
-    for row in move.source.rows(source.Machine, "machines"):
-        if row.license_id not in new:
-            continue
-        machine = _machine(move, row)
-        if row.deactivated_at:
-            gone.append(machine)
-        else:
-            seats.setdefault(row.license_id, {})[row.fingerprint_hash] = machine
-    for row in new.values():
-        if row.fingerprint and row.max_machines == 1:
-            bound = _bound(move, row, row.fingerprint)
-            seats.setdefault(row.id, {}).setdefault(bound["fingerprint_hash"], bound)
-    taken: dict[UUID, int] = {}
-    active: list[Values] = []
-    for license_id, held in seats.items():
-        last_seen = sorted(held.values(), key=lambda machine: machine["last_seen_at"], reverse=True)
-        most = new[license_id].max_machines or len(last_seen)
-        active += last_seen[:most]
-        gone += [
-            {**machine, "deactivated_at": move.work.now, "deactivation_reason": TOO_MANY}
-            for machine in last_seen[most:]
-        ]
-        taken[license_id] = min(most, len(last_seen))
-    await move.write("machines", Machine, [*active, *gone])
-    await _count_seats(move, taken)
-
-
-async def _count_seats(move: Move, taken: Mapping[UUID, int]) -> None:
-    by_count: dict[int, list[UUID]] = {}
-    for license_id, count in taken.items():
-        by_count.setdefault(count, []).append(license_id)
-    for count, ids in by_count.items():
-        for part in parted(ids, AT_ONCE):
-            await move.work.session.execute(
-                update(License)
-                .where(License.id.in_(part))
-                .values(seats_taken=count)
-                .execution_options(synchronize_session=False)
-            )
-
-
-def _machine(move: Move, row: source.Machine) -> Values:
-    activated = move.at(row.activated_at)
-    return {
-        "id": row.id,
-        "license_id": row.license_id,
-        "fingerprint_hash": row.fingerprint_hash,
-        "hostname": row.hostname and row.hostname[:255],
-        "platform": row.platform and row.platform[:255],
-        "activated_at": activated,
-        "last_seen_at": moment(row.last_heartbeat_at) or activated,
-        "deactivated_at": moment(row.deactivated_at),
-        "deactivation_reason": row.deactivation_reason and row.deactivation_reason[:255],
-    }
-
-
-def _bound(move: Move, row: source.License, fingerprint: str) -> Values:
-    """A license for one machine kept the fingerprint itself; here it is a seat like any other (D-33)."""
-    issued = move.at(row.issued_at)
-    return {
-        "id": uuid5(row.id, "machine"),
-        "license_id": row.id,
-        "fingerprint_hash": fingerprint_hash(fingerprint).hex(),
-        "hostname": None,
-        "platform": None,
-        "activated_at": issued,
-        "last_seen_at": issued,
-        "deactivated_at": None,
-        "deactivation_reason": None,
-    }
-
-
-async def _redemptions(move: Move, orders: Mapping[UUID, OrderStatus]) -> None:
-    """Of codes and orders that are here. What a code counts are the uses whose order was fulfilled."""
-    codes: dict[UUID, DiscountCode] = {row.id: row for row in await move.work.session.scalars(select(DiscountCode))}
-    used = [
-        row
-        for row in move.source.rows(source.Redemption, "discount_redemptions")
-        if row.code_id in codes and row.invoice_id in orders
-    ]
-    rows = [_redemption(move, row, codes[row.code_id], orders[row.invoice_id]) for row in used]
-    added = await move.write("uses of codes", Redemption, rows)
-    for row in used:
-        if row.id in added and orders[row.invoice_id] is OrderStatus.FULFILLED:
-            codes[row.code_id].used_count += 1
-    await move.work.session.flush()
-
-
-def _redemption(move: Move, row: source.Redemption, code: DiscountCode, order: OrderStatus) -> Values:
-    return {
-        "id": row.id,
-        "order_id": row.invoice_id,
-        "discount_id": code.id,
-        "status": RedemptionStatus.REDEEMED if order is OrderStatus.FULFILLED else RedemptionStatus.RELEASED,
-        "kind": code.kind,
-        "amount": code.amount,
-        "currency": code.currency,
-        "cycles": 1,
-        "created_at": move.at(row.created_at),
-        "status_at": move.at(row.updated_at),
+        "buyer": buyers.of(row),
+        "is_sold": invoice_id is not None,
+        "fingerprint": row.words("fingerprint") if most == 1 else None,  # kept in the clear there (D-33)
     }

@@ -9,235 +9,127 @@ import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import msgspec
 
-from keysat.catalog.tables import DiscountKind
 from keysat.kit.errors import BadRequest
-from keysat.licenses.tables import LicenseStatus
-from keysat.operators.scopes import Role
 
-Row = TypeVar("Row", bound=msgspec.Struct)
+Word = TypeVar("Word", bound=StrEnum)
 
-MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)?")
-
-
-class Profile(msgspec.Struct, frozen=True):
-    id: UUID
-    name: str
-    is_default: int
-    created_at: str
-    legal_name: str | None = None
-    support_url: str | None = None
-    support_email: str | None = None
-    post_purchase_redirect_url: str | None = None
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+NAME_MAX = 40  # characters of what a report quotes
 
 
-class Product(msgspec.Struct, frozen=True):
-    id: UUID
-    slug: str
-    name: str
-    description: str
-    price_sats: int
-    price_currency: str
-    price_value: int
-    active: int
-    metadata_json: str
-    created_at: str
-    updated_at: str
-    entitlements_catalog_json: str | None = None
-    merchant_profile_id: UUID | None = None
+class Senseless(Exception):
+    """Of a row that cannot come. Its text goes on after "it"."""
 
 
-class Policy(msgspec.Struct, frozen=True):
-    id: UUID
-    product_id: UUID
-    name: str
-    slug: str
-    duration_seconds: int
-    grace_seconds: int
-    max_machines: int
-    is_trial: int
-    entitlements_json: str
-    metadata_json: str
-    active: int
-    public: int
-    is_recurring: int
-    grace_period_days: int
-    trial_days: int
-    tip_pct_bps: int
-    created_at: str
-    updated_at: str
-    price_sats_override: int | None = None
-    renewal_period_days: int | None = None
-    tier_rank: int | None = None
-    archived_at: str | None = None
+class Row:
+    """One row. Each column is asked for as what it has to be; raises Senseless where it is something else."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: sqlite3.Row) -> None:
+        self._values = values
+
+    @property
+    def name(self) -> str:
+        """What a report calls it, whatever its id is."""
+        value = self._values[0]
+        return value[:NAME_MAX] if isinstance(value, str) and value.isprintable() else repr(value)[:NAME_MAX]
+
+    def words(self, column: str, most: int | None = None) -> str | None:
+        """Cut to `most` characters. NUL is dropped: PostgreSQL holds none in a text, and nobody meant one."""
+        value: object = self._values[column]
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise Senseless(f"has a {column} that is no text")
+        return (value.replace("\0", "") if "\0" in value else value)[:most]
+
+    def text(self, column: str, most: int | None = None) -> str:
+        return _there(self.words(column, most), column)
+
+    def whole(self, column: str, most: int, least: int = 0) -> int:
+        return _there(self.whole_or_none(column, most, least), column)
+
+    def whole_or_none(self, column: str, most: int, least: int = 0) -> int | None:
+        value: object = self._values[column]
+        if value is not None and (not isinstance(value, int) or not least <= value <= most):
+            raise Senseless(f"has a {column} that is no whole number from {least} to {most}")
+        return value
+
+    def flag(self, column: str) -> bool:
+        return bool(self.whole(column, 1))
+
+    def id(self, column: str = "id") -> UUID:
+        return _there(self.id_or_none(column), column)
+
+    def id_or_none(self, column: str) -> UUID | None:
+        text = self.words(column)
+        try:
+            return UUID(text) if text is not None else None
+        except ValueError:
+            raise Senseless(f"has a {column} that is no UUID") from None
+
+    def word(self, column: str, words: type[Word]) -> Word:
+        try:
+            return words(self.text(column))
+        except ValueError:
+            raise Senseless(f"has a {column} that nobody knows") from None
+
+    def moment(self, column: str) -> datetime | None:
+        """None also for what nobody can read."""
+        value: object = self._values[column]
+        return moment(value) if isinstance(value, str) else None
+
+    def listed(self, column: str) -> list[Any]:
+        """A JSON list; nothing for what is none."""
+        found = self._json(column)
+        return cast("list[Any]", found) if isinstance(found, list) else []
+
+    def mapped(self, column: str) -> dict[str, Any]:
+        found = self._json(column)
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+    def _json(self, column: str) -> object:
+        try:
+            return msgspec.json.decode(self.words(column) or "null")
+        except (msgspec.DecodeError, RecursionError):
+            return None
 
 
-class Code(msgspec.Struct, frozen=True):
-    id: UUID
-    code: str
-    kind: DiscountKind
-    amount: int
-    discount_currency: str
-    description: str
-    active: int
-    featured: int
-    created_at: str
-    updated_at: str
-    max_uses: int | None = None
-    expires_at: str | None = None
-    applies_to_product_id: UUID | None = None
-    applies_to_policy_id: UUID | None = None
-    applies_to_policy_ids_json: str | None = None
-    referrer_label: str | None = None
-
-
-class Redemption(msgspec.Struct, frozen=True):
-    id: UUID
-    code_id: UUID
-    invoice_id: UUID
-    status: str
-    created_at: str
-    updated_at: str
-
-
-class Invoice(msgspec.Struct, frozen=True):
-    id: UUID
-    invoice_id: str
-    """The id as its buyer knows it."""
-    btcpay_invoice_id: str
-    product_id: UUID
-    status: str
-    amount_sats: int
-    created_at: str
-    updated_at: str
-    policy_id: UUID | None = None
-    buyer_email: str | None = None
-    buyer_note: str | None = None
-    listed_currency: str | None = None
-    listed_value: int | None = None
-    exchange_rate_centibps: int | None = None
-    exchange_rate_source: str | None = None
-
-
-class License(msgspec.Struct, frozen=True):
-    id: UUID
-    product_id: UUID
-    status: LicenseStatus
-    issued_at: str
-    grace_seconds: int
-    max_machines: int
-    is_trial: int
-    entitlements_json: str
-    metadata_json: str
-    invoice_id: UUID | None = None
-    policy_id: UUID | None = None
-    fingerprint: str | None = None
-    expires_at: str | None = None
-    suspended_at: str | None = None
-    suspension_reason: str | None = None
-    revoked_at: str | None = None
-    revocation_reason: str | None = None
-    buyer_email: str | None = None
-
-
-class Machine(msgspec.Struct, frozen=True):
-    id: UUID
-    license_id: UUID
-    fingerprint_hash: str
-    activated_at: str
-    hostname: str | None = None
-    platform: str | None = None
-    last_heartbeat_at: str | None = None
-    deactivated_at: str | None = None
-    deactivation_reason: str | None = None
-
-
-class Subscription(msgspec.Struct, frozen=True):
-    id: UUID
-    license_id: UUID
-    policy_id: UUID
-    product_id: UUID
-    period_days: int
-    listed_currency: str
-    listed_value: int
-    status: str
-    started_at: str
-    updated_at: str
-    cancelled_at: str | None = None
-    zaprite_payment_profile_id: str | None = None
-
-
-class Cycle(msgspec.Struct, frozen=True):
-    """`invoice_status` is joined."""
-
-    subscription_id: UUID
-    invoice_id: UUID
-    cycle_number: int
-    cycle_end_at: str
-    invoice_status: str
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    id: UUID
-    url: str
-    secret: str
-    event_types: str
-    active: int
-    description: str
-
-
-class ApiKey(msgspec.Struct, frozen=True):
-    id: UUID
-    label: str
-    token_hash: str
-    role: Role
-    created_at: str
-    last_used_at: str | None = None
-    revoked_at: str | None = None
-    extra_scopes: str | None = None
-
-
-class IssuerKey(msgspec.Struct, frozen=True):
-    private_key_pem: str
-
-    def __repr__(self) -> str:
-        return "IssuerKey(...)"
+def _there(value: Any, column: str) -> Any:
+    if value is None:
+        raise Senseless(f"has no {column}")
+    return value
 
 
 class Source:
-    """One open file. `rows(Product, "products")` reads a table in the order in which it was written."""
+    """One open file."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def rows(self, kind: type[Row], table: str) -> Iterator[Row]:
-        return self.select(kind, table, f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608  names of ours
+    def rows(self, table: str) -> Iterator[Row]:
+        """In the order in which they were written."""
+        return self.select(f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608  names of ours
 
-    def select(self, kind: type[Row], table: str, statement: str) -> Iterator[Row]:
-        """Raises BadRequest that names the row which is not what the published server writes."""
-        for row in self._connection.execute(statement):
-            try:
-                yield msgspec.convert(_without_nul(row), kind, strict=False)
-            except msgspec.ValidationError as error:
-                raise BadRequest(f"The row {str(row[0])[:40]!r} of {table} cannot be read: {error}.") from error
+    def select(self, statement: str) -> Iterator[Row]:
+        return map(Row, self._connection.execute(statement))
 
     def count(self, table: str) -> int:
         [(count,)] = self._connection.execute(f"SELECT count(*) FROM {table}")  # noqa: S608  names of ours
         return int(count)
 
-    def settings(self) -> dict[str, str]:
-        return {name: value for name, value in self._connection.execute("SELECT key, value FROM settings") if value}
 
-
-INVOICES = "SELECT *, id AS invoice_id FROM invoices ORDER BY rowid"
-CYCLES = """
-    SELECT c.subscription_id, c.invoice_id, c.cycle_number, c.cycle_end_at, i.status AS invoice_status
-    FROM subscription_invoices AS c JOIN invoices AS i ON i.id = c.invoice_id ORDER BY c.rowid
+PAID_CYCLES = """
+    SELECT c.* FROM subscription_invoices AS c JOIN invoices AS i ON i.id = c.invoice_id
+    WHERE i.status = 'settled' ORDER BY c.rowid
 """
 NEEDED = {
     "merchant_profiles": "is_default",
@@ -249,9 +141,6 @@ NEEDED = {
     "server_keys": "private_key_pem",
 }
 """A column of each table that only the last releases have."""
-WHOLE = ("products", "policies", "discount_codes", "invoices", "licenses", "subscriptions")
-"""Tables in which nothing may hang in the air."""
-LEFT_THERE = frozenset({"payment_providers"})
 
 
 @contextmanager
@@ -261,6 +150,7 @@ def opened(path: Path) -> Generator[Source]:
         raise BadRequest(f"There is no file {path}.")
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
         connection.row_factory = sqlite3.Row
+        connection.text_factory = _text
         try:
             connection.execute("BEGIN")
             _check(connection)
@@ -277,46 +167,23 @@ def _check(connection: sqlite3.Connection) -> None:
                 f"This is no database of the published server's last releases: {table}.{column} is missing. "
                 "Start its newest release once, so that it brings the file up to date, stop it, and import then."
             )
-    for table in WHOLE:
-        for _, row, gone, _ in connection.execute(f"PRAGMA foreign_key_check({table})"):
-            if gone not in LEFT_THERE:
-                [(id_,)] = connection.execute(f"SELECT id FROM {table} WHERE rowid = ?", (row,))  # noqa: S608  names of ours
-                raise BadRequest(f"The row {id_!r} of {table} belongs to a row of {gone} that is gone: mend it there.")
 
 
-def _without_nul(row: sqlite3.Row) -> dict[str, Any]:
-    """PostgreSQL holds no NUL in a text, and nobody meant one."""
-    found = dict(row)
-    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in found.items()}
-
-
-def moment(text: str | None) -> datetime | None:
-    """In UTC, to the microsecond. None for what is no moment."""
-    found = MOMENT.fullmatch((text or "").strip())
-    if found is None:
-        return None
-    day, time, fraction, zone = found.groups()
+def _text(raw: bytes) -> str | bytes:
+    """What is not UTF-8 stays bytes, and makes no sense to whoever asks for a text."""
     try:
-        read = datetime.fromisoformat(f"{day}T{time}.{(fraction or '').ljust(6, '0')}")
-        read = read.replace(tzinfo=datetime.fromisoformat(f"{day}T{time}{zone}").tzinfo if zone else UTC)
-        return read.astimezone(UTC)
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def moment(text: str) -> datetime | None:
+    """In UTC, to the microsecond, from 1970 on, as a key tells the time. None for what is no such moment."""
+    if MOMENT.fullmatch(text.strip()) is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text.strip())
+        read = (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def listed(text: str | None) -> list[Any]:
-    """A JSON list; nothing for what is none."""
-    found = _json(text)
-    return cast("list[Any]", found) if isinstance(found, list) else []
-
-
-def mapped(text: str | None) -> dict[str, Any]:
-    found = _json(text)
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-
-
-def _json(text: str | None) -> Any:
-    try:
-        return msgspec.json.decode(text or "null")
-    except msgspec.DecodeError:
-        return None
+    return read if read.year >= 1970 else None

@@ -1,116 +1,235 @@
 """Subscriptions of the published server, on the calendar of ours. What becomes of each is decided in `judge.py`."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import RowMapping, delete, insert, select, update
 
-from keysat.catalog.tables import Policy
-from keysat.checkout.tables import Order
-from keysat.kit.periods import ZONE, Unit
+from keysat.catalog.tables import Policy, Product
+from keysat.checkout import subscribed
+from keysat.kit.currencies import is_known
+from keysat.kit.money import MAX_MINOR
+from keysat.kit.periods import COUNT_MAX, ZONE, Unit
+from keysat.licenses.change import set_end
 from keysat.licenses.tables import License, LicenseStatus
+from keysat.subscriptions.lifecycle import held
 from keysat.subscriptions.rules import attempt_at
-from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionId, SubscriptionStatus
-from keysat.upkeep.imports import source
-from keysat.upkeep.imports.judge import QUIET, RUNS, Standing, doubled, standing
-from keysat.upkeep.imports.move import Move
-from keysat.upkeep.imports.source import CYCLES, moment
+from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
+from keysat.upkeep.imports.again import THERE
+from keysat.upkeep.imports.judge import QUIET, RUNS, PaidCycle, Standing, Subscribed, doubled, standing
+from keysat.upkeep.imports.move import Move, Values
+from keysat.upkeep.imports.source import PAID_CYCLES, Row, Senseless
 
+KIND = "subscriptions"
 DAY_SECONDS = 24 * 60 * 60
+CYCLES_MAX = 100_000
+STATES = {*RUNS, "cancelled", "lapsed"}
 
 
-async def bring_subscriptions(move: Move) -> None:
-    rows = list(move.source.rows(source.Subscription, "subscriptions"))
-    cycles: defaultdict[UUID, list[source.Cycle]] = defaultdict(list)
-    for cycle in move.source.select(source.Cycle, "subscription_invoices", CYCLES):
-        cycles[cycle.subscription_id].append(cycle)
-    buyers = {
-        row.id: (row.buyer_email or str(row.id)).strip().lower()
-        for row in move.source.rows(source.License, "licenses")
-        if row.status != LicenseStatus.REVOKED
-    }
-    others = doubled(rows, buyers)
-    known = set(await move.work.session.scalars(select(Subscription.id)))
-    counts = {"extended": 0, "cards": 0}
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What is sold here: tiers by id, and currency and price of products by id."""
+
+    tiers: Mapping[UUID, Policy]
+    prices: Mapping[UUID, tuple[str, int]]
+    spent: set[UUID | None] = field(default_factory=set[UUID | None])
+    """Orders that have paid a cycle."""
+
+
+async def bring_subscriptions(move: Move, licenses: Mapping[UUID, Values]) -> None:
+    """`licenses`: those of the file that are here, with the values they have there."""
+    rows = move.read(KIND, move.source.rows("subscriptions"), partial(_subscribed, move))
+    paid: defaultdict[UUID, list[PaidCycle]] = defaultdict(list)
+    for subscription_id, cycle in move.read("paid periods", move.source.select(PAID_CYCLES), _cycle):
+        paid[subscription_id].append(cycle)
+    standing_ones = [row for row in licenses.values() if row["status"] is not LicenseStatus.REVOKED]
+    others = doubled(rows, {row["id"]: row["buyer"] or str(row["id"]) for row in standing_ones})
+    running = {row["id"] for row in standing_ones}
+    shelf = await _shelf(move)
+    made: list[dict[str, Any]] = []
     for row in rows:
-        if row.id in known:
-            move.report.there["subscriptions"] += 1
-            continue
-        license = await move.work.get(License, row.license_id)
-        runs = row.status in RUNS and row.id not in others and license.status != LicenseStatus.REVOKED
-        stands = standing(row, cycles[row.id], license.expires_at, move.work.now, runs=runs)
-        await _bring(move, row, license, stands)
-        move.report.brought["subscriptions"] += 1
-        counts["extended"] += stands.was_extended
-        counts["cards"] += bool(row.zaprite_payment_profile_id and runs)
-        if row.id in others:
-            move.report.note(
-                f"Subscription {row.id} arrived cancelled: its buyer has an older one of the same tier (D-1)."
-            )
-    if counts["extended"]:
+        try:
+            license, tier = licenses.get(row.license_id), shelf.tiers.get(row.policy_id)
+            if license is None or tier is None:
+                raise Senseless(f"names a {'license' if license is None else 'tier'} that did not come")
+            runs = row.status in RUNS and row.id not in others and row.license_id in running
+            stands = standing(row, paid[row.id], license["expires_at"], move.work.now, runs=runs)
+            made.append(_values(move, shelf, row, stands, license["customer_id"], tier))
+        except Senseless as error:
+            move.report.leave(KIND, row.id, str(error))
+    asked = Subscription.status, Subscription.paid_through, Subscription.next_attempt_at, Subscription.cycle_number
+    written = await move.write(KIND, Subscription, made, *asked)
+    await _begin(move, shelf, written.new)
+    for values, here in written.known:
+        await _again(move, shelf, values, here)
+    _tell(move, written.new, others)
+
+
+def _tell(move: Move, new: Sequence[Values], others: set[UUID]) -> None:
+    for values in new:
+        if values["id"] in others:
+            words = "arrived cancelled: its buyer has an older one of the same tier (D-1)."
+            move.report.note(f"Subscription {values['id']} {words}")
+        if values["was_free"]:
+            words = "was to renew for nothing: it renews at the price of its tier."
+            move.report.note(f"Subscription {values['id']} {words}")
+    extended = sum(values["stands"].was_extended for values in new)
+    if extended:
         move.report.note(
-            f"{counts['extended']} subscriptions were paid until before {move.work.now + QUIET:%Y-%m-%d}: they hold "
+            f"{extended} subscriptions were paid until before {move.work.now + QUIET:%Y-%m-%d}: they hold "
             "until then, so that nobody is billed or locked out in the first seven days."
         )
-    move.report.left_behind(counts["cards"], "saved cards: their holders get a link to pay")
+    cards = sum(values["has_card"] and values["stands"].runs for values in new)
+    move.report.not_kept(cards, "saved cards: their holders get a link to pay")
 
 
-async def _bring(move: Move, row: source.Subscription, license: License, stands: Standing) -> None:
-    policy = await move.work.get(Policy, row.policy_id)
-    currency, value = _price(move, policy, row)
-    subscription = Subscription(
-        id=SubscriptionId(row.id),
-        license_id=license.id,
-        customer_id=license.customer_id,
-        policy_id=row.policy_id,
-        status=SubscriptionStatus.ACTIVE if stands.runs else SubscriptionStatus.CANCELLED,
-        anchor_at=stands.paid_through - timedelta(days=row.period_days),
-        anchor_cycle=stands.cycle_number - 1,
-        zone=ZONE,
-        period_count=row.period_days,
-        period_unit=Unit.DAY,
-        cycle_number=stands.cycle_number,
-        paid_through=stands.paid_through,
-        lead_days=policy.renewal_lead_days,
+async def _shelf(move: Move) -> Shelf:
+    session = move.work.session
+    prices = await session.execute(select(Product.id, Product.price_currency, Product.price_value))
+    return Shelf(
+        tiers={tier.id: tier for tier in await session.scalars(select(Policy))},
+        prices={product_id: (currency, value) for product_id, currency, value in prices},
+        spent=set(await session.scalars(select(Cycle.order_id))),
+    )
+
+
+def _values(
+    move: Move, shelf: Shelf, row: Subscribed, stands: Standing, customer_id: UUID | None, tier: Policy
+) -> dict[str, Any]:
+    currency, value, was_free = row.listed_currency, row.listed_value, False
+    if not value:  # a trial or a code was kept as 0 SAT for ever (D-2): it renews at what its tier costs now
+        currency, value = shelf.prices[tier.product_id]
+        value = tier.price_value if tier.price_value is not None else value
+        was_free = bool(value)
+    values = {
+        "id": row.id,
+        "license_id": row.license_id,
+        "customer_id": customer_id,
+        "policy_id": row.policy_id,
+        "status": SubscriptionStatus.ACTIVE if stands.runs else SubscriptionStatus.CANCELLED,
+        "anchor_at": stands.paid_through - timedelta(days=row.period_days),
+        "anchor_cycle": stands.cycle_number - 1,
+        "zone": ZONE,
+        "period_count": row.period_days,
+        "period_unit": Unit.DAY,
+        "cycle_number": stands.cycle_number,
+        "paid_through": stands.paid_through,
+        "lead_days": tier.renewal_lead_days,
+        "listed_currency": currency,
+        "listed_value": value,
+        "started_at": row.started_at,
+        "cancelled_at": None if stands.runs else row.cancelled_at,
+    }
+    due = max(attempt_at(Subscription(**values)), move.work.now + QUIET) if stands.runs else None
+    told = {"stands": stands, "was_free": was_free, "has_card": row.has_card, "worth": row.listed_value}
+    return {**values, **told, "next_attempt_at": due, "grace_seconds": tier.grace_period_days * DAY_SECONDS}
+
+
+async def _begin(move: Move, shelf: Shelf, new: Sequence[Values]) -> None:
+    """The cycle that each has come to, and its license holds through it."""
+    if new:
+        await move.work.session.execute(insert(Cycle), [_paid_cycle(move, shelf, values) for values in new])
+    subscribed_now = [
+        {
+            "id": values["license_id"],
+            "is_subscribed": True,
+            "expires_at": values["paid_through"],
+            "grace_seconds": values["grace_seconds"],
+        }
+        for values in new
+        if values["stands"].runs
+    ]
+    if subscribed_now:
+        await move.work.session.execute(update(License), subscribed_now)
+
+
+def _paid_cycle(move: Move, shelf: Shelf, values: Values) -> dict[str, Any]:
+    order_id = values["stands"].last_order
+    if order_id not in move.here["orders"] or order_id in shelf.spent:
+        order_id = None
+    shelf.spent.add(order_id)
+    return {
+        "subscription_id": values["id"],
+        "number": values["cycle_number"],
+        "starts_at": values["anchor_at"],
+        "ends_at": values["paid_through"],
+        "order_id": order_id,
+        "listed_currency": values["listed_currency"],
+        "listed_value": values["listed_value"],
+        "worth": values["worth"],
+        "paid": values["worth"],
+        "created_at": values["started_at"],
+        "paid_at": values["anchor_at"],
+    }
+
+
+async def _again(move: Move, shelf: Shelf, there: Values, here: RowMapping) -> None:
+    """What nobody has billed or changed here arrives once more, as it is there by now; never earlier than it was."""
+    stands: Standing = there["stands"]
+    if here["status"] is SubscriptionStatus.CANCELLED:
+        if stands.runs:
+            move.report.differ(KIND, here["id"], "runs there, and is cancelled here")
+        return
+    is_later = stands.paid_through > here["paid_through"]
+    is_quiet = here["next_attempt_at"] is None or here["next_attempt_at"] >= move.work.now + QUIET
+    if stands.runs and not is_later and is_quiet:
+        return
+    if await move.was_decided(here["id"]):
+        if not stands.runs:
+            move.report.differ(KIND, here["id"], "has ended there, and was billed or changed here")
+        elif is_later and not stands.was_extended:
+            move.report.differ(KIND, here["id"], "was paid further there, and was billed or changed here")
+    elif not stands.runs:
+        await subscribed.cancel(move.work, here["id"], reason=THERE)
+        move.report.changed["subscriptions cancelled"] += 1
+    else:
+        await _extend(move, shelf, there, is_later=is_later)
+
+
+async def _extend(move: Move, shelf: Shelf, there: Values, *, is_later: bool) -> None:
+    subscription, license = await held(move.work, there["id"])
+    subscription.next_attempt_at = there["next_attempt_at"]
+    if not is_later:
+        return
+    old = await move.work.session.get_one(Cycle, (subscription.id, subscription.cycle_number))
+    shelf.spent.discard(old.order_id)
+    await move.work.session.execute(delete(Cycle).where(Cycle.subscription_id == subscription.id))
+    for column in ("anchor_at", "anchor_cycle", "cycle_number", "paid_through"):
+        setattr(subscription, column, there[column])
+    await move.work.session.flush()
+    await move.work.session.execute(insert(Cycle), [_paid_cycle(move, shelf, there)])
+    await set_end(move.work, license.id, subscription.paid_through)
+    what = "held for seven days more" if there["stands"].was_extended else "paid further"
+    move.report.changed[f"subscriptions {what}"] += 1
+
+
+def _subscribed(move: Move, row: Row) -> Subscribed:
+    status, currency = row.text("status"), row.text("listed_currency")
+    if status not in STATES:
+        raise Senseless("has a status that nobody knows")
+    if not is_known(currency):
+        raise Senseless("has a listed_currency that is none")
+    return Subscribed(
+        id=row.id(),
+        license_id=row.id("license_id"),
+        policy_id=row.id("policy_id"),
+        period_days=row.whole("period_days", COUNT_MAX[Unit.DAY], 1),
         listed_currency=currency,
-        listed_value=value,
-        started_at=move.at(row.started_at),
-        cancelled_at=None if stands.runs else moment(row.cancelled_at) or move.at(row.updated_at),
+        listed_value=row.whole("listed_value", MAX_MINOR),
+        status=status,
+        started_at=move.at(row, "started_at"),
+        cancelled_at=row.moment("cancelled_at") or move.at(row, "updated_at"),
+        has_card=bool(row.words("zaprite_payment_profile_id")),
     )
-    if stands.runs:
-        subscription.next_attempt_at = max(attempt_at(subscription), move.work.now + QUIET)
-    move.work.session.add(subscription)
-    await move.work.session.flush()
-    paid_by = await move.work.session.get(Order, stands.last_order) if stands.last_order else None
-    move.work.session.add(
-        Cycle(
-            subscription_id=subscription.id,
-            number=stands.cycle_number,
-            starts_at=subscription.anchor_at,
-            ends_at=stands.paid_through,
-            order_id=paid_by.id if paid_by else None,
-            listed_currency=currency,
-            listed_value=value,
-            worth=row.listed_value,
-            paid=row.listed_value,
-            created_at=subscription.started_at,
-            paid_at=subscription.anchor_at,
-        )
-    )
-    if stands.runs:
-        license.is_subscribed = True
-        license.expires_at = stands.paid_through
-        license.grace_seconds = policy.grace_period_days * DAY_SECONDS
-    await move.work.session.flush()
 
 
-def _price(move: Move, policy: Policy, row: source.Subscription) -> tuple[str, int]:
-    """Currency and amount. A trial or a code was kept as 0 SAT for ever (D-2): it renews at what its tier costs now."""
-    if row.listed_value:
-        return row.listed_currency, row.listed_value
-    product = next(one for one in move.source.rows(source.Product, "products") if one.id == policy.product_id)
-    price = policy.price_value if policy.price_value is not None else product.price_value or product.price_sats
-    if price:
-        move.report.note(f"Subscription {row.id} was to renew for nothing: it renews at the price of its tier.")
-    return product.price_currency, price
+def _cycle(row: Row) -> tuple[UUID, PaidCycle]:
+    ends_at = row.moment("cycle_end_at")
+    if ends_at is None:
+        raise Senseless("has a cycle_end_at that nobody can read")
+    return row.id("subscription_id"), PaidCycle(row.id("invoice_id"), row.whole("cycle_number", CYCLES_MAX, 1), ends_at)
