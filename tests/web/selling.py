@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 from sqlalchemy import select
 
 from keysat.checkout.tables import Order
@@ -91,3 +92,9 @@ async def open_front(
             client.base_url = httpx.URL(PUBLIC_URL)
             client.headers.update(BROWSER)
             yield Front(counter, shop, client)
+
+
+@pytest.fixture
+async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
+    async with open_front(store, tmp_path) as front:
+        yield front

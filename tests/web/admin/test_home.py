@@ -1,13 +1,10 @@
 """The first page: what needs a person and what he can do about it there, what was sold, how all is."""
 
 import re
-from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from keysat.infra.store import Store
 from keysat.kit.ids import random_uuid
 from keysat.operators.scopes import Role
 from keysat.upkeep.restore import RESTORED
@@ -17,15 +14,9 @@ from keysat.webhooks.endpoints import NewEndpoint, create, endpoint
 from keysat.webhooks.health import FAILING
 from tests.conftest import TESTER
 from tests.web.admin.signing_in import signed_in
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
-
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        yield front
 
 
 async def home(browser: httpx.AsyncClient) -> str:

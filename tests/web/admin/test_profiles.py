@@ -1,27 +1,18 @@
 """The pages of merchant profiles: written, edited, made the default, and which account takes what is paid how."""
 
 import re
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from keysat.infra.store import Store
 from keysat.operators.scopes import Role
 from keysat.payments.profiles import preferences
 from keysat.payments.provider import Rail
 from tests.web.admin.signing_in import signed_in
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
 HERE = "/admin/profiles"
-
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        yield front
 
 
 async def test_an_owner_writes_edits_prefers_makes_default_and_deletes(front: Front) -> None:

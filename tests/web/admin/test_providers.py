@@ -1,16 +1,13 @@
 """The page of payment providers: what is connected, how it is, and the buttons of an owner."""
 
 import re
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
-from keysat.infra.store import Store
 from keysat.operators.scopes import Role
 from keysat.payments.provider import Network
 from keysat.payments.tables import ConnectionId, ConnectionStatus
@@ -20,17 +17,11 @@ from tests.fakes.btcpay import STORE
 from tests.fakes.btcpay_server import Store as Shelf
 from tests.fakes.zaprite import FakeZaprite
 from tests.web.admin.signing_in import signed_in
-from tests.web.selling import Front, open_front
+from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
 HERE = "/admin/providers"
 NO_ID = ConnectionId(UUID(int=7))
-
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        yield front
 
 
 async def sent(owner: httpx.AsyncClient, act: str, **fields: str) -> httpx.Response:

@@ -1,7 +1,6 @@
 """Connections over HTTP: the click that connects BTCPay, every end it can take, and what an operator sees and mends."""
 
 import re
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,9 @@ ASKED_FOR = {
 
 
 @pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        front.counter.fake.stores[OTHER] = Shelf(OTHER, name="Other shop")
-        yield front
+def front(front: Front) -> Front:
+    front.counter.fake.stores[OTHER] = Shelf(OTHER, name="Other shop")
+    return front
 
 
 async def asked(

@@ -9,19 +9,12 @@ import pytest
 
 from keysat.subscriptions.openings import park
 from keysat.subscriptions.tables import Subscription
-from tests.catalog.shelf import MONTHLY, a_tier
 from tests.conftest import TESTER
 from tests.web.selling import Front
 
-pytestmark = [pytest.mark.once, pytest.mark.usefixtures("as_operator")]
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("as_operator", "team")]
 
 PATH = "/v1/admin/subscriptions"
-
-
-@pytest.fixture
-async def front(front: Front) -> Front:
-    await a_tier(front.shop.store, "team", price_sats_override=1200, **MONTHLY)
-    return front
 
 
 async def body(asked: httpx.Response, status: int = 200) -> dict[str, Any]:

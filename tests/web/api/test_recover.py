@@ -22,8 +22,7 @@ ANN = "ann@example.org"
 async def sold(front: Front, email: str | None = ANN) -> tuple[Order, str]:
     async with front.shop.store.work(front.counter.now, BUYER) as work:
         order = await give(work, await gift(work, "app", "pro", email))
-    key = (await front.counter.poll(order)).license_key
-    assert key is not None
+    key = await front.counter.key(order)
     return order, key
 
 

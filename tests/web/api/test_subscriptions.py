@@ -12,30 +12,21 @@ from keysat.infra.tables import EventRow
 from keysat.licenses.issue import replace_key, suspend
 from keysat.licenses.tables import License
 from keysat.subscriptions.tables import Subscription
-from tests.catalog.shelf import MONTHLY, a_tier
 from tests.checkout.counter import LOOKER
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN
 from tests.web.selling import Front
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("team")]
 
 PATH = "/v1/subscriptions/cancel"
-
-
-@pytest.fixture
-async def front(front: Front) -> Front:
-    await a_tier(front.shop.store, "team", price_sats_override=1200, **MONTHLY)
-    return front
 
 
 async def subscribed(front: Front) -> str:
     """The key."""
     order = await front.counter.buy("team", buyer_email="ann@example.org")
     await front.counter.pay(order)
-    key = (await front.counter.poll(order)).license_key
-    assert key is not None
-    return key
+    return await front.counter.key(order)
 
 
 async def cancel(front: Front, key: str, **more: object) -> httpx.Response:
@@ -125,5 +116,5 @@ async def test_whoever_shows_no_good_key_is_told_nothing(front: Front) -> None:
 async def test_a_license_for_good_has_nothing_to_cancel(front: Front) -> None:
     order = await front.counter.buy()
     await front.counter.pay(order)
-    answer = await cancel(front, (await front.counter.poll(order)).license_key or "")
+    answer = await cancel(front, await front.counter.key(order))
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")

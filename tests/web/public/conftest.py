@@ -1,13 +1,5 @@
-from collections.abc import AsyncGenerator
-from pathlib import Path
+"""Pages are asked for by a browser."""
 
-import pytest
+from tests.web.selling import front
 
-from keysat.infra.store import Store
-from tests.web.selling import Front, open_front
-
-
-@pytest.fixture
-async def front(store: Store, tmp_path: Path) -> AsyncGenerator[Front, None]:
-    async with open_front(store, tmp_path) as front:
-        yield front
+__all__ = ["front"]

@@ -22,8 +22,7 @@ async def subscribed(front: Front) -> tuple[Order, str]:
 
 async def paid(front: Front, order: Order) -> tuple[Order, str]:
     await front.counter.pay(order)
-    key = (await front.counter.poll(order)).license_key
-    assert key is not None
+    key = await front.counter.key(order)
     return await front.counter.order(order.id), key
 
 
