@@ -35,6 +35,12 @@ async def limit_shared(visit: Visit, rate: Rate, key: object = None) -> None:
     refuse_unless(decision)
 
 
+async def empty_shared(visit: Visit, rate: Rate, key: object) -> None:
+    """What was typed was right: who knows it need not be counted."""
+    async with visit.shop.store.work(visit.now, visit.actor) as work:
+        await empty(work, visit.shop.vault, rate, key)
+
+
 async def empty(work: Work, vault: Vault, rate: Rate, key: object) -> None:
     """As if nobody had come."""
     await work.session.execute(delete(LimitBucket).where(LimitBucket.id == _bucket(vault, rate, str(key))))

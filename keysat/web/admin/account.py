@@ -26,7 +26,7 @@ from keysat.web.admin.login import with_session
 from keysat.web.html import see_other
 from keysat.web.provide import WithVisit, WithWork
 from keysat.web.sealed import brought_back, given
-from keysat.web.shared_limits import limit_shared
+from keysat.web.shared_limits import empty_shared, limit_shared
 from keysat.web.throttle import Rate
 from keysat.web.visit import Visit
 from keysat.web.wire import Line, Paragraph
@@ -180,17 +180,20 @@ async def end_sessions(data: URLEncodedBody[EndForm], visit: WithVisit, work: Wi
 
 
 async def _confirm(visit: Visit, operator: SignedIn, password: str) -> None:
-    """Raises Forbidden, RateLimited. Counted as a login is: a browser left open is no way to try passwords. But not by
-    the name, which strangers know."""
+    """Raises Forbidden, RateLimited. Counted as a login is, until it is right: a browser left open is no way to try
+    passwords. But not by the name, which strangers know."""
     await limit_shared(visit, Rate.LOGIN_ACCOUNT, operator.account_id)
     await confirm(visit.shop.store, visit.now, visit.actor, operator.account_id, password)
+    await empty_shared(visit, Rate.LOGIN_ACCOUNT, operator.account_id)
 
 
 async def _confirm_both(visit: Visit, operator: SignedIn, typed: OwnCode) -> None:
-    """As `_confirm`, whose count bounds the codes that can be tried too."""
-    await _confirm(visit, operator, typed.password)
+    """As `_confirm`. Raises Forbidden, RateLimited."""
     shop = visit.shop
+    await _confirm(visit, operator, typed.password)
+    await limit_shared(visit, Rate.LOGIN_CODE, operator.account_id)
     await confirm_code(shop.store, shop.vault, visit.now, visit.actor, operator.account_id, typed.code)
+    await empty_shared(visit, Rate.LOGIN_CODE, operator.account_id)
 
 
 async def _account_page(
