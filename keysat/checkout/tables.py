@@ -5,13 +5,13 @@ from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.catalog.tables import DiscountId, DiscountKind, TrialNeeds
 from keysat.infra.leases import Leased
-from keysat.infra.tables import Base
+from keysat.infra.tables import Base, where
 from keysat.kit.periods import Unit
 
 OrderId = NewType("OrderId", UUID)
@@ -184,39 +184,15 @@ class Order(Leased, Base):
         return self.base_sats - self.amount_sats
 
     __table_args__ = (
-        Index(
-            "ix_orders_due",
-            "next_look_at",
-            sqlite_where=text("next_look_at IS NOT NULL"),
-            postgresql_where=text("next_look_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_orders_buyer",
-            "buyer_hash",
-            sqlite_where=text("buyer_hash IS NOT NULL"),
-            postgresql_where=text("buyer_hash IS NOT NULL"),
-        ),
+        Index("ix_orders_due", "next_look_at", **where("next_look_at IS NOT NULL")),
+        Index("ix_orders_buyer", "buyer_hash", **where("buyer_hash IS NOT NULL")),
         Index("ix_orders_status", "status", "created_at"),
         Index("ix_orders_created", "created_at", "id"),
         Index("ix_orders_product", "product_id", "created_at", "id"),
         Index("ix_orders_policy", "policy_id", "created_at", "id"),
         Index("ix_orders_purpose", "purpose", "created_at", "id"),
-        Index(
-            "ix_orders_license",
-            "license_id",
-            "created_at",
-            "id",
-            sqlite_where=text("license_id IS NOT NULL"),
-            postgresql_where=text("license_id IS NOT NULL"),
-        ),
-        Index(
-            "ix_orders_customer",
-            "customer_id",
-            "created_at",
-            "id",
-            sqlite_where=text("customer_id IS NOT NULL"),
-            postgresql_where=text("customer_id IS NOT NULL"),
-        ),
+        Index("ix_orders_license", "license_id", "created_at", "id", **where("license_id IS NOT NULL")),
+        Index("ix_orders_customer", "customer_id", "created_at", "id", **where("customer_id IS NOT NULL")),
         Index(
             "ix_orders_paid",  # lists by it; and sums over a span of time read nothing but this
             "paid_at",
@@ -225,8 +201,7 @@ class Order(Leased, Base):
             "listed_currency",
             "listed_value",
             "amount_sats",
-            sqlite_where=text("paid_at IS NOT NULL"),
-            postgresql_where=text("paid_at IS NOT NULL"),
+            **where("paid_at IS NOT NULL"),
         ),
     )
 

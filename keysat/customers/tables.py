@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import NewType
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
-from keysat.infra.tables import Base
+from keysat.infra.tables import Base, where
 
 CustomerId = NewType("CustomerId", UUID)
 
@@ -33,14 +33,7 @@ class Customer(Base):
 
     __table_args__ = (  # what a search walks along (`read.py`), and need not leave
         Index("ix_customers_email", "email_normal", "id"),
-        Index(
-            "ix_customers_name",
-            "name",
-            "id",
-            "email_normal",
-            sqlite_where=text("name IS NOT NULL"),
-            postgresql_where=text("name IS NOT NULL"),
-        ),
+        Index("ix_customers_name", "name", "id", "email_normal", **where("name IS NOT NULL")),
     )
 
 

@@ -1,8 +1,9 @@
 """The base of every table, the column types both databases share, and infra's own tables."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -70,6 +71,11 @@ class Base(DeclarativeBase):
     }
 
 
+def where(condition: str) -> Mapping[str, Any]:
+    """For an Index: only of the rows that fit."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 class House(Base):
     """Facts about this shop (`house.py`): most are written once, such as its mode and the admin key's hash."""
 
@@ -95,7 +101,7 @@ class EventRow(Base):
     sealed: Mapped[bool] = mapped_column(default=False)
 
     __table_args__ = (
-        Index("ix_events_unsealed", "id", sqlite_where=text("NOT sealed"), postgresql_where=text("NOT sealed")),
+        Index("ix_events_unsealed", "id", **where("NOT sealed")),
         Index("ix_events_subject", "subject", "id"),
         Index("ix_events_at", "at", "id"),
         Index("ix_events_name", "name", "at", "id"),
@@ -150,12 +156,7 @@ class AttentionRow(Base):
 
     __table_args__ = (
         UniqueConstraint("kind", "subject"),
-        Index(
-            "ix_attention_open",
-            "id",
-            sqlite_where=text("settled_at IS NULL"),
-            postgresql_where=text("settled_at IS NULL"),
-        ),
+        Index("ix_attention_open", "id", **where("settled_at IS NULL")),
     )
 
 

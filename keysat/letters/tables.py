@@ -5,13 +5,13 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from sqlalchemy import Index, String, Text, UniqueConstraint, text
+from sqlalchemy import Index, String, Text, UniqueConstraint
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.infra.cursors import Cursor
 from keysat.infra.leases import Leased
-from keysat.infra.tables import Base
+from keysat.infra.tables import Base, where
 
 LetterId = NewType("LetterId", UUID)
 
@@ -73,12 +73,7 @@ class LetterRow(Leased, Base):
 
     __table_args__ = (
         UniqueConstraint("kind", "subject", "occasion"),
-        Index(
-            "ix_letters_due",
-            "next_try_at",
-            sqlite_where=text("next_try_at IS NOT NULL"),
-            postgresql_where=text("next_try_at IS NOT NULL"),
-        ),
+        Index("ix_letters_due", "next_try_at", **where("next_try_at IS NOT NULL")),
     )
 
 

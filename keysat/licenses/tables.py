@@ -1,16 +1,15 @@
 """What the buyer holds: the license, its seats, and the issuer keys that sign."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
-from keysat.infra.tables import Base
+from keysat.infra.tables import Base, where
 
 LicenseId = NewType("LicenseId", UUID)
 MachineId = NewType("MachineId", UUID)
@@ -66,10 +65,6 @@ ON_TRIAL = "is_trial"
 """Two partial indices. A query has to say it in these words, for SQLite to walk along one."""
 
 
-def _where(condition: str) -> Mapping[str, Any]:
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
-
-
 class IssuerKey(Base):
     """An Ed25519 key. `key_id` is public: the first 16 hex digits of SHA-256 of the raw public key."""
 
@@ -85,15 +80,7 @@ class IssuerKey(Base):
     verifying_from: Mapped[datetime | None]
     compromised_at: Mapped[datetime | None]
 
-    __table_args__ = (
-        Index(
-            "ux_issuer_keys_signing",
-            "status",
-            unique=True,
-            sqlite_where=text("status = 'signing'"),
-            postgresql_where=text("status = 'signing'"),
-        ),
-    )
+    __table_args__ = (Index("ux_issuer_keys_signing", "status", unique=True, **where("status = 'signing'")),)
 
 
 class License(Base):
@@ -140,9 +127,9 @@ class License(Base):
         Index("ix_licenses_issued", "issued_at", "id"),
         Index("ix_licenses_product", "product_id", "issued_at", "id"),
         Index("ix_licenses_policy", "policy_id", "issued_at", "id"),
-        Index("ix_licenses_ended", "status", "issued_at", "id", "product_id", "policy_id", "is_trial", **_where(ENDED)),
-        Index("ix_licenses_trials", "issued_at", "id", "product_id", "policy_id", "status", **_where(ON_TRIAL)),
-        Index("ix_licenses_expires", "expires_at", "id", **_where("expires_at IS NOT NULL")),
+        Index("ix_licenses_ended", "status", "issued_at", "id", "product_id", "policy_id", "is_trial", **where(ENDED)),
+        Index("ix_licenses_trials", "issued_at", "id", "product_id", "policy_id", "status", **where(ON_TRIAL)),
+        Index("ix_licenses_expires", "expires_at", "id", **where("expires_at IS NOT NULL")),
     )
 
 
@@ -165,14 +152,7 @@ class Machine(Base):
     deactivation_reason: Mapped[str | None] = mapped_column(String(255))
 
     __table_args__ = (
-        Index(
-            "ux_machines_active",
-            "license_id",
-            "fingerprint_hash",
-            unique=True,
-            sqlite_where=text("deactivated_at IS NULL"),
-            postgresql_where=text("deactivated_at IS NULL"),
-        ),
+        Index("ux_machines_active", "license_id", "fingerprint_hash", unique=True, **where("deactivated_at IS NULL")),
         Index("ix_machines_license", "license_id", "activated_at"),
     )
 

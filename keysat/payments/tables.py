@@ -5,11 +5,11 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
-from keysat.infra.tables import Base
+from keysat.infra.tables import Base, where
 from keysat.kit.money import Money
 from keysat.payments.provider import Network, PayState, Rail
 
@@ -36,15 +36,7 @@ class MerchantProfile(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
-    __table_args__ = (
-        Index(
-            "ux_merchant_profiles_default",
-            "is_default",
-            unique=True,
-            sqlite_where=text("is_default"),
-            postgresql_where=text("is_default"),
-        ),
-    )
+    __table_args__ = (Index("ux_merchant_profiles_default", "is_default", unique=True, **where("is_default")),)
 
 
 class ConnectionStatus(StrEnum):
@@ -89,14 +81,7 @@ class ConnectionRow(Base):
 
     __table_args__ = (
         Index("ix_provider_connections_profile", "merchant_profile_id"),
-        Index(
-            "ux_provider_connections_account",
-            "provider",
-            "account_id",
-            unique=True,
-            sqlite_where=text("status = 'active'"),
-            postgresql_where=text("status = 'active'"),
-        ),
+        Index("ux_provider_connections_account", "provider", "account_id", unique=True, **where("status = 'active'")),
     )
 
 

@@ -5,13 +5,13 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.catalog.tables import DiscountKind
 from keysat.infra.leases import Leased
-from keysat.infra.tables import Base
+from keysat.infra.tables import Base, where
 from keysat.kit.periods import Unit
 
 SubscriptionId = NewType("SubscriptionId", UUID)
@@ -123,18 +123,8 @@ class Subscription(Leased, Base):
         Index("ix_subscriptions_started", "started_at", "id"),
         Index("ix_subscriptions_status", "status", "started_at", "id"),
         Index("ix_subscriptions_policy", "policy_id", "started_at", "id"),
-        Index(
-            "ix_subscriptions_due",
-            "next_attempt_at",
-            sqlite_where=text("next_attempt_at IS NOT NULL"),
-            postgresql_where=text("next_attempt_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_subscriptions_lapsing",
-            "lapses_at",
-            sqlite_where=text("lapses_at IS NOT NULL"),
-            postgresql_where=text("lapses_at IS NOT NULL"),
-        ),
+        Index("ix_subscriptions_due", "next_attempt_at", **where("next_attempt_at IS NOT NULL")),
+        Index("ix_subscriptions_lapsing", "lapses_at", **where("lapses_at IS NOT NULL")),
     )
 
 
@@ -170,11 +160,5 @@ class Cycle(Base):
     __table_args__ = (
         CheckConstraint("number >= 0", name="number"),
         CheckConstraint("starts_at <= ends_at", name="bounds"),
-        Index(
-            "ux_subscription_cycles_unpaid",
-            "subscription_id",
-            unique=True,
-            sqlite_where=text("paid_at IS NULL"),
-            postgresql_where=text("paid_at IS NULL"),
-        ),
+        Index("ux_subscription_cycles_unpaid", "subscription_id", unique=True, **where("paid_at IS NULL")),
     )

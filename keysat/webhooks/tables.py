@@ -5,13 +5,13 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.infra.cursors import Cursor
 from keysat.infra.leases import Leased
-from keysat.infra.tables import ROW_ID, Base
+from keysat.infra.tables import ROW_ID, Base, where
 
 EndpointId = NewType("EndpointId", UUID)
 DeliveryId = NewType("DeliveryId", UUID)
@@ -81,7 +81,7 @@ class EndpointSecret(Base):
     retires_at: Mapped[datetime | None]
 
 
-_WAITS = text("next_try_at IS NOT NULL")
+_WAITS = "next_try_at IS NOT NULL"
 
 
 class Delivery(Base):
@@ -113,18 +113,8 @@ class Delivery(Base):
         Index("ix_webhook_deliveries_created", "created_at", "id"),
         Index("ix_webhook_deliveries_endpoint", "endpoint_id", "created_at", "id"),
         Index("ix_webhook_deliveries_status", "status", "status_at"),
-        Index(
-            "ix_webhook_deliveries_waiting",
-            *("endpoint_id", "position", "next_try_at"),
-            sqlite_where=_WAITS,
-            postgresql_where=_WAITS,
-        ),
-        Index(
-            "ix_webhook_deliveries_order",
-            *("endpoint_id", "subject", "position", "next_try_at"),
-            sqlite_where=_WAITS,
-            postgresql_where=_WAITS,
-        ),
+        Index("ix_webhook_deliveries_waiting", "endpoint_id", "position", "next_try_at", **where(_WAITS)),
+        Index("ix_webhook_deliveries_order", "endpoint_id", "subject", "position", "next_try_at", **where(_WAITS)),
     )
 
 

@@ -5,12 +5,12 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keysat.checkout.tables import OrderId
-from keysat.infra.tables import Base
+from keysat.infra.tables import Base, where
 from keysat.kit.periods import Unit
 from keysat.subscriptions.tables import SubscriptionStatus
 
@@ -44,6 +44,7 @@ CHANGE: dict[tuple[ChangeStatus, ChangeStep], ChangeStatus] = {
 
 OPEN_CHANGES = frozenset({ChangeStatus.AWAITING_PAYMENT, ChangeStatus.SCHEDULED})
 """A license has at most one in each."""
+_IS_OPEN = "status IN ('awaiting_payment', 'scheduled')"
 
 
 class ChangeDirection(StrEnum):
@@ -107,7 +108,6 @@ class TierChange(Base):
             "license_id",
             "status",
             unique=True,
-            sqlite_where=text("status IN ('awaiting_payment', 'scheduled')"),
-            postgresql_where=text("status IN ('awaiting_payment', 'scheduled')"),
+            **where("status IN ('awaiting_payment', 'scheduled')"),
         ),
     )
