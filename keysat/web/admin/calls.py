@@ -20,6 +20,7 @@ from keysat.operators.scopes import Scope
 from keysat.payments.connections import CONDITIONS
 from keysat.subscriptions.lifecycle import PARKED
 from keysat.upkeep.restore import RESTORED
+from keysat.upkeep.unnamed_proxy import UNNAMED
 from keysat.web.visit import Visit
 from keysat.webhooks import deliveries, endpoints
 from keysat.webhooks.attempt import FAILED
@@ -150,6 +151,7 @@ SORTS: Mapping[str, Sort] = {
     FAILED: _webhook("Webhook gave up", REPLAY),
     WAITED: _webhook("Webhook waited too long", REPLAY),
     RESTORED: Sort("Restored from a backup"),
+    UNNAMED: Sort("Proxy in front of the shop"),
 }
 """By the kind of the call."""
 
