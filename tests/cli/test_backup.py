@@ -12,7 +12,7 @@ from tests.cli.conftest import Run
 from tests.running import Program
 
 PASSPHRASE = "correct horse battery staple"
-MANY = 60_000  # so that a restore takes a second
+MANY = 30_000  # so that a restore takes a while
 
 
 def filled(database: Path, many: int) -> None:
