@@ -24,12 +24,12 @@ AHEAD_MAX = timedelta(days=3660)
 """As far as anything may be paid ahead: twice the longest period."""
 RUNS = frozenset({"active", "past_due"})
 NOUNS = {
-    "merchant_profiles": "merchant profile",
-    "products": "product",
-    "policies": "tier",
-    "discount_codes": "code",
-    "orders": "order",
-    "licenses": "license",
+    "merchant_profiles": "a merchant profile",
+    "products": "a product",
+    "policies": "a tier",
+    "discount_codes": "a code",
+    "orders": "an order",
+    "licenses": "a license",
 }
 """Of what a row may hang on, by our tables."""
 
@@ -58,7 +58,7 @@ def misfit(model: type[Base], values: Mapping[str, Any], here: Mapping[str, Abst
     for key, table in shape.references:
         value = values.get(key)
         if value is not None and table in NOUNS and value not in here[table]:
-            return f"names a {NOUNS[table]} that did not come"
+            return f"names {NOUNS[table]} that did not come"
     for key, most in shape.texts:
         value = values.get(key)
         if value is not None and "\0" in value:

@@ -204,7 +204,7 @@ async def _extend(move: Move, shelf: Shelf, there: Values, *, is_later: bool) ->
     await move.work.session.flush()
     await move.work.session.execute(insert(Cycle), [_paid_cycle(move, shelf, there)])
     await set_end(move.work, license.id, subscription.paid_through)
-    what = "held for seven days more" if there["stands"].was_extended else "paid further"
+    what = "held until seven days from now" if there["stands"].was_extended else "paid further"
     move.report.changed[f"subscriptions {what}"] += 1
 
 
