@@ -189,6 +189,9 @@ def test_from_the_first_click_to_the_backup_that_holds_every_key(
         headers, body = receiver.told("license.issued", 3)[2]
         assert [is_signed_by(each, headers, body) for each in (secret, renewed)] == [True, True]
         assert control(btcpay, "state")["violations"] == []
+        page.goto("/admin")
+        heading(page, "Nothing needs you")
+        said(page, "It is well: it took the last message on")
 
     passphrase, backup, elsewhere = tmp_path / "passphrase", tmp_path / "shop.backup", tmp_path / "elsewhere"
     passphrase.write_text("a passphrase of several words")

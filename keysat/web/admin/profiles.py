@@ -1,6 +1,6 @@
 """The operator's pages of merchant profiles: under which names things are sold, and whose accounts take the money."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from keysat.operators.scopes import Scope
 from keysat.payments import profiles
 from keysat.payments.profiles import NewProfile, ProfileEdit, ProfileFields
 from keysat.payments.provider import Rail
-from keysat.payments.tables import ConnectionRow, MerchantProfile
+from keysat.payments.tables import ConnectionId, ConnectionRow, MerchantProfile
 from keysat.web.admin.door import PATH, admin_page, signed_in
 from keysat.web.connecting import rails_of, selling
 from keysat.web.html import see_other
@@ -165,16 +165,18 @@ async def _profile_page(
         profile=row,
         form=form or known,
         connections=[(one, rails_of(one.provider)) for one in connections],
-        rails=_choices(connections),
+        rails=_choices(connections, preferred),
         preferred=preferred,
         hanging=hanging,
     )
 
 
-def _choices(connections: Sequence[ConnectionRow]) -> dict[Rail, Sequence[ConnectionRow]]:
-    """Which of them serve each rail; rails that none serves are left out."""
+def _choices(
+    connections: Sequence[ConnectionRow], preferred: Mapping[Rail, ConnectionId]
+) -> dict[Rail, Sequence[ConnectionRow]]:
+    """Which of them serve each rail, where there is something to choose, or was."""
     serving = {rail: [one for one in connections if rail in rails_of(one.provider)] for rail in Rail}
-    return {rail: rows for rail, rows in serving.items() if rows}
+    return {rail: rows for rail, rows in serving.items() if len(rows) > 1 or (rows and rail in preferred)}
 
 
 def _connection_id(text: str) -> UUID:
