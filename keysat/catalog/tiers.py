@@ -62,7 +62,7 @@ def pick(
     """
     if not product.active:
         raise BadRequest(f"The product {product.slug} is not on sale at the moment.")
-    policy = _named(product, policies, policy_slug) if policy_slug else _default(product, policies)
+    policy = _on_sale(product, policies, policy_slug) if policy_slug else _default(product, policies)
     return choice_of(product, policy, _offer(product, policy, offer_slug) if offer_slug else None)
 
 
@@ -72,10 +72,17 @@ def choice_of(product: ProductView, policy: PolicyView | None, offer: OfferView 
     return Choice(product, policy, offer, list_price(product, policy, offer), period)
 
 
-def _named(product: ProductView, policies: Sequence[PolicyView], slug: str) -> PolicyView:
-    policy = next((policy for policy in policies if policy.slug == slug), None)
-    if policy is None:
-        raise NotFound(f"The product {product.slug} has no tier {slug[:64]!r}.")
+def tier_named(product: ProductView, policies: Sequence[PolicyView], slug: str, *, by_operator: bool) -> PolicyView:
+    """On sale or not. Raises NotFound, which names the product's tiers, private ones too, to its operator alone."""
+    for policy in policies:
+        if policy.slug == slug:
+            return policy
+    others = f"; it has {', '.join(policy.slug for policy in policies) or 'none'}" if by_operator else ""
+    raise NotFound(f"The product {product.slug} has no tier {slug[:64]!r}{others}.")
+
+
+def _on_sale(product: ProductView, policies: Sequence[PolicyView], slug: str) -> PolicyView:
+    policy = tier_named(product, policies, slug, by_operator=False)
     if policy.archived_at is not None:
         raise BadRequest(f"The tier {slug} is archived and no longer sold. Choose another one of {product.slug}.")
     if not policy.active:

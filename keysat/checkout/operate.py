@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keysat.catalog.read import policies, product_by_slug
-from keysat.catalog.tiers import Choice, list_price
+from keysat.catalog.tiers import Choice, list_price, tier_named
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.change.open import change_of, check_may_change, hold_license
 from keysat.checkout.close import close
@@ -23,7 +23,7 @@ from keysat.customers.accounts import normal_email, remember
 from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
-from keysat.kit.errors import BadRequest, Conflict, NotFound, Unavailable
+from keysat.kit.errors import BadRequest, Conflict, Unavailable
 from keysat.licenses.change import OwnValues, set_note, set_own
 
 
@@ -103,13 +103,11 @@ async def gift(
     Raises NotFound for an unknown product or tier, BadRequest when the tier is left out.
     """
     product = await product_by_slug(read, product_slug)
-    tiers = {policy.slug: policy for policy in await policies(read, product)}
+    tiers = await policies(read, product)
     if not policy_slug and tiers:
-        raise BadRequest(f"Say which tier of {product.slug}: {', '.join(tiers)}.")
-    if policy_slug and policy_slug not in tiers:
-        named = ", ".join(tiers) or "none"
-        raise NotFound(f"The product {product.slug} has no tier {policy_slug[:64]!r}; it has {named}.")
-    return Gift(product, tiers[policy_slug] if policy_slug else None, email, note, own, reason)
+        raise BadRequest(f"Say which tier of {product.slug}: {', '.join(tier.slug for tier in tiers)}.")
+    tier = tier_named(product, tiers, policy_slug, by_operator=True) if policy_slug else None
+    return Gift(product, tier, email, note, own, reason)
 
 
 async def give(work: Work, gift: Gift) -> Order:

@@ -8,7 +8,7 @@ import msgspec
 
 from keysat.catalog import read as catalog
 from keysat.catalog.shapes import admin_policy, admin_product
-from keysat.catalog.tiers import list_price
+from keysat.catalog.tiers import list_price, tier_named
 from keysat.catalog.views import OfferView, PolicyView, ProductView
 from keysat.checkout.retire import Removed
 from keysat.infra.work import Read
@@ -78,10 +78,7 @@ def given(**fields: object) -> dict[str, Any]:
 async def tier(read: Read, product_slug: str, tier_slug: str) -> tuple[ProductView, PolicyView]:
     """Raises NotFound, which names the tiers there are."""
     product = await catalog.product_by_slug(read, product_slug)
-    tiers = {policy.slug: policy for policy in await catalog.policies(read, product)}
-    if tier_slug not in tiers:
-        raise NotFound(f"{product_slug} has no tier {tier_slug!r}; it has {', '.join(tiers) or 'none'}.")
-    return product, tiers[tier_slug]
+    return product, tier_named(product, await catalog.policies(read, product), tier_slug, by_operator=True)
 
 
 def offer_of(policy: PolicyView, slug: str) -> OfferView:

@@ -9,11 +9,11 @@ import msgspec
 from msgspec.structs import replace
 
 from keysat.catalog.read import policies, product
-from keysat.catalog.tiers import Choice, list_price, pick
+from keysat.catalog.tiers import Choice, list_price, pick, tier_named
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.change.tables import ChangeDirection, TierChange
 from keysat.infra.work import Read
-from keysat.kit.errors import BadRequest, NotFound
+from keysat.kit.errors import BadRequest
 from keysat.kit.money import Money
 from keysat.kit.periods import Period, length_days, one_after
 from keysat.licenses.tables import License
@@ -120,17 +120,16 @@ async def quote_change(
     Raises NotFound for an unknown tier or offer; BadRequest; Conflict when the two are priced in different currencies.
     """
     shop_product = await product(read, license.product_id)
-    tiers = {tier.slug: tier for tier in await policies(read, shop_product)}
-    if wanted.policy_slug not in tiers:
-        raise NotFound(f"The product {shop_product.slug} has no tier {wanted.policy_slug[:64]!r}.")
+    tiers = await policies(read, shop_product)
+    target = tier_named(shop_product, tiers, wanted.policy_slug, by_operator=by_operator)
     if license.policy_id is None:
         raise BadRequest("This license has no tier, so there is none to change from. Ask the seller.")
-    current = next(tier for tier in tiers.values() if tier.id == license.policy_id)
+    current = next(tier for tier in tiers if tier.id == license.policy_id)
     row = await subscription_of(read, license.id)
     before = Before.of(license, row)
     subscription = row if license.is_subscribed else None
-    _check_other(wanted, current, tiers, subscription)
-    choice = _choice(shop_product, tiers[wanted.policy_slug], wanted, by_operator=by_operator)
+    _check_other(wanted, current, target, subscription)
+    choice = _choice(shop_product, target, wanted, by_operator=by_operator)
     was = _price_now(shop_product, current, license, subscription)
     direction = _direction(current, choice, was, by_operator=by_operator)
     is_lower = direction is ChangeDirection.DOWNGRADE
@@ -166,11 +165,8 @@ def upgrade_quote(asked: ChangeQuote) -> UpgradeQuote:
     )
 
 
-def _check_other(
-    wanted: Wanted, current: PolicyView, tiers: dict[str, PolicyView], subscription: Subscription | None
-) -> None:
+def _check_other(wanted: Wanted, current: PolicyView, target: PolicyView, subscription: Subscription | None) -> None:
     """A change leads to another tier, or to another offer of a subscribed one."""
-    target = tiers[wanted.policy_slug]
     offer = next((offer.id for offer in target.offers if offer.slug == wanted.offer), None)
     has_it = subscription is None or (subscription.offer_id == offer and not (wanted.offer and offer is None))
     if target.id == current.id and has_it:

@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from keysat.catalog.read import policies, product_by_slug
+from keysat.catalog.tiers import tier_named
 from keysat.checkout import subscribed
 from keysat.checkout.hand_over import hand_over
 from keysat.checkout.history import orders_of_license
@@ -281,10 +282,8 @@ async def _sold(
         return None
     if policy_slug is None:
         return product.id, policy_id
-    tiers = {tier.slug: tier.id for tier in await policies(read, product)}
-    if policy_slug not in tiers:
-        raise NotFound(f"The product {product.slug} has no tier {policy_slug[:64]!r}.")
-    return (product.id, tiers[policy_slug]) if policy_id in (None, tiers[policy_slug]) else None
+    tier = tier_named(product, await policies(read, product), policy_slug, by_operator=True)
+    return (product.id, tier.id) if policy_id in (None, tier.id) else None
 
 
 async def _page(
