@@ -139,7 +139,8 @@ async def _endpoints(move: Move) -> None:
             async with move.work.savepoint():
                 made = await endpoints.create(move.work, move.vault, new, endpoint_id=endpoint_id)
         except KeysatError as error:
-            move.report.leave("webhook endpoints", endpoint_id, f"is refused: {error.message}")
+            why = error.message.rstrip(".")
+            move.report.leave("webhook endpoints", endpoint_id, f"is refused: {why}")
             continue
         known.add(endpoint_id)
         made.endpoint.active = active
