@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 
 from keysat.infra.events import Actor
 from keysat.infra.store import Store
@@ -20,6 +22,9 @@ from tests.postgres import Cluster, find_postgres
 
 TESTER = Actor("test")
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+MEMORY = Path("/dev/shm")
+"""Where there is room, `tmp_path` is here: the databases wait for the disk at each commit, as a shop's does."""
+MEMORY_BYTES_MIN = 2 * 1024**3
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,12 +46,35 @@ def no_name_server() -> Generator[None, None, None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Generator[None, None, None]:
+    """A daemon compiles a statement once. With an engine of its own, each test would compile all of its own again."""
+    compiled = LRUCache[Any, Any](2000)
+
+    def share(_dialect: type[DefaultDialect], engine: Engine) -> None:
+        engine.update_execution_options(compiled_cache=compiled)
+
+    def number(dialect: DefaultDialect) -> int:  # it is part of each key of the cache
+        return hash(type(dialect))
+
+    def is_alike(one: DefaultDialect, other: object) -> bool:
+        return type(one) is type(other)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DefaultDialect, "engine_created", classmethod(share))
+        patch.setattr(DefaultDialect, "__hash__", number)
+        patch.setattr(DefaultDialect, "__eq__", is_alike)
+        yield
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     config.addinivalue_line("markers", "once: does not depend on the kind of database; runs on SQLite alone")
 
 
