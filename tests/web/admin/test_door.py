@@ -25,11 +25,14 @@ async def rates_only(visit: WithVisit) -> Response[str]:
     return door.admin_page(visit, "admin/base.html", at=door.PATH)
 
 
-async def test_a_stranger_signs_in_first_and_comes_back(client: httpx.AsyncClient):
+async def test_a_stranger_signs_in_first_and_comes_back(client: httpx.AsyncClient, shop: Shop):
     sent = await client.get("/admin/account?done=x&y=%2F", headers=BROWSER)
     assert sent.status_code == 303
     there = urlsplit(sent.headers["location"])
     assert (there.path, parse_qs(there.query)) == ("/admin/login", {"next": ["/admin/account?done=x&y=%2F"]})
+    none_yet = await client.get(sent.headers["location"], headers=BROWSER)
+    assert f'href="{sent.headers["location"]}"' in none_yet.text
+    await token_for(shop)
     login = await client.get(sent.headers["location"], headers=BROWSER)
     assert 'name="next" value="/admin/account?done=x&amp;y=%2F"' in login.text
     posted = await client.post("/admin/account/password", headers=BROWSER)
