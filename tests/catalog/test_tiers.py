@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from keysat.catalog import offers, policies, products, read
+from keysat.catalog.tiers import tier_named
 from keysat.infra.store import Store
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
@@ -29,11 +30,18 @@ async def test_a_product_without_tiers_sells_itself(store: Store):
         await chosen(store, "app", None, "yearly")
 
 
-async def test_unknown_things_are_not_found(store: Store):
+async def test_unknown_things_are_not_found_and_only_the_operator_is_told_what_there_is(store: Store):
     await a_product(store)
+    await a_tier(store, "secret", public=False)
     for slugs in (("none",), ("a\0b",), ("app", "pro")):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound) as refused:
             await chosen(store, *slugs)
+        assert "secret" not in refused.value.message
+    async with store.read() as reading:
+        app = await read.product_by_slug(reading, "app")
+        tiers = await read.policies(reading, app)
+    with pytest.raises(NotFound, match="it has secret"):
+        tier_named(app, tiers, "pro", by_operator=True)
 
 
 async def test_an_inactive_product_sells_nothing(store: Store):
