@@ -10,9 +10,10 @@ from sqlalchemy.orm import selectinload
 from keysat.catalog.codes import code_of
 from keysat.catalog.tables import DiscountCode, DiscountKind, Policy, Product
 from keysat.catalog.views import DiscountView
+from keysat.infra.filtered import paged
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import NotFound
-from keysat.kit.paging import Page, cursor_parts, page_of
+from keysat.kit.paging import Page
 
 DISCOUNT = "discount"
 """The kind of theirs in the namespace of codes."""
@@ -47,17 +48,15 @@ async def discounts(
     kind: DiscountKind | None = None,
 ) -> Page[DiscountView]:
     """By code. Raises BadRequest for a cursor that is none."""
-    wanted = _discounts().order_by(DiscountCode.code).limit(limit + 1)
+    wanted = _discounts()
     if not include_inactive:
         wanted = wanted.where(DiscountCode.active)
     if product_id is not None:
         wanted = wanted.where(DiscountCode.product_id == product_id)
     if kind is not None:
         wanted = wanted.where(DiscountCode.kind == kind)
-    if cursor is not None:
-        wanted = wanted.where(DiscountCode.code > cursor_parts(cursor, str)[0])
-    views = [discount_view(row) for row in await read.session.scalars(wanted)]
-    return page_of(views, limit, lambda view: (view.code,))
+    of = ("discount_codes", include_inactive, product_id, kind)
+    return (await paged(read, wanted, [DiscountCode.code], limit, cursor, of=of)).map(discount_view)
 
 
 async def slugs_of(read: Read, views: Sequence[DiscountView]) -> dict[UUID, str]:

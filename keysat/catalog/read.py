@@ -4,15 +4,16 @@ from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, select
 from sqlalchemy.orm import selectinload
 
 from keysat.catalog.tables import Offer, Policy, Product
 from keysat.catalog.tiers import Choice, ladder, pick
 from keysat.catalog.views import OfferView, PolicyView, ProductView
+from keysat.infra.filtered import paged
 from keysat.infra.work import Read
 from keysat.kit.errors import NotFound
-from keysat.kit.paging import LIMIT_DEFAULT, Page, cursor_parts, page_of
+from keysat.kit.paging import LIMIT_DEFAULT, Page
 
 PUBLIC_PRODUCTS_MAX = 1000
 """The public list has no pages in the contract, so it has an end."""
@@ -22,14 +23,9 @@ async def products(
     read: Read, *, include_inactive: bool = False, limit: int = LIMIT_DEFAULT, cursor: str | None = None
 ) -> Page[ProductView]:
     """By name, then by slug. Raises BadRequest for a cursor that is none."""
-    wanted = _products().order_by(Product.name, Product.slug).limit(limit + 1)
-    if not include_inactive:
-        wanted = wanted.where(Product.active)
-    if cursor is not None:
-        wanted = wanted.where(tuple_(Product.name, Product.slug) > tuple_(*cursor_parts(cursor, str, str)))
-    rows = await read.session.scalars(wanted)
-    views = [product_view(row) for row in rows]
-    return page_of(views, limit, lambda view: (view.name, view.slug))
+    wanted = _products() if include_inactive else _products().where(Product.active)
+    of = ("products", include_inactive)
+    return (await paged(read, wanted, (Product.name, Product.slug), limit, cursor, of=of)).map(product_view)
 
 
 async def product(read: Read, product_id: UUID) -> ProductView:
@@ -68,10 +64,7 @@ async def offer(read: Read, offer_id: UUID, policy_id: UUID | None = None) -> Of
 async def offers(read: Read, policy_id: UUID, limit: int, cursor: str | None = None) -> Page[OfferView]:
     """Of one tier, by slug. Raises NotFound; BadRequest for a cursor that is none."""
     wanted = select(Offer).where(Offer.policy_id == (await read.get(Policy, policy_id)).id)
-    if cursor is not None:
-        wanted = wanted.where(Offer.slug > cursor_parts(cursor, str)[0])
-    rows = await read.session.scalars(wanted.order_by(Offer.slug).limit(limit + 1))
-    return page_of([offer_view(row) for row in rows], limit, lambda view: (view.slug,))
+    return (await paged(read, wanted, [Offer.slug], limit, cursor, of=("offers", policy_id))).map(offer_view)
 
 
 async def policies(

@@ -42,11 +42,17 @@ def ladder(product: ProductView, policies: Iterable[PolicyView]) -> list[PolicyV
     return sorted(policies, key=lambda policy: _step(product, policy))
 
 
-def page(product: ProductView, tiers: Sequence[PolicyView], limit: int, cursor: str | None) -> Page[PolicyView]:
-    """Of a ladder, which is short (POLICIES_MAX) and sorted by what no row holds. Raises BadRequest for the cursor."""
-    after = cursor_parts(cursor, int, str, str) if cursor is not None else (-1, "", "")
+def page(
+    product: ProductView, tiers: Sequence[PolicyView], limit: int, cursor: str | None, of: object
+) -> Page[PolicyView]:
+    """Of a ladder, which is short (POLICIES_MAX) and sorted by what no row holds. `of`: which of the product's tiers.
+
+    Raises BadRequest for the cursor.
+    """
+    of = ("policies", product.id, of)
+    after = cursor_parts(cursor, int, str, str, of=of) if cursor is not None else (-1, "", "")
     rest = [tier for tier in tiers if _step(product, tier) > after]
-    return page_of(rest[: limit + 1], limit, lambda tier: _step(product, tier))
+    return page_of(rest[: limit + 1], limit, lambda tier: _step(product, tier), of=of)
 
 
 def _step(product: ProductView, policy: PolicyView) -> tuple[int, str, str]:

@@ -138,7 +138,7 @@ async def orders(
     """Newest first; those asked for by when they were paid, by that. `reference` is of any kind, as `find_order`'s."""
     also = [await _referred(read, reference)] if reference is not None else []
     by = "paid_at" if wanted.paid_after or wanted.paid_before else "created_at"
-    return await latest_first(read, Order, wanted, limit, cursor, *also, by=by)
+    return await latest_first(read, Order, wanted, limit, cursor, *also, by=by, of=reference)
 
 
 async def payments(read: Read, wanted: PaymentFilter, limit: int, cursor: str | None) -> Page[Attempt]:

@@ -56,6 +56,7 @@ async def redemption_of(read: Read, order_id: OrderId) -> Redemption | None:
 
 async def redemptions(read: Read, discount_id: UUID, limit: int, cursor: str | None) -> Page[RedemptionView]:
     """The newest first. Raises BadRequest for a cursor that is none."""
+    of = ("redemptions", discount_id)
     query = (
         select(Redemption, Order)
         .join(Order, Order.id == Redemption.order_id)
@@ -64,10 +65,10 @@ async def redemptions(read: Read, discount_id: UUID, limit: int, cursor: str | N
         .limit(limit + 1)
     )
     if cursor is not None:
-        last = tuple_(*cursor_parts(cursor, datetime, UUID))
+        last = tuple_(*cursor_parts(cursor, datetime, UUID, of=of))
         query = query.where(tuple_(Redemption.created_at, Redemption.id) < last)
     views = [_view(use, order) for use, order in await read.session.execute(query)]
-    return page_of(views, limit, lambda view: (view.created_at.isoformat(), str(view.id)))
+    return page_of(views, limit, lambda view: (view.created_at, view.id), of=of)
 
 
 async def report(
@@ -77,6 +78,7 @@ async def report(
 
     A use counts from when it was reserved, redeemed or released last.
     """
+    of = ("redeemed", since, until)
     label = func.coalesce(DiscountCode.referrer_label, "")
     is_redeemed = Redemption.status == RedemptionStatus.REDEEMED
     sums = [
@@ -108,12 +110,12 @@ async def report(
     if until is not None:
         query = query.where(Redemption.status_at < until)
     if cursor is not None:
-        query = query.where(tuple_(label, Order.listed_currency) > tuple_(*cursor_parts(cursor, str, str)))
+        query = query.where(tuple_(label, Order.listed_currency) > tuple_(*cursor_parts(cursor, str, str, of=of)))
     lines: list[ReportLine] = []
     for row in await read.session.execute(query):
         name, currency, *numbers = tuple[Any, ...](row)
         lines.append(ReportLine(name, currency, *map(int, numbers)))  # PostgreSQL sums to a Decimal
-    return page_of(lines, limit, lambda line: (line.referrer_label, line.price_currency))
+    return page_of(lines, limit, lambda line: (line.referrer_label, line.price_currency), of=of)
 
 
 def _view(use: Redemption, order: Order) -> RedemptionView:

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, and_, not_, or_, select
 
 from keysat.customers.tables import Customer
+from keysat.infra.filtered import paged
 from keysat.infra.planner import aside
 from keysat.infra.work import Read
 from keysat.kit.paging import Page, cursor_parts, page_of
@@ -42,19 +43,17 @@ async def customers(
     read: Read, limit: int, cursor: str | None = None, *, email_normal: str | None = None
 ) -> Page[CustomerRow]:
     """The newest first. Raises BadRequest for a cursor that is not ours."""
-    query = select(Customer).order_by(Customer.id.desc()).limit(limit + 1)  # ids grow with time
+    query = select(Customer)
     if email_normal is not None:
         query = query.where(Customer.email_normal == email_normal)
-    if cursor is not None:
-        query = query.where(Customer.id < cursor_parts(cursor, UUID)[0])
-    rows = (await read.session.scalars(query)).all()
-    return page_of([customer_row(row) for row in rows], limit, lambda row: (str(row.id),))
+    of, key = ("customers", email_normal), [Customer.id]  # ids grow with time
+    return (await paged(read, query, key, limit, cursor, of=of, latest_first=True)).map(customer_row)
 
 
 async def customers_beginning(read: Read, text: str, limit: int, cursor: str | None = None) -> Page[CustomerRow]:
     """As `beginning`."""
-    page = await beginning(read, select(Customer), Customer.id.expression, text, limit, cursor)
-    return Page([customer_row(row) for row in page.items], page.next_cursor)
+    page = await beginning(read, select(Customer), Customer.id.expression, text, limit, cursor, of="customers")
+    return page.map(customer_row)
 
 
 async def beginning(
@@ -65,15 +64,17 @@ async def beginning(
     limit: int,
     cursor: str | None,
     *,
+    of: object,
     few: bool = False,
 ) -> Page[Row]:
     """Of rows that are joined with `customers`: those whose buyer's address begins with the text, then his name.
 
     Sorted by what begins so, since an index walks along that however many there are; unless there are `few` rows, whose
-    buyers are looked at instead. Addresses are found in any case, names as they are typed, or capitalised. Raises
-    BadRequest for a cursor that is not ours.
+    buyers are looked at instead. Addresses are found in any case, names as they are typed, or capitalised. `of`: as
+    `page_of`, without the text. Raises BadRequest for a cursor that is not ours.
     """
-    begun, at, after = cursor_parts(cursor, int, str, UUID) if cursor is not None else (_By.EMAIL, None, None)
+    of = (of, text)
+    begun, at, after = cursor_parts(cursor, int, str, UUID, of=of) if cursor is not None else (_By.EMAIL, None, None)
     email, name = Customer.email_normal.expression, Customer.name.expression
     if few:
         email, name = aside(read, email), aside(read, name)
@@ -87,8 +88,7 @@ async def beginning(
             query = query.where(column >= at, or_(column > at, row_id > after))
         told = await read.session.execute(query.add_columns(column, row_id))
         found += [(int(by), key, which, row) for row, key, which in told]
-    page = page_of(found, limit, lambda one: (one[0], one[1], str(one[2])))
-    return Page([row for _, _, _, row in page.items], page.next_cursor)
+    return page_of(found, limit, lambda one: one[:3], of=of).map(lambda one: one[3])
 
 
 def customer_row(row: Customer) -> CustomerRow:

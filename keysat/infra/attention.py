@@ -37,6 +37,7 @@ async def attention(
     subject: str | None = None,
 ) -> Page[AttentionView]:
     """What is open first, the latest call first. Raises BadRequest for a cursor that is not ours."""
+    of = ("attention", include_settled, kind, subject)
     is_settled = case((AttentionRow.settled_at.is_(None), 0), else_=1)
     query = select(AttentionRow).order_by(is_settled, AttentionRow.id.desc()).limit(limit + 1)
     if not include_settled:
@@ -46,13 +47,14 @@ async def attention(
     if subject is not None:
         query = query.where(AttentionRow.subject == subject)
     if cursor is not None:
-        settled, last = cursor_parts(cursor, int, int)
+        settled, last = cursor_parts(cursor, int, int, of=of)
         query = query.where(tuple_(is_settled, -AttentionRow.id) > tuple_(settled, -last))
     rows = (await read.session.scalars(query)).all()
     return page_of(
         [msgspec.convert(row, AttentionView, from_attributes=True) for row in rows],
         limit,
         lambda view: (int(view.settled_at is not None), view.id),
+        of=of,
     )
 
 

@@ -1,5 +1,6 @@
 """Lists by what their caller wants of them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -42,20 +43,40 @@ async def latest_first(
     cursor: str | None,
     *also: ColumnElement[bool],
     by: str = "created_at",
+    of: object = None,
 ) -> Page[Row]:
-    """A page of the `filtered`, by the moment `by` and then by id, both descending.
+    """A page of the `filtered`, by the moment `by` and then by id, both descending. `of`: what `also` is about.
 
     Raises BadRequest for a cursor that is not ours.
     """
-    at, key = getattr(model, by), inspect(model).primary_key[0]
-    query = select(model).where(*also)
+    key, of = (getattr(model, by), inspect(model).primary_key[0]), (model.__tablename__, wanted, of)
     if cursor is not None:
-        moment, last = cursor_parts(cursor, datetime, UUID)
-        query = query.where(tuple_(at, key) < tuple_(moment, last))
+        moment, _ = cursor_parts(cursor, datetime, UUID, of=of)
         wanted = _without_idle_bound(wanted, f"{by.removesuffix('_at')}_before", moment)
-    query = filtered(query, model, wanted).order_by(at.desc(), key.desc()).limit(limit + 1)
-    rows = (await read.session.scalars(query)).all()
-    return page_of(rows, limit, lambda row: (getattr(row, by).isoformat(), str(getattr(row, key.name))))
+    query = filtered(select(model).where(*also), model, wanted)
+    return await paged(read, query, key, limit, cursor, of=of, latest_first=True)
+
+
+async def paged(
+    read: Read,
+    query: Select[Row],
+    key: Sequence[Any],
+    limit: int,
+    cursor: str | None,
+    *,
+    of: object,
+    latest_first: bool = False,
+) -> Page[Row]:
+    """A page of the rows in the order of these columns, of which no two rows have all alike. `of`: as `page_of`.
+
+    Raises BadRequest for a cursor that is not ours.
+    """
+    if cursor is not None:
+        last = tuple_(*cursor_parts(cursor, *(column.type.python_type for column in key), of=of))
+        query = query.where(tuple_(*key) < last if latest_first else tuple_(*key) > last)
+    order = (column.desc() if latest_first else column for column in key)
+    rows = (await read.session.scalars(query.order_by(*order).limit(limit + 1))).all()
+    return page_of(rows, limit, lambda row: (getattr(row, column.key) for column in key), of=of)
 
 
 def _without_idle_bound(wanted: msgspec.Struct, bound: str, moment: datetime) -> msgspec.Struct:

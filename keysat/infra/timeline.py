@@ -23,13 +23,17 @@ class Told(msgspec.Struct, frozen=True):
 
 
 async def timeline(read: Read, subjects: Iterable[object], limit: int, cursor: str | None = None) -> Page[Told]:
-    """The latest first. Raises BadRequest for a cursor that is not ours."""
-    about = sorted({str(subject) for subject in subjects})
+    """Of the first of the subjects and what belongs to it, the latest first.
+
+    Raises BadRequest for a cursor that is not ours.
+    """
+    about = [str(subject) for subject in subjects]
+    of = ("timeline", about[:1])  # what belongs to it may grow between two pages
     query = select(EventRow).where(EventRow.subject.in_(about)).order_by(EventRow.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(EventRow.id < cursor_parts(cursor, int)[0])
+        query = query.where(EventRow.id < cursor_parts(cursor, int, of=of)[0])
     told = [
         Told(row.id, row.at, row.name, row.subject, row.actor, msgspec.Raw(row.body.encode()))
         for row in await read.session.scalars(query)
     ]
-    return page_of(told, limit, lambda one: (one.id,))
+    return page_of(told, limit, lambda one: (one.id,), of=of)

@@ -1,11 +1,12 @@
 """Pages by key, not by number: a page begins after the last row of the one before, whatever was added since."""
 
 import base64
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, cast, overload
 from uuid import UUID
 
 from keysat.kit.errors import BadRequest
@@ -14,12 +15,17 @@ LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
 
 Part = str | int
+Key = str | int | UUID | datetime
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 
-_FOREIGN = "this cursor is not one of ours: send next_cursor of the page before, or none at all"
+_FOREIGN = (
+    "this cursor is not one of this list with these filters: "
+    "send next_cursor of the page before with all that it was asked for, or no cursor at all"
+)
+_MARK_DIGITS = 12
 _TEXT_MAX = 1024
 _INT_MAX = 2**63 - 1
 
@@ -29,6 +35,9 @@ class Page(Generic[T]):
     items: list[T]
     next_cursor: str | None
     """None on the last page."""
+
+    def map(self, view: Callable[[T], A]) -> "Page[A]":
+        return Page([view(item) for item in self.items], self.next_cursor)
 
 
 def encode_cursor(*parts: Part) -> str:
@@ -49,30 +58,48 @@ def decode_cursor(text: str, length: int) -> tuple[Part, ...]:
 
 
 @overload
-def cursor_parts(text: str, first: type[A], /) -> tuple[A]: ...
+def cursor_parts(text: str, first: type[A], /, *, of: object) -> tuple[A]: ...
 @overload
-def cursor_parts(text: str, first: type[A], second: type[B], /) -> tuple[A, B]: ...
+def cursor_parts(text: str, first: type[A], second: type[B], /, *, of: object) -> tuple[A, B]: ...
 @overload
-def cursor_parts(text: str, first: type[A], second: type[B], third: type[C], /) -> tuple[A, B, C]: ...
-def cursor_parts(text: str, *kinds: type[object]) -> tuple[object, ...]:
-    """Back to values of these kinds: str, int, UUID (written as `str` does) and datetime (as `isoformat` does, in UTC).
+def cursor_parts(text: str, first: type[A], second: type[B], third: type[C], /, *, of: object) -> tuple[A, B, C]: ...
+@overload
+def cursor_parts(text: str, *kinds: type[Any], of: object) -> tuple[Any, ...]: ...
+def cursor_parts(text: str, *kinds: type[Any], of: object) -> tuple[Any, ...]:
+    """Back to values of these kinds, as `page_of` wrote them. `of`: as there.
 
-    Raises BadRequest for all else.
+    Raises BadRequest for all else, and for the cursor of another list, or of this one with other filters.
     """
-    parts = decode_cursor(text, len(kinds))
+    *parts, mark = decode_cursor(text, len(kinds) + 1)
+    if mark != mark_of(of):
+        raise BadRequest(_FOREIGN)
     try:
         return tuple(_READ[kind](part) for kind, part in zip(kinds, parts, strict=True))
     except ValueError:
         raise BadRequest(_FOREIGN) from None
 
 
-def page_of(rows: Sequence[T], limit: int, key: Callable[[T], tuple[Part, ...]]) -> Page[T]:
+def page_of(rows: Sequence[T], limit: int, key: Callable[[T], Iterable[Key]], *, of: object) -> Page[T]:
     """Of `limit + 1` rows asked of the database: the surplus row only tells that there is a next page.
 
-    `key` gives the parts of a row's cursor, in the order of the sort.
+    `key` gives the parts of a row's cursor, in the order of the sort; moments in UTC. `of`: the list's name with its
+    filters, whose `repr` tells them apart; the cursor is good for no other.
     """
     items = list(rows[:limit])
-    return Page(items, encode_cursor(*key(items[-1])) if len(rows) > limit else None)
+    if len(rows) <= limit:
+        return Page(items, None)
+    return Page(items, encode_cursor(*map(_written, key(items[-1])), mark_of(of)))
+
+
+def mark_of(of: object) -> str:
+    """The last part of a cursor. No secret: it is there against mistakes."""
+    return hashlib.sha256(repr(of).encode()).hexdigest()[:_MARK_DIGITS]
+
+
+def _written(value: Key) -> Part:
+    if isinstance(value, UUID):
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _parts(text: str) -> tuple[Part, ...] | None:

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, TextClause, func, literal_column, select, text, tuple_
+from sqlalchemy import ColumnElement, Select, TextClause, func, literal_column, select, text
 
 from keysat.customers.read import beginning
 from keysat.customers.tables import Customer
+from keysat.infra.filtered import paged
 from keysat.infra.planner import aside, one_by_one
 from keysat.infra.work import Read
 from keysat.kit.paging import Page, cursor_parts, page_of
@@ -63,17 +64,9 @@ async def list_licenses(read: Read, wanted: LicenseFilter, limit: int, cursor: s
     Raises BadRequest for a cursor that is not ours.
     """
     begins = _conditions(read, wanted, wanted.lead, goes_on=cursor is not None)
-    query = select(License).where(*begins).limit(limit + 1)
-    if wanted.is_by_end:
-        order = tuple_(License.expires_at, License.id)
-        query = query.order_by(License.expires_at, License.id)
-        query = query.where(order > tuple_(*cursor_parts(cursor, datetime, UUID))) if cursor is not None else query
-    else:
-        order = tuple_(License.issued_at, License.id)
-        query = query.order_by(License.issued_at.desc(), License.id.desc())
-        query = query.where(order < tuple_(*cursor_parts(cursor, datetime, UUID))) if cursor is not None else query
-    rows = (await read.session.scalars(query)).all()
-    return page_of(rows, limit, lambda row: (_moment(wanted, row).isoformat(), str(row.id)))
+    key = (License.expires_at if wanted.is_by_end else License.issued_at, License.id)
+    query, of = select(License).where(*begins), ("licenses", wanted)
+    return await paged(read, query, key, limit, cursor, of=of, latest_first=not wanted.is_by_end)
 
 
 async def search_licenses(
@@ -84,20 +77,21 @@ async def search_licenses(
     Where the filters leave few licenses, from these to their buyers; else along the buyers, until a page of them has
     such licenses: of many that is soon.
     """
+    of = ("licenses", wanted)
     along = License.expires_at if wanted.is_by_end else License.issued_at  # or SQLite walks along no index at all
     sold = select(License.id, License.customer_id).where(*_conditions(read, wanted, wanted.lead)).order_by(along)
     if await _few(read, sold.with_only_columns(License.id)):
         among = sold.cte().prefix_with("MATERIALIZED")
         query = select(among.c.id).join(Customer, Customer.id == among.c.customer_id)
-        page = await beginning(read, query, among.c.id, words, limit, cursor, few=True)
+        page = await beginning(read, query, among.c.id, words, limit, cursor, of=of, few=True)
     else:
         query = select(License.id).join(Customer, Customer.id == License.customer_id)
         query = query.where(*_conditions(read, wanted, "words"))
         await one_by_one(read)
-        page = await beginning(read, query, License.id.expression, words, limit, cursor)
+        page = await beginning(read, query, License.id.expression, words, limit, cursor, of=of)
     rows = await read.session.scalars(select(License).where(License.id.in_(page.items)))
     by_id = {row.id: row for row in rows}
-    return Page([by_id[one] for one in page.items], page.next_cursor)
+    return page.map(lambda one: by_id[one])
 
 
 async def licenses_named(
@@ -142,6 +136,7 @@ async def list_machines(
     """With their licenses; the seat taken last first. Raises BadRequest for a cursor that is not ours."""
     query = select(Machine, License).join(License, License.id == Machine.license_id).limit(limit + 1)
     order = Machine.id.expression  # ids grow with time
+    of = ("machines", license_id, product_id, include_inactive)
     of_product = select(License.id).where(License.product_id == product_id)
     if license_id is not None:
         query = query.where(Machine.license_id == license_id)
@@ -153,9 +148,9 @@ async def list_machines(
     if not include_inactive:
         query = query.where(Machine.deactivated_at.is_(None))
     if cursor is not None:
-        query = query.where(order < cursor_parts(cursor, UUID)[0])
+        query = query.where(order < cursor_parts(cursor, UUID, of=of)[0])
     rows = [(machine, license) for machine, license in await read.session.execute(query.order_by(order.desc()))]
-    return page_of(rows, limit, lambda row: (str(row[0].id),))
+    return page_of(rows, limit, lambda row: (row[0].id,), of=of)
 
 
 async def _few(read: Read, licenses: Select[Any]) -> bool:
@@ -196,9 +191,3 @@ def _conditions(
         yield column("expires_at", leads=not goes_on) >= wanted.expires_after
     if wanted.expires_before is not None:
         yield column("expires_at") < wanted.expires_before
-
-
-def _moment(wanted: LicenseFilter, row: License) -> datetime:
-    if wanted.is_by_end and row.expires_at is not None:
-        return row.expires_at
-    return row.issued_at

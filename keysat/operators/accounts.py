@@ -8,9 +8,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import select
 
+from keysat.infra.filtered import paged
 from keysat.infra.work import Read, Work, flushed
 from keysat.kit.errors import BadRequest, Conflict, NotFound
-from keysat.kit.paging import Page, cursor_parts, page_of
+from keysat.kit.paging import Page
 from keysat.operators import second_step, sessions
 from keysat.operators.happenings import (
     AccountCreated,
@@ -128,12 +129,8 @@ async def one_named(read: Read, name: str) -> Account:
 
 async def accounts(read: Read, limit: int, cursor: str | None = None) -> Page[AccountView]:
     """By name."""
-    query = select(Account).order_by(Account.name_normal).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(Account.name_normal > cursor_parts(cursor, str)[0])
-    rows = (await read.session.scalars(query)).all()
-    page = page_of(rows, limit, lambda account: (account.name_normal,))
-    return Page([view(account) for account in page.items], page.next_cursor)
+    page = await paged(read, select(Account), [Account.name_normal], limit, cursor, of="accounts")
+    return page.map(view)
 
 
 async def has_accounts(read: Read) -> bool:

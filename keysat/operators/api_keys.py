@@ -5,11 +5,12 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import select, update
 
+from keysat.infra.filtered import paged
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest
-from keysat.kit.paging import Page, cursor_parts, page_of
+from keysat.kit.paging import Page
 from keysat.operators import tokens
 from keysat.operators.happenings import ApiKeyCreated, ApiKeyRevoked
 from keysat.operators.scopes import A_LA_CARTE, SCOPES, Role, Scope
@@ -110,12 +111,8 @@ def scopes_of(key: ApiKey) -> frozenset[Scope]:
 
 async def api_keys(read: Read, limit: int, cursor: str | None = None) -> Page[ApiKeyView]:
     """The newest first, revoked ones too."""
-    query = select(ApiKey).order_by(ApiKey.created_at.desc(), ApiKey.id.desc()).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(tuple_(ApiKey.created_at, ApiKey.id) < tuple_(*cursor_parts(cursor, datetime, UUID)))
-    rows = (await read.session.scalars(query)).all()
-    page = page_of(rows, limit, lambda key: (key.created_at.isoformat(), str(key.id)))
-    return Page([view(key) for key in page.items], page.next_cursor)
+    order = (ApiKey.created_at, ApiKey.id)
+    return (await paged(read, select(ApiKey), order, limit, cursor, of="api_keys", latest_first=True)).map(view)
 
 
 def _opens(key: ApiKey, now: datetime) -> bool:

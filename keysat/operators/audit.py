@@ -49,6 +49,7 @@ async def entries(
     for moment in (wanted.since, wanted.until):
         if moment is not None and moment.tzinfo is None:
             raise BadRequest("Write a time with its zone: 2026-01-31T12:00:00Z.")
+    of = ("audit", wanted)
     query = (
         select(EventRow, EventSeal.position, EventOrigin.credential, EventOrigin.address)
         .outerjoin(EventSeal, EventSeal.event_id == EventRow.id)
@@ -66,7 +67,7 @@ async def entries(
     query = query.where(EventRow.at >= wanted.since) if wanted.since is not None else query
     query = query.where(EventRow.at < wanted.until) if wanted.until is not None else query
     if cursor is not None:
-        query = query.where(tuple_(EventRow.at, EventRow.id) < tuple_(*cursor_parts(cursor, datetime, int)))
+        query = query.where(tuple_(EventRow.at, EventRow.id) < tuple_(*cursor_parts(cursor, datetime, int, of=of)))
     return page_of(
         [
             AuditEntry(
@@ -83,5 +84,6 @@ async def entries(
             for row, position, credential, address in await read.session.execute(query)
         ],
         limit,
-        lambda entry: (entry.occurred_at.isoformat(), entry.id),
+        lambda entry: (entry.occurred_at, entry.id),
+        of=of,
     )

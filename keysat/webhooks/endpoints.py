@@ -9,15 +9,16 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import func, select, update
 
 from keysat.infra.attention import clear, settle_about
+from keysat.infra.filtered import paged
 from keysat.infra.public_http import checked_url
 from keysat.infra.tables import EventSeal
 from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict, NotFound
-from keysat.kit.paging import Page, cursor_parts, page_of
+from keysat.kit.paging import Page
 from keysat.webhooks import happenings
 from keysat.webhooks.health import forget_failures
 from keysat.webhooks.names import ALL, checked
@@ -152,11 +153,8 @@ async def retire_old_secrets(work: Work, endpoint_id: UUID) -> Endpoint:
 
 async def endpoints(read: Read, limit: int = ENDPOINTS_MAX, cursor: str | None = None) -> Page[Endpoint]:
     """Those that are there, the oldest first. Raises BadRequest for a cursor that is not ours."""
-    query = select(Endpoint).where(Endpoint.deleted_at.is_(None)).order_by(Endpoint.created_at, Endpoint.id)
-    if cursor is not None:
-        query = query.where(tuple_(Endpoint.created_at, Endpoint.id) > tuple_(*cursor_parts(cursor, datetime, UUID)))
-    rows = (await read.session.scalars(query.limit(limit + 1))).all()
-    return page_of(rows, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
+    there = select(Endpoint).where(Endpoint.deleted_at.is_(None))
+    return await paged(read, there, (Endpoint.created_at, Endpoint.id), limit, cursor, of="webhook_endpoints")
 
 
 async def endpoint(read: Read, endpoint_id: UUID) -> Endpoint:

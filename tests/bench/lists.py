@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
@@ -19,8 +19,11 @@ from uuid import UUID
 
 import httpx
 
+from keysat.checkout.read import OrderFilter
 from keysat.infra.settings import load
-from keysat.kit.paging import encode_cursor
+from keysat.kit.paging import encode_cursor, mark_of
+from keysat.licenses.read import LicenseFilter
+from keysat.licenses.tables import LicenseStatus
 from tests.bench.renewals import with_host
 from tests.bench.seed import environ_of
 from tests.bench.sold import Found, Writer, founded
@@ -36,6 +39,11 @@ def _asks(path: str, *queries: Mapping[str, object]) -> list[str]:
     return [f"/v1/admin/{path}?{urlencode(query)}" for query in queries]
 
 
+def _deep(name: str, wanted: object, moment: datetime, *rest: object) -> str:
+    """As if the pages of this list had been turned to this moment."""
+    return encode_cursor(moment.isoformat(), str(UUID(int=1)), mark_of((name, wanted, *rest)))
+
+
 def pages(found: Found) -> list[tuple[str, list[str]]]:
     """Names, and what is asked, in several forms. An indented one is about the list above it."""
     chapters = (_licenses(found), _machines(found), _customers(found), _orders(found))
@@ -43,25 +51,30 @@ def pages(found: Found) -> list[tuple[str, list[str]]]:
 
 
 def _licenses(found: Found) -> dict[str, list[str]]:
-    deep = encode_cursor(found.middle.isoformat(), str(UUID(int=1)))
-    deep_end = encode_cursor((found.middle + timedelta(days=300)).isoformat(), str(UUID(int=1)))
     big, rare = found.products[0], found.products[-1]
     some = found.samples
     middle, month = found.middle.isoformat(), (found.middle + timedelta(days=30)).isoformat()
+    ending = found.middle + timedelta(days=300)
     late = (found.end - timedelta(days=2)).isoformat()
+    revoked, later = LicenseFilter(status=LicenseStatus.REVOKED), LicenseFilter(expires_after=found.middle)
     return {
         "licenses": _asks("licenses", {}),
-        "licenses, deep page": _asks("licenses", {"cursor": deep}),
+        "licenses, deep page": _asks("licenses", {"cursor": _deep("licenses", LicenseFilter(), found.middle)}),
         "licenses, 200 a page": _asks("licenses", {"limit": 200}),
         "  of a product": _asks("licenses", {"product_id": big}, {"product_slug": "p1"}),
-        "  of a product, deep page": _asks("licenses", {"product_id": big, "cursor": deep}),
+        "  of a product, deep page": _asks(
+            "licenses",
+            {"product_id": big, "cursor": _deep("licenses", LicenseFilter(product_id=big), found.middle)},
+        ),
         "  of a product that hardly sells": _asks("licenses", {"product_id": rare}),
         "  of a tier": _asks(
             "licenses", {"policy_id": found.policies[0]}, {"product_slug": "p1", "policy_slug": "pro"}
         ),
         "  active": _asks("licenses", {"status": "active"}),
         "  suspended": _asks("licenses", {"status": "suspended"}),
-        "  revoked, deep page": _asks("licenses", {"status": "revoked", "cursor": deep}),
+        "  revoked, deep page": _asks(
+            "licenses", {"status": "revoked", "cursor": _deep("licenses", revoked, found.middle)}
+        ),
         "  suspended, of a product that hardly sells": _asks("licenses", {"status": "suspended", "product_id": rare}),
         "  trials": _asks("licenses", {"is_trial": "true"}),
         "  trials that are suspended": _asks("licenses", {"is_trial": "true", "status": "suspended"}),
@@ -69,7 +82,9 @@ def _licenses(found: Found) -> dict[str, list[str]]:
         "  issued in a month": _asks("licenses", {"issued_after": middle, "issued_before": month}),
         "  of a product, issued in a month": _asks("licenses", {"product_id": rare, "issued_before": month}),
         "  that end in a month": _asks("licenses", {"expires_after": middle, "expires_before": month}),
-        "  that end later, deep page": _asks("licenses", {"expires_after": middle, "cursor": deep_end}),
+        "  that end later, deep page": _asks(
+            "licenses", {"expires_after": middle, "cursor": _deep("licenses", later, ending)}
+        ),
         "  of an address": _asks("licenses", *({"buyer_email": one.email} for one in some)),
         "  of a customer and a product": _asks(
             "licenses", *({"customer_id": one.customer, "product_id": big} for one in some)
@@ -106,9 +121,10 @@ def _licenses(found: Found) -> dict[str, list[str]]:
 
 def _machines(found: Found) -> dict[str, list[str]]:
     rare, some = found.products[-1], found.samples
+    deep = encode_cursor(str(some[len(some) // 2].machine), mark_of(("machines", None, None, False)))
     return {
         "machines": _asks("machines", {}),
-        "machines, deep page": _asks("machines", {"cursor": encode_cursor(str(some[len(some) // 2].machine))}),
+        "machines, deep page": _asks("machines", {"cursor": deep}),
         "  of a license": _asks("machines", *({"license_id": one.license} for one in some)),
         "  of a product, all": _asks("machines", {"product_slug": "p0", "include_inactive": "true"}),
         "  of a product that sells little": _asks("machines", {"product_slug": "p3"}),
@@ -118,9 +134,10 @@ def _machines(found: Found) -> dict[str, list[str]]:
 
 def _customers(found: Found) -> dict[str, list[str]]:
     some = found.samples
+    deep = encode_cursor(str(some[len(some) // 2].customer), mark_of(("customers", None)))
     return {
         "customers": _asks("customers", {}),
-        "customers, deep page": _asks("customers", {"cursor": encode_cursor(str(some[len(some) // 2].customer))}),
+        "customers, deep page": _asks("customers", {"cursor": deep}),
         "  of an address": _asks("customers", *({"email": one.email} for one in some)),
         "  q: an address's beginning": _asks("customers", *({"q": one.email[:12]} for one in some)),
         "  q: a letter": _asks("customers", {"q": "a"}, {"q": "m"}),
@@ -130,7 +147,7 @@ def _customers(found: Found) -> dict[str, list[str]]:
 
 
 def _orders(found: Found) -> dict[str, list[str]]:
-    deep = encode_cursor(found.middle.isoformat(), str(UUID(int=1)))
+    deep = _deep("orders", OrderFilter(), found.middle, None)
     big, rare = found.products[0], found.products[-1]
     some = found.samples
     middle, month = found.middle.isoformat(), (found.middle + timedelta(days=30)).isoformat()

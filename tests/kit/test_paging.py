@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keysat.kit.errors import BadRequest
-from keysat.kit.paging import LIMIT_DEFAULT, LIMIT_MAX, Page, cursor_parts, decode_cursor, encode_cursor, page_of
+from keysat.kit.paging import (
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
+    Page,
+    cursor_parts,
+    decode_cursor,
+    encode_cursor,
+    mark_of,
+    page_of,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=100)
 parts = st.lists(texts | st.integers(-(2**63) + 1, 2**63 - 1), max_size=3).map(tuple)
@@ -60,7 +69,9 @@ def test_what_we_would_not_write_is_refused(body: bytes):
 
 @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
 def test_moments_and_ids_come_back_as_they_went(moment: datetime, row_id: UUID):
-    assert cursor_parts(encode_cursor(moment.isoformat(), str(row_id)), datetime, UUID) == (moment, row_id)
+    cursor = page_of([0, 1], 1, lambda _: (moment, row_id), of="list").next_cursor
+    assert cursor is not None
+    assert cursor_parts(cursor, datetime, UUID, of="list") == (moment, row_id)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +88,13 @@ def test_moments_and_ids_come_back_as_they_went(moment: datetime, row_id: UUID):
 )
 def test_parts_of_another_kind_are_refused(part: str | int, kind: type[object]):
     with pytest.raises(BadRequest, match="next_cursor"):
-        cursor_parts(encode_cursor(part), kind)
+        cursor_parts(encode_cursor(part, mark_of("list")), kind, of="list")
+
+
+@pytest.mark.parametrize("of", ["lists", ("list", None), None])
+def test_a_cursor_of_another_list_or_of_other_filters_is_refused(of: object):
+    with pytest.raises(BadRequest, match="with these filters: send next_cursor"):
+        cursor_parts(encode_cursor("a", mark_of(("list", "active"))), str, of=of)
 
 
 @given(st.sets(st.integers(0, 50), max_size=30).map(lambda found: sorted(found)), st.integers(1, 7))
@@ -85,18 +102,18 @@ def test_turning_the_pages_shows_every_row_once(rows: list[int], limit: int):
     seen: list[int] = []
     after = -1
     while True:
-        page = page_of([row for row in rows if row > after][: limit + 1], limit, lambda row: (row,))
+        page = page_of([row for row in rows if row > after][: limit + 1], limit, lambda row: (row,), of="list")
         seen += page.items
         if page.next_cursor is None:
             break
         assert len(page.items) == limit
-        after = int(decode_cursor(page.next_cursor, 1)[0])
+        after = cursor_parts(page.next_cursor, int, of="list")[0]
     assert seen == rows
 
 
 def test_the_last_page_has_no_next():
-    assert page_of(["a", "b"], 2, lambda row: (row,)) == Page(["a", "b"], None)
-    assert page_of(["a", "b"], 1, lambda row: (row,)) == Page(["a"], encode_cursor("a"))
+    assert page_of(["a", "b"], 2, lambda row: (row,), of="list") == Page(["a", "b"], None)
+    assert page_of(["a", "b"], 1, lambda row: (row,), of="list") == Page(["a"], encode_cursor("a", mark_of("list")))
     nothing: list[str] = []
-    assert page_of(nothing, LIMIT_DEFAULT, lambda row: (row,)) == Page([], None)
+    assert page_of(nothing, LIMIT_DEFAULT, lambda row: (row,), of="list") == Page([], None)
     assert LIMIT_DEFAULT <= LIMIT_MAX

@@ -142,7 +142,7 @@ async def list_policies(
     """The tiers of one product, private ones too, by effective price."""
     product = await catalog.product_by_slug(read, product_slug)
     found = await catalog.policies(read, product, include_inactive=include_inactive, include_archived=include_archived)
-    page = tiers.page(product, found, limit, cursor)
+    page = tiers.page(product, found, limit, cursor, (include_inactive, include_archived))
     return shapes.Policies([shapes.admin_policy(product, policy, now) for policy in page.items], page.next_cursor)
 
 

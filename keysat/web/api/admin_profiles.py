@@ -7,12 +7,13 @@ from uuid import UUID
 
 from litestar import delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 
 from keysat.checkout.seller import delete_profile, hanging_on
+from keysat.infra.filtered import paged
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest
-from keysat.kit.paging import LIMIT_DEFAULT, cursor_parts, page_of
+from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.payments import profiles
 from keysat.payments.provider import Rail
 from keysat.payments.tables import ConnectionRow, MerchantProfile
@@ -86,11 +87,7 @@ class Done(Outbound, frozen=True, kw_only=True):
 async def list_profiles(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> Profiles:
     """The oldest first, which is the one that came with the shop."""
     key = (MerchantProfile.created_at, MerchantProfile.id)
-    query = select(MerchantProfile).order_by(*key).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(tuple_(*key) > tuple_(*cursor_parts(cursor, datetime, UUID)))
-    rows = (await read.session.scalars(query)).all()
-    page = page_of(rows, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
+    page = await paged(read, select(MerchantProfile), key, limit, cursor, of="merchant_profiles")
     return Profiles(profiles=[await _profile(read, row) for row in page.items], next_cursor=page.next_cursor)
 
 

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody
-from msgspec import Meta
-from sqlalchemy import select, tuple_
+from msgspec import Meta, Struct
+from sqlalchemy import select
 
+from keysat.infra.filtered import filtered, paged
 from keysat.kit.errors import BadRequest, UpstreamError
-from keysat.kit.paging import LIMIT_DEFAULT, cursor_parts, page_of
+from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.operators.scopes import Scope
 from keysat.payments.authorize import begin
 from keysat.payments.check import check, repair, selling_till
@@ -42,6 +43,14 @@ OWNERS: dict[str, Any] = {**CONNECTS, "opt": {**CREATES, **needs(Scope.OWNER)}}
 class Providers(Outbound, frozen=True, kw_only=True):
     providers: list[Provider]
     next_cursor: str | None
+
+
+class ConnectionFilter(Struct, frozen=True, kw_only=True):
+    """What is None does not filter."""
+
+    status: ConnectionStatus | None
+    provider: str | None
+    merchant_profile_id: UUID | None
 
 
 class DisconnectBody(StrictInbound, frozen=True, kw_only=True):
@@ -172,18 +181,10 @@ async def list_providers(
     merchant_profile_id: FromQuery[UUID | None] = None,
 ) -> Providers:
     """All connections, the oldest first; disconnected ones too, since old orders are watched through them."""
+    wanted = ConnectionFilter(status=status, provider=kind, merchant_profile_id=merchant_profile_id)
+    query = filtered(select(ConnectionRow), ConnectionRow, wanted)
     key = (ConnectionRow.connected_at, ConnectionRow.id)
-    query = select(ConnectionRow).order_by(*key).limit(limit + 1)
-    if status is not None:
-        query = query.where(ConnectionRow.status == status)
-    if kind is not None:
-        query = query.where(ConnectionRow.provider == kind)
-    if merchant_profile_id is not None:
-        query = query.where(ConnectionRow.merchant_profile_id == merchant_profile_id)
-    if cursor is not None:
-        query = query.where(tuple_(*key) > tuple_(*cursor_parts(cursor, datetime, UUID)))
-    rows = (await read.session.scalars(query)).all()
-    page = page_of(rows, limit, lambda row: (row.connected_at.isoformat(), str(row.id)))
+    page = await paged(read, query, key, limit, cursor, of=("providers", wanted))
     return Providers(providers=[shown(row) for row in page.items], next_cursor=page.next_cursor)
 
 

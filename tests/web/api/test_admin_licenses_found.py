@@ -98,6 +98,11 @@ async def test_each_filter_finds_what_it_names_on_every_page(
         ("q=an&cursor=mine", 400),
     ):
         await get(front, f"licenses?{query}", status)
+    cursor = (await get(front, "licenses?limit=1&status=active"))["next_cursor"]
+    assert (await get(front, f"licenses?status=active&limit=2&cursor={cursor}"))["licenses"]
+    for other in ("licenses?", "licenses?status=suspended&", "licenses?status=active&q=a&", "orders?status=fulfilled&"):
+        refused = await get(front, f"{other}cursor={cursor}", 400)
+        assert "with these filters: send next_cursor" in refused["message"], other
     searched = await get(front, f"licenses/search?invoice_id={order['invoice_id']}")
     assert [one["policy_slug"] for one in searched["licenses"]] == ["max"]
     await get(front, "licenses/search?nostr_npub=npub1", 400)

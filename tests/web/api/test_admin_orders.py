@@ -86,9 +86,9 @@ async def test_orders_are_found_by_buyer_tier_purpose_moment_and_any_reference(f
     assert {query: await listed(front, query) for query in known} == known
     page = await body(await front.http.get(f"/v1/admin/orders?limit=1&paid_after={paid}"))
     assert await listed(front, f"limit=1&paid_after={paid}&cursor={page['next_cursor']}") == both[1:]
-    # A cursor holds whatever stands beside it: a bound that it makes idle, and one that is tighter.
-    for before, rest in (("9999-12-31T23:59:59Z", both[1:]), ("2000-01-01T00:00:00Z", [])):
-        assert await listed(front, f"paid_before={before}&cursor={page['next_cursor']}") == rest
+    before = "paid_before=9999-12-31T23:59:59Z"  # a bound that the cursor makes idle
+    page = await body(await front.http.get(f"/v1/admin/orders?limit=1&{before}"))
+    assert await listed(front, f"{before}&cursor={page['next_cursor']}") == both[1:]
     for wrong in (
         "paid_after=yesterday",
         "created_after=2026-01-01T00:00:00",

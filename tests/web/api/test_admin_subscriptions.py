@@ -37,7 +37,9 @@ async def act(front: Front, subscription: str, verb: str, status: int = 200, **a
 async def test_subscriptions_are_listed_in_pages_and_shown_with_cycles_and_orders(front: Front) -> None:
     ann, bob = await subscribed(front), await subscribed(front, "bob@example.org")
     first = await body(await front.http.get(PATH, params={"limit": 1, "status": "active"}))
-    second = await body(await front.http.get(PATH, params={"limit": 1, "cursor": first["next_cursor"]}))
+    second = await body(
+        await front.http.get(PATH, params={"limit": 1, "status": "active", "cursor": first["next_cursor"]})
+    )
     assert [first["subscriptions"][0]["id"], second["subscriptions"][0]["id"]] == [bob, ann]
     assert second["next_cursor"] is None
     shown = await body(await front.http.get(f"{PATH}/{ann}"))
