@@ -5,8 +5,8 @@ from alembic import op
 
 import keysat.infra.tables
 
-revision = "1_0021"
-down_revision = "1_0018"
+revision = "1_0018"
+down_revision = "1_0017"
 branch_labels = None
 depends_on = None
 

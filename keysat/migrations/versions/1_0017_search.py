@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "1_0018"
+revision = "1_0017"
 down_revision = "1_0016"
 branch_labels = None
 depends_on = None
