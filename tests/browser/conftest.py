@@ -1,10 +1,13 @@
 """The demo as a stranger starts it, and a real Chromium before it."""
 
+import inspect
 import os
 import shutil
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +18,9 @@ from tests.running import ADMIN_KEY, Program, free_port, running, surroundings
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 WAITS_MILLISECONDS = 40_000  # a slow machine that does other things besides
+
+BESIDE = ThreadPoolExecutor(1)
+"""Playwright's event loop runs as long as it is open, and where other tests run they want loops of their own."""
 
 Visit = Callable[..., AbstractContextManager[Page]]
 
@@ -54,13 +60,22 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[Demo, None, None
         yield demo
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def browser(chromium: str) -> Generator[Browser, None, None]:
-    """One a test: Playwright's event loop runs as long as it is open, and the next test may want one of its own."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    playwright = BESIDE.submit(sync_playwright().start).result()
+    launch = partial(playwright.chromium.launch, executable_path=chromium, args=["--no-sandbox"])
+    browser = BESIDE.submit(launch).result()
+    yield browser
+    BESIDE.submit(browser.close).result()
+    BESIDE.submit(playwright.stop).result()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
+    """Each test of this folder, in the browser's thread."""
+    named = inspect.signature(pyfuncitem.obj).parameters
+    BESIDE.submit(pyfuncitem.obj, **{name: pyfuncitem.funcargs[name] for name in named}).result()
+    return True
 
 
 @pytest.fixture
