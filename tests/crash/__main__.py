@@ -30,9 +30,8 @@ async def crash_test(folder: Path, seed: int, purchases: int, database_url: str 
 
 async def _play(stage: Stage, chance: random.Random, purchases: int) -> Sequence[str]:
     began = time.monotonic()
-    limits = httpx.Limits(max_connections=24)
     async with (
-        httpx.AsyncClient(base_url=stage.url, timeout=30, trust_env=False, limits=limits) as shop,
+        httpx.AsyncClient(base_url=stage.url, timeout=30, trust_env=False) as shop,
         httpx.AsyncClient(base_url=stage.btcpay_url, timeout=None, trust_env=False) as btcpay,
     ):
         wallet = Wallet(btcpay, chance)

@@ -13,6 +13,7 @@ import httpx
 
 from tests.crash.stage import PRODUCT, Stage, Wallet
 
+WISH = {"product": PRODUCT, "policy_slug": "pro"}
 WAVES = 10
 KILL_WITHIN_SECONDS = 1.6  # of the beginning of a wave
 ANSWERS = 100
@@ -20,6 +21,9 @@ ANSWERS = 100
 UNPAID_SHARE = 0.1
 SAME_KEY_SHARE = 0.5
 POLLS = 6
+AT_ONCE = 24
+"""So many connections. Who waits for one waits here: httpcore's pool goes through all who wait whenever one is free."""
+CALLS_AGAIN_SECONDS = 0.5
 
 
 @dataclass
@@ -38,6 +42,7 @@ class Storm:
         self._shop = shop
         self._wallet = wallet
         self._chance = chance
+        self._lines = asyncio.Semaphore(AT_ONCE)
         self.story = Story()
 
     async def rage(self, purchases: int) -> None:
@@ -91,11 +96,10 @@ class Storm:
         key, refusals = f"storm-{chance.getrandbits(64):x}", Counter[str]()
         while refusals.total() < ANSWERS:
             try:
-                answer = await self._shop.post(
-                    "/v1/purchase", json={"product": PRODUCT, "policy_slug": "pro"}, headers={"Idempotency-Key": key}
-                )
+                async with self._lines:
+                    answer = await self._shop.post("/v1/purchase", json=WISH, headers={"Idempotency-Key": key})
             except httpx.TransportError:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(CALLS_AGAIN_SECONDS)
                 if chance.random() >= SAME_KEY_SHARE:
                     key = f"storm-{chance.getrandbits(64):x}"
                 continue
@@ -112,7 +116,8 @@ class Storm:
     async def poll(self, ours: str) -> str:
         """The public word, or "" when nobody answers. A key that was shown once must stay the same."""
         try:
-            answer = await self._shop.get(f"/v1/purchase/{ours}")
+            async with self._lines:
+                answer = await self._shop.get(f"/v1/purchase/{ours}")
         except httpx.TransportError:
             return ""
         if answer.status_code != 200:
