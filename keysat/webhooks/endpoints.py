@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from keysat.infra.attention import clear, settle_about
 from keysat.infra.filtered import paged
 from keysat.infra.public_http import checked_url
-from keysat.infra.tables import EventSeal
+from keysat.infra.reader import head
 from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict, NotFound
@@ -78,7 +78,7 @@ async def create(work: Work, vault: Vault, new: NewEndpoint, *, endpoint_id: End
         event_types=checked(new.event_types),
         description=new.description or None,
         active=True,
-        after_position=await work.session.scalar(select(func.max(EventSeal.position))) or 0,
+        after_position=await head(work),
         created_at=work.now,
         updated_at=work.now,
     )

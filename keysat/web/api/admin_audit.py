@@ -39,10 +39,7 @@ class AuditLog(Outbound, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@get(
-    "/audit",
-    operation_id="listAudit",
-)
+@get("/audit", operation_id="listAudit")
 async def list_audit(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,

@@ -24,10 +24,7 @@ from keysat.web.wire import Outbound, StrictInbound
 
 Force = Annotated[bool, QueryParameter(description="Ended orders that never sold go with it. The owner's alone.")]
 TypedName = Annotated[str | None, QueryParameter(description="The slug once more, typed by a person: goes with force.")]
-DELETES: dict[str, Any] = {
-    "status_code": 200,
-    "responses": refusals(404, 409),
-}
+DELETES: dict[str, Any] = {"status_code": 200, "responses": refusals(404, 409)}
 
 
 class Active(StrictInbound, frozen=True, kw_only=True):
@@ -125,11 +122,7 @@ async def create_policy(work: WithWork, now: WithNow, data: JSONBody[policies.Ne
     return await _policy(work, await policies.create(work, data), now)
 
 
-@get(
-    "/policies",
-    operation_id="listPolicies",
-    responses=refusals(404),
-)
+@get("/policies", operation_id="listPolicies", responses=refusals(404))
 async def list_policies(
     read: WithRead,
     now: WithNow,
@@ -222,11 +215,7 @@ async def create_offer(work: WithWork, policy_id: FromPath[UUID], data: JSONBody
     return shapes.admin_offer(await offers.create(work, policy_id, data))
 
 
-@get(
-    "/policies/{policy_id:uuid}/offers",
-    operation_id="listOffers",
-    responses=refusals(404),
-)
+@get("/policies/{policy_id:uuid}/offers", operation_id="listOffers", responses=refusals(404))
 async def list_offers(
     read: WithRead, policy_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> shapes.Offers:

@@ -45,11 +45,7 @@ async def create_code(work: WithWork, data: JSONBody[discounts.NewDiscount]) -> 
     return shapes.discount_code(await discounts.create(work, data))
 
 
-@get(
-    "/discount-codes",
-    operation_id="listCodes",
-    responses=refusals(404),
-)
+@get("/discount-codes", operation_id="listCodes", responses=refusals(404))
 async def list_codes(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
@@ -84,12 +80,7 @@ async def report_codes(
     return Report(lines=page.items, next_cursor=page.next_cursor)
 
 
-@get(
-    "/discount-codes/{code_id:uuid}",
-    operation_id="getCode",
-    opt=TAGGED,
-    responses=refusals(404),
-)
+@get("/discount-codes/{code_id:uuid}", operation_id="getCode", opt=TAGGED, responses=refusals(404))
 async def get_code(
     read: WithRead, code_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> CodeDetail:

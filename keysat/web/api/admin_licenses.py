@@ -94,11 +94,7 @@ class Timeline(Outbound, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@get(
-    "/licenses",
-    operation_id="listLicenses",
-    responses=refusals(404),
-)
+@get("/licenses", operation_id="listLicenses", responses=refusals(404))
 async def find_licenses(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
@@ -145,11 +141,7 @@ async def find_licenses(
     return Licenses(licenses=await joined(read, page.items), next_cursor=page.next_cursor)
 
 
-@get(
-    "/licenses/search",
-    operation_id="searchLicenses",
-    responses=refusals(404),
-)
+@get("/licenses/search", operation_id="searchLicenses", responses=refusals(404))
 async def find_by_buyer(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
@@ -180,11 +172,7 @@ async def edit_license(work: WithWork, license_id: FromPath[UUID], data: JSONBod
     return await detail(work, license_id)
 
 
-@get(
-    "/licenses/{license_id:uuid}/events",
-    operation_id="listLicenseEvents",
-    responses=refusals(404),
-)
+@get("/licenses/{license_id:uuid}/events", operation_id="listLicenseEvents", responses=refusals(404))
 async def list_events(
     read: WithRead, license_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> Timeline:

@@ -49,11 +49,7 @@ class Freed(Outbound, frozen=True, kw_only=True):
     ok: bool = True
 
 
-@get(
-    "/machines",
-    operation_id="listMachines",
-    responses=refusals(404),
-)
+@get("/machines", operation_id="listMachines", responses=refusals(404))
 async def find_machines(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,

@@ -112,10 +112,7 @@ class Calls(Outbound, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@get(
-    "/orders",
-    operation_id="listOrders",
-)
+@get("/orders", operation_id="listOrders")
 async def list_orders(
     read: WithRead,
     visit: WithVisit,
@@ -220,10 +217,7 @@ async def retry_order(
         return await _detail(read, visit, await read.get(OrderRow, found.id))
 
 
-@get(
-    "/attention",
-    operation_id="listAttention",
-)
+@get("/attention", operation_id="listAttention")
 async def list_attention(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,

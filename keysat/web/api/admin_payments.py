@@ -35,10 +35,7 @@ class Payments(Outbound, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@get(
-    "/payments",
-    operation_id="listPayments",
-)
+@get("/payments", operation_id="listPayments")
 async def list_payments(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,

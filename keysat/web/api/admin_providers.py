@@ -167,11 +167,7 @@ class Connected(Outbound, frozen=True, kw_only=True):
     webhook_url: str
 
 
-@get(
-    "/providers",
-    operation_id="listProviders",
-    responses=refusals(404),
-)
+@get("/providers", operation_id="listProviders", responses=refusals(404))
 async def list_providers(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,

@@ -116,10 +116,7 @@ class Subscriptions(Outbound, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@get(
-    "/subscriptions",
-    operation_id="listSubscriptions",
-)
+@get("/subscriptions", operation_id="listSubscriptions")
 async def find_subscriptions(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
@@ -161,11 +158,7 @@ async def get_subscription(read: WithRead, subscription_id: FromPath[UUID]) -> S
     )
 
 
-@get(
-    "/subscriptions/{subscription_id:uuid}/orders",
-    operation_id="listSubscriptionOrders",
-    responses=refusals(404),
-)
+@get("/subscriptions/{subscription_id:uuid}/orders", operation_id="listSubscriptionOrders", responses=refusals(404))
 async def list_subscription_orders(
     read: WithRead, subscription_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> Orders:

@@ -275,10 +275,7 @@ async def list_event_types() -> WebhookEventTypes:
     return WebhookEventTypes(event_types=[*NAMES])
 
 
-@get(
-    "/webhook-deliveries",
-    operation_id="listWebhookDeliveries",
-)
+@get("/webhook-deliveries", operation_id="listWebhookDeliveries")
 async def list_deliveries(
     read: WithRead,
     limit: Limit = LIMIT_DEFAULT,
