@@ -26,7 +26,7 @@ _FOREIGN = (
     "send next_cursor of the page before with all that it was asked for, or no cursor at all"
 )
 _MARK_DIGITS = 12
-_TEXT_MAX = 1024
+_TEXT_MAX = 2048  # 200 characters of four bytes each, with an id and the mark, are 1,150
 _INT_MAX = 2**63 - 1
 
 
