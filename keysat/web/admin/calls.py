@@ -171,14 +171,15 @@ class Call:
 
 
 async def shown(visit: Visit, read: Read, told: Sequence[AttentionView]) -> Sequence[Call]:
-    """Of these, what this visitor may look at."""
+    """Of these, what this visitor may look at. What a person dealt with is not acted on from a page of before."""
     subjects = [view.subject for view in told]
     orders = {str(order_id): sold for order_id, sold in (await orders_in_short(read, _ids(subjects))).items()}
     calls: list[Call] = []
     for view in told:
         sort, order = SORTS.get(view.kind, OTHER), orders.get(view.subject)
         if visit.may(sort.scope):
-            fitting = [act for act in (*sort.acts, SETTLE) if order is None or order.status in act.of]
+            left = (SETTLE,) if view.settled_at is not None else (*sort.acts, SETTLE)
+            fitting = [act for act in left if order is None or order.status in act.of]
             calls.append(Call(view, sort, order, [act for act in fitting if visit.may(act.scope)]))
     return calls
 

@@ -10,6 +10,7 @@ from keysat.operators.scopes import Role
 from keysat.upkeep.restore import RESTORED
 from keysat.upkeep.shop import Shop
 from keysat.web.admin.calls import SORTS
+from keysat.webhooks.attempt import FAILED
 from keysat.webhooks.endpoints import NewEndpoint, create, endpoint
 from keysat.webhooks.health import FAILING
 from tests.conftest import TESTER
@@ -87,12 +88,17 @@ async def test_what_is_mended_elsewhere_is_led_to_and_taken_off(shop: Shop) -> N
     async with shop.work(TESTER) as work:
         one = (await create(work, shop.vault, NewEndpoint(url="https://8.8.8.8/x"))).endpoint
         await work.attend(FAILING, one.id, "8.8.8.8 has taken no webhook since yesterday.")
+        await work.attend(FAILED, one.id, "8.8.8.8 did not take an event.")
         await work.attend(RESTORED, "2026-01-01T00:00:00+00:00", "Compare what was sold.")
         await work.attend("subscription_parked", random_uuid(work.chance), "Its order could not be opened.")
         await work.attend("of_a_kind_that_nobody_knows", "x", "Something odd.")
     async with signed_in(shop) as owner:
         page = await home(owner)
         assert ("Connect a provider" in page, f'href="/admin/webhooks/{one.id}"' in page) == (True, True)
+        seen_earlier = of_call(page, "Webhook gave up")
+        assert "Taken off the list." in (await act(owner, "Webhook gave up", "settle")).text
+        assert (await owner.post(seen_earlier, data={"act": "replay"})).status_code == 404
+        assert (await owner.post(seen_earlier, data={"act": "settle"})).status_code == 303
         assert "8.8.8.8" in (await act(owner, "Webhook fails", "pause")).text
         async with shop.read() as read:
             assert not (await endpoint(read, one.id)).active
