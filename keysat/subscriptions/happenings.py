@@ -15,28 +15,31 @@ class SkipReason(StrEnum):
     PRODUCT_INACTIVE = "product_inactive"
 
 
-class SubscriptionStarted(Happening, frozen=True, tag="subscription.started"):
-    """`is_trial`: nothing is paid yet, and cycle 1 begins at `paid_through`."""
-
+class SubscriptionHappening(Happening, frozen=True):
     subscription_id: SubscriptionId
     license_id: UUID
+
+
+class SoldHappening(SubscriptionHappening, frozen=True):
+    """With what is sold, and to whom."""
+
     product_id: UUID
     policy_id: UUID
     customer_id: UUID | None
+
+
+class SubscriptionStarted(SoldHappening, frozen=True, tag="subscription.started"):
+    """`is_trial`: nothing is paid yet, and cycle 1 begins at `paid_through`."""
+
     listed_currency: str
     listed_value: int
     is_trial: bool
     paid_through: datetime
 
 
-class SubscriptionRenewalPending(Happening, frozen=True, tag="subscription.renewal_pending"):
+class SubscriptionRenewalPending(SoldHappening, frozen=True, tag="subscription.renewal_pending"):
     """The buyer can pay the next cycle. Told once for a cycle, also when its order is superseded by another."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
-    product_id: UUID
-    policy_id: UUID
-    customer_id: UUID | None
     order_id: UUID
     amount_sats: int | None
     listed_currency: str
@@ -48,119 +51,86 @@ class SubscriptionRenewalPending(Happening, frozen=True, tag="subscription.renew
     is_first_paid_cycle: bool
 
 
-class SubscriptionRenewed(Happening, frozen=True, tag="subscription.renewed"):
+class SubscriptionRenewed(SubscriptionHappening, frozen=True, tag="subscription.renewed"):
     """`is_anew`: it was paid after a lapse, and a new calendar began."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
     order_id: UUID
     cycle_number: int
     paid_through: datetime
     is_anew: bool
 
 
-class SubscriptionPastDue(Happening, frozen=True, tag="subscription.past_due"):
-    subscription_id: SubscriptionId
-    license_id: UUID
+class SubscriptionPastDue(SubscriptionHappening, frozen=True, tag="subscription.past_due"):
     policy_id: UUID
     paid_through: datetime
     grace_until: datetime
 
 
-class SubscriptionLapsed(Happening, frozen=True, tag="subscription.lapsed"):
-    subscription_id: SubscriptionId
-    license_id: UUID
-    product_id: UUID
-    policy_id: UUID
-    customer_id: UUID | None
+class SubscriptionLapsed(SoldHappening, frozen=True, tag="subscription.lapsed"):
+    """It was not paid within its grace."""
 
 
-class SubscriptionCancelled(Happening, frozen=True, tag="subscription.cancelled"):
-    subscription_id: SubscriptionId
-    license_id: UUID
-    product_id: UUID
-    policy_id: UUID
-    customer_id: UUID | None
+class SubscriptionCancelled(SoldHappening, frozen=True, tag="subscription.cancelled"):
     paid_through: datetime
 
 
-class SubscriptionCancelScheduled(Happening, frozen=True, tag="subscription.cancel_scheduled"):
-    subscription_id: SubscriptionId
-    license_id: UUID
+class SubscriptionCancelScheduled(SubscriptionHappening, frozen=True, tag="subscription.cancel_scheduled"):
     ends_at: datetime
 
 
-class SubscriptionCancelWithdrawn(Happening, frozen=True, tag="subscription.cancel_withdrawn"):
+class SubscriptionCancelWithdrawn(SubscriptionHappening, frozen=True, tag="subscription.cancel_withdrawn"):
     """It does not end with what is paid after all."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
 
-
-class SubscriptionPaused(Happening, frozen=True, tag="subscription.paused"):
-    subscription_id: SubscriptionId
-    license_id: UUID
+class SubscriptionPaused(SubscriptionHappening, frozen=True, tag="subscription.paused"):
     paid_through: datetime
 
 
-class SubscriptionResumed(Happening, frozen=True, tag="subscription.resumed"):
+class SubscriptionResumed(SubscriptionHappening, frozen=True, tag="subscription.resumed"):
     """`is_paid`: it goes on as before; else with the next payment."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
     is_paid: bool
 
 
-class SubscriptionRenewalFailed(Happening, frozen=True, tag="subscription.renewal_failed"):
+class SubscriptionRenewalFailed(SubscriptionHappening, frozen=True, tag="subscription.renewal_failed"):
     """No order could be opened. `next_attempt_at` null: the subscription is parked."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
     reason: str
     consecutive_failures: int
     next_attempt_at: datetime | None
 
 
-class SubscriptionUnparked(Happening, frozen=True, tag="subscription.unparked"):
-    subscription_id: SubscriptionId
-    license_id: UUID
+class SubscriptionUnparked(SubscriptionHappening, frozen=True, tag="subscription.unparked"):
+    """Its next order is tried again."""
 
 
-class SubscriptionRenewalSkipped(Happening, frozen=True, tag="subscription.renewal_skipped"):
+class SubscriptionRenewalSkipped(SubscriptionHappening, frozen=True, tag="subscription.renewal_skipped"):
     """Told once for a cycle."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
     product_id: UUID
     policy_id: UUID
     cycle_number: int
     reason: SkipReason
 
 
-class SubscriptionAutoChargeInitiated(Happening, frozen=True, tag="subscription.auto_charge_initiated"):
+class SubscriptionAutoChargeInitiated(SubscriptionHappening, frozen=True, tag="subscription.auto_charge_initiated"):
     """A saved card was asked to pay, which is not paid yet."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
     order_id: UUID
     cycle_number: int
 
 
-class SubscriptionAutoChargeFailed(Happening, frozen=True, tag="subscription.auto_charge_failed"):
+class SubscriptionAutoChargeFailed(SubscriptionHappening, frozen=True, tag="subscription.auto_charge_failed"):
     """`reason` is a code, not the provider's words. The pay link stands."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
     order_id: UUID
     cycle_number: int
     reason: str
 
 
-class SubscriptionPriceChanged(Happening, frozen=True, tag="subscription.price_changed"):
+class SubscriptionPriceChanged(SubscriptionHappening, frozen=True, tag="subscription.price_changed"):
     """A new list price was announced, which holds from the cycle that begins at `holds_from`."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
     listed_currency: str
     old_value: int
     new_value: int
@@ -168,11 +138,9 @@ class SubscriptionPriceChanged(Happening, frozen=True, tag="subscription.price_c
     holds_from: datetime
 
 
-class SubscriptionMoved(Happening, frozen=True, tag="subscription.moved"):
+class SubscriptionMoved(SubscriptionHappening, frozen=True, tag="subscription.moved"):
     """To another tier or offer, with its whole price tuple. `license.tier_changed` tells of the license."""
 
-    subscription_id: SubscriptionId
-    license_id: UUID
     from_policy_id: UUID
     to_policy_id: UUID
     listed_currency: str

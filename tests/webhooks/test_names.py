@@ -1,5 +1,6 @@
 """What the world is told of: names that exist, and fields that name nobody."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,13 @@ subscription.auto_charge_failed"""
 def happenings() -> dict[str, type[Happening]]:
     for path in Path(keysat.__path__[0]).glob("*/happenings.py"):
         import_module(f"keysat.{path.parent.name}.happenings")
-    return {str(one.__struct_config__.tag): one for one in Happening.__subclasses__()}
+    return {str(one.__struct_config__.tag): one for one in below(Happening)}
+
+
+def below(base: type[Happening]) -> Iterator[type[Happening]]:
+    for one in base.__subclasses__():
+        yield one
+        yield from below(one)
 
 
 def test_each_name_is_that_of_a_happening() -> None:
