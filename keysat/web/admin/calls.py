@@ -4,7 +4,8 @@ The acts are the verbs that the API and the commands have; here is only which of
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from keysat.checkout import operate, subscribed
@@ -14,7 +15,7 @@ from keysat.checkout.settle import UNFULFILLED
 from keysat.checkout.tables import OrderId, OrderStatus
 from keysat.infra import attention
 from keysat.infra.attention import AttentionView
-from keysat.infra.work import Read
+from keysat.infra.work import Read, Work
 from keysat.letters import outbox
 from keysat.operators.scopes import Scope
 from keysat.payments.connections import CONDITIONS
@@ -26,6 +27,8 @@ from keysat.webhooks import deliveries, endpoints
 from keysat.webhooks.attempt import FAILED
 from keysat.webhooks.endpoints import WAITED, EndpointEdit
 from keysat.webhooks.health import FAILING
+
+Do = Callable[[Visit, AttentionView], Awaitable[None]]
 
 UNPAID = frozenset({*OrderStatus} - {OrderStatus.DRAFT, OrderStatus.PAID, OrderStatus.FULFILLED})
 WAITS = frozenset({OrderStatus.REVIEW, OrderStatus.PAID})
@@ -39,45 +42,29 @@ class Act:
     name: str
     words: str
     scope: Scope
-    do: Callable[[Visit, AttentionView], Awaitable[object]]
+    do: Do
     done: str
     asks: str = ""
     of: frozenset[OrderStatus] = frozenset(OrderStatus)
     """What it is about is an order in one of these states."""
 
 
-async def _accept(visit: Visit, call: AttentionView) -> None:
-    async with visit.shop.work(visit.actor) as work:
-        await operate.accept(work, OrderId(UUID(call.subject)))
+def _verb(verb: Callable[[Work, Any], Awaitable[object]]) -> Do:
+    """Of a slice, which takes the id of what the call is about."""
 
+    async def do(visit: Visit, call: AttentionView) -> None:
+        async with visit.shop.work(visit.actor) as work:
+            await verb(work, UUID(call.subject))
 
-async def _refuse(visit: Visit, call: AttentionView) -> None:
-    async with visit.shop.work(visit.actor) as work:
-        await operate.refuse(work, OrderId(UUID(call.subject)))
+    return do
 
 
 async def _look_again(visit: Visit, call: AttentionView) -> None:
     await operate.retry(visit.shop.desk, OrderId(UUID(call.subject)), visit.now, visit.actor)
 
 
-async def _open_again(visit: Visit, call: AttentionView) -> None:
-    async with visit.shop.work(visit.actor) as work:
-        await subscribed.retry(work, UUID(call.subject))
-
-
-async def _send_again(visit: Visit, call: AttentionView) -> None:
-    async with visit.shop.work(visit.actor) as work:
-        await outbox.retry(work, UUID(call.subject))
-
-
-async def _replay(visit: Visit, call: AttentionView) -> None:
-    async with visit.shop.work(visit.actor) as work:
-        await deliveries.replay(work, UUID(call.subject))
-
-
-async def _pause(visit: Visit, call: AttentionView) -> None:
-    async with visit.shop.work(visit.actor) as work:
-        await endpoints.edit(work, UUID(call.subject), EndpointEdit(active=False))
+async def _pause(work: Work, endpoint_id: UUID) -> None:
+    await endpoints.edit(work, endpoint_id, EndpointEdit(active=False))
 
 
 async def _settle(visit: Visit, call: AttentionView) -> None:
@@ -89,7 +76,7 @@ ACCEPT = Act(
     "accept",
     "Accept it as paid",
     Scope.OWNER,
-    _accept,
+    _verb(operate.accept),
     "Accepted: what was ordered is issued.",
     asks="Accepting issues what was ordered, once, whatever came in.",
     of=UNPAID,
@@ -98,18 +85,26 @@ REFUSE = Act(
     "refuse",
     "Refuse it",
     Scope.ORDERS_WRITE,
-    _refuse,
+    _verb(operate.refuse),
     "Refused. Give the money back where it was paid.",
     asks="Refusing ends the order. Money that came in is yours to give back.",
     of=UNPAID,
 )
 LOOK_AGAIN = Act("look", "Try again now", Scope.ORDERS_WRITE, _look_again, "Looked at again.")
-OPEN_AGAIN = Act("open", "Try again now", Scope.SUBSCRIPTIONS_WRITE, _open_again, "Its next order is opened now.")
-SEND_AGAIN = Act("send", "Send it again", Scope.ORDERS_WRITE, _send_again, "It is on its way again.")
-REPLAY = Act("replay", "Send the dead letters again", Scope.WEBHOOKS_WRITE, _replay, "They are on their way again.")
-PAUSE = Act("pause", "Pause it", Scope.WEBHOOKS_WRITE, _pause, "Paused. What happens meanwhile waits for it.")
+OPEN_AGAIN = Act(
+    "open", "Try again now", Scope.SUBSCRIPTIONS_WRITE, _verb(subscribed.retry), "Its next order is opened now."
+)
+SEND_AGAIN = Act("send", "Send it again", Scope.ORDERS_WRITE, _verb(outbox.retry), "It is on its way again.")
+REPLAY = Act(
+    "replay",
+    "Send the dead letters again",
+    Scope.WEBHOOKS_WRITE,
+    _verb(deliveries.replay),
+    "They are on their way again.",
+)
+PAUSE = Act("pause", "Pause it", Scope.WEBHOOKS_WRITE, _verb(_pause), "Paused. What happens meanwhile waits for it.")
 SETTLE = Act("settle", "Done", Scope.ORDERS_WRITE, _settle, "Taken off the list.", of=frozenset(OrderStatus) - WAITS)
-"""A person has dealt with it elsewhere."""
+"""A person has dealt with it elsewhere. On every call, beside those of its sort."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +149,8 @@ SORTS: Mapping[str, Sort] = {
     UNNAMED: Sort("Proxy in front of the shop"),
 }
 """By the kind of the call."""
+DONE = {act.name: act.done for sort in SORTS.values() for act in (*sort.acts, SETTLE)}
+"""What is said afterwards, by the name of the act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +160,7 @@ class Call:
     told: AttentionView
     sort: Sort
     order: Sold | None
-    acts: Sequence[Act] = field(default=())
+    acts: Sequence[Act]
 
     @property
     def place(self) -> str:

@@ -21,7 +21,6 @@ from keysat.operators.scopes import Scope
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
 from keysat.upkeep.tallies import LICENSES, figures
 from keysat.web.admin import calls
-from keysat.web.admin.calls import Act
 from keysat.web.admin.door import PATH, admin_page, signed_in
 from keysat.web.admin.finding import Finding, of_endpoint
 from keysat.web.admin.providers import findings
@@ -36,7 +35,6 @@ from keysat.webhooks.health import health_of
 SHOWN_AT_ONCE = 20
 SALES_SHOWN = 8
 SPANS = {"24 hours": DAY, "7 days": WEEK, "30 days": MONTH}
-DONE = {act.name: act.done for act in vars(calls).values() if isinstance(act, Act)}
 
 
 class CallForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +89,7 @@ async def _page(
             "admin/home.html",
             at=PATH,
             trouble=trouble,
-            done=DONE.get(done, ""),
+            done=calls.DONE.get(done, ""),
             shown=await calls.shown(visit, read, page.items) if page else [],
             next_cursor=page.next_cursor if page else None,
             spans=list(SPANS),
