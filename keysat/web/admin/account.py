@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import segno
@@ -21,7 +20,7 @@ from keysat.operators.login import confirm, confirm_code
 from keysat.operators.passwords import HASHING
 from keysat.operators.sessions import SignedIn
 from keysat.operators.tables import Account, AccountId, SessionId
-from keysat.web.admin.door import PATH, admin_page, signed_in
+from keysat.web.admin.door import PATH, admin_page, id_in, signed_in
 from keysat.web.admin.login import with_session
 from keysat.web.html import see_other
 from keysat.web.provide import WithVisit, WithWork
@@ -174,7 +173,7 @@ async def switch_totp_off(
 @post("/account/sessions/end", status_code=200, guards=[signed_in()])
 async def end_sessions(data: URLEncodedBody[EndForm], visit: WithVisit, work: WithWork) -> Response[Any]:
     operator = _operator(visit)
-    only = _session_id(data.session) if data.session else None
+    only = SessionId(id_in(data.session, "session")) if data.session else None
     await sessions.end(work, operator.account_id, only=only, but=operator.session_id)
     return _back("sessions")
 
@@ -261,14 +260,6 @@ def _in_words(browser: str) -> str:
     what = next((name for mark, name in _BROWSERS.items() if mark in browser), "A browser")
     where = next((name for mark, name in _SYSTEMS.items() if mark in browser), None)
     return f"{what} on {where}" if where else what
-
-
-def _session_id(typed: str) -> SessionId:
-    """Raises BadRequest."""
-    try:
-        return SessionId(UUID(typed))
-    except ValueError:
-        raise BadRequest("There is no such session.") from None
 
 
 def _operator(visit: Visit) -> SignedIn:

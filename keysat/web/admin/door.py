@@ -16,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
+from uuid import UUID
 
 from litestar import Request, Response, Router
 from litestar.handlers.base import BaseRouteHandler
 from litestar.types import ControllerRouterHandler, HTTPScope
 
 from keysat.infra.attention import open_calls
-from keysat.kit.errors import Forbidden, KeysatError, Unauthorized
+from keysat.kit.errors import BadRequest, Forbidden, KeysatError, Unauthorized
 from keysat.operators.scopes import Scope
 from keysat.web.auth import recognise_session
 from keysat.web.html import page, see_other
@@ -102,6 +103,14 @@ def admin_router(handlers: Sequence[ControllerRouterHandler]) -> Router:
         include_in_schema=False,
         exception_handlers={SignInFirst: _to_login, KeysatError: _refused},
     )
+
+
+def id_in(text: str, what: str) -> UUID:
+    """Of a form's field. Raises BadRequest."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadRequest(f"There is no such {what}.") from None
 
 
 def safe_back(path: str) -> str:

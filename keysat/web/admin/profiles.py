@@ -1,6 +1,7 @@
 """The operator's pages of merchant profiles: under which names things are sold, and whose accounts take the money."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +11,14 @@ from litestar.params import FromPath, FromQuery, URLEncodedBody
 from sqlalchemy import select
 
 from keysat.checkout.seller import delete_profile, hanging_on
+from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, TierCap
 from keysat.operators.scopes import Scope
 from keysat.payments import profiles
 from keysat.payments.profiles import NewProfile, ProfileEdit, ProfileFields
 from keysat.payments.provider import Rail
 from keysat.payments.tables import ConnectionId, ConnectionRow, MerchantProfile
-from keysat.web.admin.door import PATH, admin_page, signed_in
+from keysat.web.admin.door import PATH, admin_page, id_in, signed_in
 from keysat.web.connecting import rails_of, selling
 from keysat.web.html import see_other
 from keysat.web.provide import WithVisit
@@ -64,7 +66,7 @@ async def add_profile(data: URLEncodedBody[ProfileForm], visit: WithVisit) -> Re
             made = await profiles.create(work, NewProfile(name=data.name, **data.texts))
     except TOLD as error:
         return await _list_page(visit, error, form=data)
-    return _back(made.id, "created")
+    return see_other(f"{_place(made.id)}?done=created")
 
 
 @get("/profiles/{profile_id:uuid}", guards=LOOK)
@@ -76,51 +78,54 @@ async def show_profile(visit: WithVisit, profile_id: FromPath[UUID], done: FromQ
 async def edit_profile(
     data: URLEncodedBody[ProfileForm], visit: WithVisit, profile_id: FromPath[UUID]
 ) -> Response[Any]:
-    try:
-        async with visit.shop.work(visit.actor) as work:
-            await profiles.edit(work, profile_id, ProfileEdit(name=data.name.strip() or None, **data.texts))
-    except TOLD as error:
-        return await _profile_page(visit, profile_id, error, form=data)
-    return _back(profile_id, "edited")
+    wanted = ProfileEdit(name=data.name.strip() or None, **data.texts)
+    return await _changed(visit, profile_id, partial(profiles.edit, request=wanted), "edited", form=data)
 
 
 @post("/profiles/{profile_id:uuid}/rails", status_code=200, guards=CHANGE)
 async def prefer_rails(data: URLEncodedBody[RailsForm], visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
-    """Those alone that are otherwise than they were."""
-    try:
-        async with visit.shop.work(visit.actor) as work:
-            known = await profiles.preferences(work, profile_id)
-            for rail in Rail:
-                wanted = getattr(data, rail)
-                if wanted == str(known.get(rail, "")):
-                    continue
-                if wanted:
-                    await profiles.prefer(work, profile_id, rail, _connection_id(wanted))
-                else:
-                    await profiles.prefer_none(work, profile_id, rail)
-    except TOLD as error:
-        return await _profile_page(visit, profile_id, error)
-    return _back(profile_id, "rails")
+    return await _changed(visit, profile_id, partial(_prefer, wanted=data), "rails")
 
 
 @post("/profiles/{profile_id:uuid}/default", status_code=200, guards=CHANGE)
 async def make_default(visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
-    try:
-        async with visit.shop.work(visit.actor) as work:
-            await profiles.set_default(work, profile_id)
-    except TOLD as error:
-        return await _profile_page(visit, profile_id, error)
-    return _back(profile_id, "default")
+    return await _changed(visit, profile_id, profiles.set_default, "default")
 
 
 @post("/profiles/{profile_id:uuid}/delete", status_code=200, guards=CHANGE)
 async def remove_profile(visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
+    return await _changed(visit, profile_id, delete_profile, "deleted", back=HERE)
+
+
+async def _changed(
+    visit: Visit,
+    profile_id: UUID,
+    act: Callable[[Work, UUID], Awaitable[object]],
+    done: str,
+    *,
+    form: ProfileForm | None = None,
+    back: str = "",
+) -> Response[Any]:
+    """The profile's page says why not; that or `back` says what was done."""
     try:
         async with visit.shop.work(visit.actor) as work:
-            await delete_profile(work, profile_id)
+            await act(work, profile_id)
     except TOLD as error:
-        return await _profile_page(visit, profile_id, error)
-    return see_other(f"{HERE}?done=deleted")
+        return await _profile_page(visit, profile_id, error, form=form)
+    return see_other(f"{back or _place(profile_id)}?done={done}")
+
+
+async def _prefer(work: Work, profile_id: UUID, wanted: RailsForm) -> None:
+    """Those alone that are otherwise than they were. Raises NotFound, BadRequest."""
+    known = await profiles.preferences(work, profile_id)
+    for rail in Rail:
+        connection = getattr(wanted, rail)
+        if connection == str(known.get(rail, "")):
+            continue
+        if connection:
+            await profiles.prefer(work, profile_id, rail, id_in(connection, "connection"))
+        else:
+            await profiles.prefer_none(work, profile_id, rail)
 
 
 async def _list_page(
@@ -179,16 +184,8 @@ def _choices(
     return {rail: rows for rail, rows in serving.items() if len(rows) > 1 or (rows and rail in preferred)}
 
 
-def _connection_id(text: str) -> UUID:
-    """Raises BadRequest."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise BadRequest("There is no such connection.") from None
-
-
-def _back(profile_id: UUID, done: str) -> Response[Any]:
-    return see_other(f"{HERE}/{profile_id}?done={done}")
+def _place(profile_id: UUID) -> str:
+    return f"{HERE}/{profile_id}"
 
 
 ROUTES = (show_profiles, add_profile, show_profile, edit_profile, prefer_rails, make_default, remove_profile)

@@ -20,7 +20,7 @@ from keysat.payments.connections import connect
 from keysat.payments.disconnect import part
 from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus, MerchantProfile
 from keysat.upkeep.opening import refresh_tills
-from keysat.web.admin.door import PATH, admin_page, signed_in
+from keysat.web.admin.door import PATH, admin_page, id_in, signed_in
 from keysat.web.admin.finding import Finding
 from keysat.web.connecting import BTCPAY, ZAPRITE, Provider, last_url, may_connect, places_of, shown
 from keysat.web.html import see_other
@@ -164,11 +164,8 @@ async def _done(visit: Visit, what: str) -> Response[Any]:
 
 
 def _profile_id(text: str) -> UUID | None:
-    """Raises BadRequest."""
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise BadRequest("There is no such merchant profile.") from None
+    """None: the default one. Raises BadRequest."""
+    return id_in(text, "merchant profile") if text else None
 
 
 async def _page(
