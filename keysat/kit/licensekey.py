@@ -24,9 +24,9 @@ UNBOUND_HASH = bytes(32)
 
 _V1 = struct.Struct(">BB16s16sQ32s")
 _V2 = struct.Struct(">BB16s16sQQ32sB")
-_ENTITLEMENTS_MAX = 255
-_ENTITLEMENT_BYTES_MAX = 255
-_PAYLOAD_BYTES_MAX = _V2.size + _ENTITLEMENTS_MAX * (1 + _ENTITLEMENT_BYTES_MAX)
+ENTITLEMENTS_MAX = 255
+ENTITLEMENT_BYTES_MAX = 255
+_PAYLOAD_BYTES_MAX = _V2.size + ENTITLEMENTS_MAX * (1 + ENTITLEMENT_BYTES_MAX)
 _TEXT_MAX = len(PREFIX) + 2 + -(-_PAYLOAD_BYTES_MAX * 8 // 5) + 103
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -108,7 +108,7 @@ def encode(payload: Payload) -> bytes:
     entitlements = [entitlement.encode() for entitlement in payload.entitlements]
     if payload.version != VERSION or len(payload.fingerprint_hash) != len(UNBOUND_HASH):
         raise ValueError("only payloads of version 2, with a fingerprint hash of 32 bytes, are written")
-    if len(entitlements) > _ENTITLEMENTS_MAX or any(len(each) > _ENTITLEMENT_BYTES_MAX for each in entitlements):
+    if len(entitlements) > ENTITLEMENTS_MAX or any(len(each) > ENTITLEMENT_BYTES_MAX for each in entitlements):
         raise ValueError("a key holds at most 255 entitlements of at most 255 bytes")
     try:
         head = _V2.pack(
@@ -140,12 +140,12 @@ def fingerprint_hash(raw: str) -> bytes:
 
 def check_entitlements(entitlements: Sequence[str]) -> None:
     """Raises BadRequest for what a key cannot hold. For the moment a tier is written, so that no sale fails later."""
-    if len(entitlements) > _ENTITLEMENTS_MAX:
-        raise BadRequest(f"a key holds at most {_ENTITLEMENTS_MAX} entitlements, not {len(entitlements)}")
+    if len(entitlements) > ENTITLEMENTS_MAX:
+        raise BadRequest(f"a key holds at most {ENTITLEMENTS_MAX} entitlements, not {len(entitlements)}")
     for entitlement in entitlements:
-        if len(entitlement) > _ENTITLEMENT_BYTES_MAX or not _SLUG.fullmatch(entitlement):
+        if len(entitlement) > ENTITLEMENT_BYTES_MAX or not _SLUG.fullmatch(entitlement):
             raise BadRequest(
-                f"{entitlement[:64]!r} is not an entitlement: use up to {_ENTITLEMENT_BYTES_MAX} of a-z, 0-9, _ and -, "
+                f"{entitlement[:64]!r} is not an entitlement: use up to {ENTITLEMENT_BYTES_MAX} of a-z, 0-9, _ and -, "
                 "beginning with a letter or a digit"
             )
 

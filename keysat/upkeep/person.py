@@ -40,7 +40,7 @@ BLANKED: Mapping[type[Base], Mapping[str, str | None]] = {
     Attempt: {"checkout_url": None, "customer_ref": None},
     License: {"note": None, "suspension_reason": None, "revocation_reason": None},
     OwnValue: {"reason": "Erased."},
-    Machine: {"deactivation_reason": None},
+    Machine: {"hostname": None, "platform": None, "deactivation_reason": None},
     TierChange: {"reason": None},
     Subscription: {
         "cancellation_reason": None,

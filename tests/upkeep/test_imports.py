@@ -25,7 +25,7 @@ from keysat.licenses.change import OwnValues, set_own
 from keysat.licenses.seats import Device, bind
 from keysat.licenses.tables import License, LicenseId, Machine
 from keysat.operators.tables import ApiKey
-from keysat.payments.rates.pins import pin_of
+from keysat.payments.rates.pins import clear_pin, pin_of
 from keysat.payments.tables import MerchantProfile
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from keysat.upkeep.doctor import violations
@@ -267,12 +267,50 @@ async def test_what_was_sold_there_after_a_first_move_comes_with_the_next(front:
 async def test_who_was_erased_here_does_not_come_again(front: Front, old: Published) -> None:
     await move(front, old)
     async with front.shop.work(TESTER) as work:
-        bob = (await work.session.scalars(select(Customer).where(Customer.email_normal == "bob@example.org"))).one()
-        await erase(work, bob.id)
+        ann = (await work.session.scalars(select(Customer).where(Customer.email_normal == "ann@example.org"))).one()
+        await erase(work, ann.id)
+        assert not any(await work.session.scalars(select(Machine.hostname)))  # all are hers
+    told = "UPDATE licenses SET status = 'revoked', revocation_reason = 'Ann is ill' WHERE id = ?"
+    change(old, told, old.ids["sold"])
+    machine = {"fingerprint": "new", "fingerprint_hash": sha256(b"new").hexdigest(), "activated_at": at(old.now)}
+    old.add("machines", license_id=old.ids["bound"], hostname="anns-box", deactivated_at=at(old.now), **machine)
     report = await move(front, old)
-    assert report.brought["customers"] == 0
+    assert (report.brought["customers"], report.brought["machines"], report.changed["licenses revoked"]) == (0, 1, 1)
     async with front.shop.read() as read:
-        assert "bob@example.org" not in (await read.session.scalars(select(Customer.email_normal))).all()
+        assert "ann@example.org" not in (await read.session.scalars(select(Customer.email_normal))).all()
+        assert "Ann" not in str((await read.get(License, uuid_of(old, "sold"))).revocation_reason)
+        assert not any(await read.session.scalars(select(Machine.hostname)))
+
+
+async def test_what_was_deleted_here_comes_again_only_if_it_was_sold_there(front: Front, old: Published) -> None:
+    change(old, "UPDATE products SET merchant_profile_id = ? WHERE slug = 'app'", old.ids["second"])
+    made = {"product_id": old.ids["app"], "created_at": at(NOON), "updated_at": at(NOON)}
+    for name in ("given up", "sold there"):
+        old.add("policies", name, name=name, slug=name.replace(" ", "-"), **made)
+    await move(front, old)
+    async with front.shop.work(TESTER) as work:
+        await clear_pin(work, "EUR")
+        app = await work.get(Product, uuid_of(old, "app"))
+        app.merchant_profile_id = None
+    paths = [f"policies/{old.ids[name]}" for name in ("given up", "sold there")]
+    paths += [f"products/{old.ids['old']}", f"discount-codes/{old.ids['TIERS']}"]
+    for path in (*paths, f"merchant-profiles/{old.ids['second']}"):
+        answer = await front.http.delete(f"/v1/admin/{path}", headers=ADMIN)
+        assert answer.status_code == 200, answer.text
+    old.license("late", policy_id=old.ids["sold there"])
+    report = await move(front, old)
+    assert {kind: report.brought[kind] for kind in ("tiers", "products", "codes", "licenses", "merchant profiles")} == {
+        "tiers": 1,
+        "products": 0,
+        "codes": 0,
+        "licenses": 1,
+        "merchant profiles": 0,
+    }
+    differ = {kind: names for (kind, why), names in report.differs.items() if why == "was deleted here"}
+    wanted = {"tiers": "given up", "products": "old", "codes": "TIERS", "merchant profiles": "second"}
+    assert differ == {kind: [old.ids[name]] for kind, name in wanted.items()}
+    async with front.shop.read() as read:
+        assert await pin_of(read, "EUR") is None
 
 
 async def test_nobody_is_billed_for_what_was_paid_nor_let_off_for_ever(front: Front, old: Published) -> None:
@@ -411,12 +449,15 @@ async def test_what_was_written_by_hand_is_left_out_where_it_cannot_be_read(fron
     )
     change(old, "UPDATE discount_codes SET applies_to_policy_ids_json = ? WHERE code = 'SPRING'", '["x", 1]')
     change(old, "UPDATE scoped_api_keys SET extra_scopes = ?", '["x", 1, null, {}]')
-    await move(front, old)
+    change(old, "UPDATE policies SET entitlements_json = ? WHERE slug = 'pro'", '["a", "A B", 1, null, {}]')
+    report = await move(front, old)
+    assert [note for note in report.notes if "sold without them" in note]
     async with front.shop.read() as read:
         assert set(await read.session.scalars(select(Feature.slug))) == {"a"}
         assert (await read.session.scalars(select(ApiKey))).one().scopes == []
         spring = (await read.session.scalars(select(DiscountCode).where(DiscountCode.code == "SPRING"))).one()
         assert not spring.active  # else it would be for every tier
+        assert (await read.get(Policy, uuid_of(old, "pro"))).entitlements == ["a"]  # else its key could not be made
 
 
 async def test_what_moves_one_way_there_is_brought_by_the_next_import(front: Front, old: Published) -> None:

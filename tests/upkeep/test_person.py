@@ -26,7 +26,7 @@ from tests.web.selling import open_front
 
 EMAIL, NAME, NOTE = "ann.lovelace@letters.example", "Ann Lovelace", "call me on 555 0123"
 STOPS, SUSPENDS, ADDRESS = "my mother is ill", "she wrote in anger", "203.0.113.7"
-HOME, CARD = "https://app.example/thanks?for=lovelace", "cus_lovelace"
+HOME, CARD, HOST = "https://app.example/thanks?for=lovelace", "cus_lovelace", "anns-laptop"
 SECRETS = {
     "e-mail": EMAIL,
     "name": NAME,
@@ -36,6 +36,7 @@ SECRETS = {
     "address": ADDRESS,
     "redirect": HOME,
     "card": CARD,
+    "host": HOST,
 }
 
 
@@ -59,7 +60,7 @@ async def buys_and_stops(story: Story) -> tuple[str, UUID]:
     asked = await story.front.http.post(f"/v1/admin/customers/{order.customer_id}/erase", headers=ADMIN | JSON)
     assert (asked.status_code, "cancel it first" in asked.json()["message"]) == (409, True)
     await story.post("/v1/recover", invoice_id=order.invoice_id, email=EMAIL)
-    await story.post("/v1/machines/activate", key=key, fingerprint="board-4711")
+    await story.post("/v1/machines/activate", key=key, fingerprint="board-4711", hostname=HOST)
     await story.post("/v1/subscriptions/cancel", license_key=key, reason=STOPS)
     await story.admin("POST", f"/licenses/{subscription.license_id}/suspend", reason=SUSPENDS)
     async with story.shop.work(TESTER) as work:

@@ -4,6 +4,7 @@ Repeating it is safe. What is here already, by its id, stays as it is but for wh
 is revoked here, whatever happened here. Suspended there or not any more, paid further, cancelled: it is so here too,
 unless somebody or time has decided about the same thing here, which an event by another actor than the import tells.
 New machines take the seats that are left; one that was deactivated there, and was not seen here since, is released.
+What was deleted here stays deleted, unless it was sold there since; of who was erased here nothing more is told.
 Whatever else differs stays and is named. So nothing that was sold or decided here is undone.
 
 A row that makes no sense is left behind, named in the report, with all that hangs on it. Mended there, it comes with
@@ -43,6 +44,7 @@ async def bring(
         try:
             async with store.work(now, IMPORT) as work:
                 move = Move(work, source, vault, tell, report)
+                await move.look()
                 await bring_profiles(move)
                 issuer_key_id = await bring_issuer_key(move)
                 await bring_catalog(move)

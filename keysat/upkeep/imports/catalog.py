@@ -22,6 +22,7 @@ from keysat.catalog.tables import (
 )
 from keysat.kit.currencies import SAT, is_known
 from keysat.kit.errors import BadRequest
+from keysat.kit.licensekey import ENTITLEMENTS_MAX, check_entitlements
 from keysat.kit.money import MAX_MINOR
 from keysat.kit.periods import COUNT_MAX, Unit
 from keysat.upkeep.imports.move import Move, Values
@@ -74,7 +75,7 @@ def _product(move: Move, row: Row) -> dict[str, Any]:
         "price_currency": currency,
         "price_value": value if currency != SAT or value else row.whole("price_sats", MAX_MINOR),
         "active": row.flag("active"),
-        "merchant_profile_id": None if profile_id in move.default_profiles else profile_id,
+        "merchant_profile_id": None if profile_id in move.default_profiles | move.gone else profile_id,
         "details": row.mapped("metadata_json"),
         "created_at": move.at(row, "created_at"),
         "updated_at": move.at(row, "updated_at"),
@@ -119,7 +120,7 @@ def _policy(move: Move, row: Row) -> dict[str, Any]:
         "period_unit": Unit.DAY if recurs else None,
         "grace_period_days": row.whole("grace_period_days", GRACE_DAYS_MAX),
         "tier_rank": row.whole_or_none("tier_rank", RANK_MAX),
-        "entitlements": row.listed("entitlements_json"),
+        "entitlements": _granted(move, row),
         **SHOWN,
         **_lifted(move, row),
         "active": row.flag("active"),
@@ -129,6 +130,24 @@ def _policy(move: Move, row: Row) -> dict[str, Any]:
         "updated_at": move.at(row, "updated_at"),
         "has_tip": bool(row.whole("tip_pct_bps", ALL_OFF)),
     }
+
+
+def _granted(move: Move, row: Row) -> list[str]:
+    """Without what no key can hold: it would be paid for, and no license could be made."""
+    named = row.listed("entitlements_json")
+    kept = [slug for slug in named if isinstance(slug, str) and _is_held(slug)][:ENTITLEMENTS_MAX]
+    if len(kept) < len(named):
+        words = "names entitlements that no key can hold: it is sold without them."
+        move.report.note(f"The tier {row.name} {words}")
+    return kept
+
+
+def _is_held(slug: str) -> bool:
+    try:
+        check_entitlements([slug])
+    except BadRequest:
+        return False
+    return True
 
 
 def _lifted(move: Move, row: Row) -> Values:

@@ -139,7 +139,7 @@ async def _endpoints(move: Move) -> None:
             async with move.work.savepoint():
                 made = await endpoints.create(move.work, move.vault, new, endpoint_id=endpoint_id)
         except KeysatError as error:
-            why = error.message.rstrip(".")
+            why = error.message.partition(". ")[0].rstrip(".")
             move.report.leave("webhook endpoints", endpoint_id, f"is refused: {why}")
             continue
         known.add(endpoint_id)
@@ -166,6 +166,8 @@ async def _settings(move: Move) -> None:
         currency = setting.removeprefix(PIN).upper()
         if not setting.startswith(PIN) or await pin_of(move.work, currency) is not None:
             continue
+        if await move.was_decided(currency, "rate.pinned", "rate.unpinned"):
+            continue  # what a bitcoin cost then is no price of today
         try:
             await set_pin(move.work, currency, Decimal(value))
         except (KeysatError, InvalidOperation):

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,10 +12,12 @@ from sqlalchemy import RowMapping, insert, inspect, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
+from keysat.customers.tables import Customer
 from keysat.infra.events import Actor
 from keysat.infra.tables import Base, EventRow
 from keysat.infra.vault import Vault
 from keysat.infra.work import Work
+from keysat.licenses.tables import License
 from keysat.upkeep.imports.judge import misfit
 from keysat.upkeep.imports.report import Report
 from keysat.upkeep.imports.source import Row, Senseless, Source
@@ -25,6 +28,8 @@ T = TypeVar("T")
 IMPORT = Actor("import")
 AT_ONCE = 500
 TOLD_EVERY = 5_000  # rows
+DELETED = ("product.deleted", "policy.deleted", "code.deleted", "merchant_profile.deleted")
+SOLD = "SELECT product_id AS id FROM licenses UNION SELECT policy_id FROM licenses"
 Values = dict[str, Any]
 Tell = Callable[[str, int], None]
 """Hears from time to time how many rows of a kind are done."""
@@ -53,6 +58,20 @@ class Move:
     """By table, ids of the file that are here by now: what a row may hang on."""
     default_profiles: set[UUID] = field(default_factory=set[UUID])
     """What sells what names no other: here that is no profile at all."""
+    gone: set[UUID] = field(default_factory=set[UUID])
+    """What an earlier import had brought, and was deleted here. Not what was sold there, for its keys are to hold."""
+    erased: set[UUID] = field(default_factory=set[UUID])
+    """Licenses of who was erased here: no more is told of them."""
+
+    async def look(self) -> None:
+        """At what was decided here, before anything comes."""
+        told = select(EventRow.subject).where(EventRow.name.in_(DELETED), EventRow.actor != IMPORT.kind)
+        self.gone.update(map(UUID, await self.work.session.scalars(told)))
+        for row in self.source.select(SOLD) if self.gone else ():
+            with suppress(Senseless):
+                self.gone.discard(row.id())
+        theirs = select(License.id).join(Customer, Customer.id == License.customer_id)
+        self.erased.update(await self.work.session.scalars(theirs.where(Customer.erased_at.is_not(None))))
 
     def at(self, row: Row, column: str) -> datetime:
         """A moment that has to be there; now, where nobody can read it."""
@@ -72,6 +91,9 @@ class Move:
         """What the table can take; the others are left behind."""
         kept: dict[UUID, Values] = {}
         for row in rows:
+            if row["id"] in self.gone:
+                self.report.differ(kind, row["id"], "was deleted here")
+                continue
             why = "has the id of another" if row["id"] in kept else misfit(model, row, self.here)
             if why is None:
                 kept[row["id"]] = row
@@ -125,7 +147,7 @@ class Move:
             if others:
                 self.report.differ(kind, values["id"], f"has another {', '.join(others)}")
 
-    async def was_decided(self, subject: UUID, *names: str) -> bool:
+    async def was_decided(self, subject: object, *names: str) -> bool:
         """Whether there is such an event about it, or any at all, that no import has recorded: it stays as it is."""
         told = select(EventRow.id).where(EventRow.subject == str(subject), EventRow.actor != IMPORT.kind)
         if names:

@@ -18,6 +18,7 @@ from keysat.customers.tables import Customer, CustomerNote
 from keysat.kit.currencies import SAT, is_known
 from keysat.kit.errors import BadRequest
 from keysat.kit.ids import support_reference
+from keysat.kit.licensekey import ENTITLEMENT_BYTES_MAX, ENTITLEMENTS_MAX
 from keysat.kit.money import MAX_MINOR, MAX_SATS
 from keysat.licenses.tables import License, LicenseStatus
 from keysat.upkeep.imports.again import call_for, licenses_again, orders_again
@@ -29,7 +30,7 @@ from keysat.upkeep.imports.uses import bring_uses
 NO_PRICE: Values = {"listed_currency": SAT, "listed_value": 0, "base_value": 0, "amount_sats": 0, "base_sats": 0}
 NO_RATE: Values = {"exchange_rate_centibps": None, "exchange_rate_source": None}
 UNPAID = {"expired": OrderStatus.EXPIRED, "invalid": OrderStatus.INVALID, "pending": OrderStatus.EXPIRED}
-SLUGS_MAX, SLUG_BYTES_MAX = 255, 255  # of entitlements, in a key
+TOLD = ("note", "suspension_reason", "revocation_reason")  # in somebody's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +214,13 @@ def _license(buyers: Buyers, issuer_key_id: UUID, row: Row) -> dict[str, Any]:
     move, status = buyers.move, row.word("status", LicenseStatus)
     issued, ends, invoice_id = move.at(row, "issued_at"), row.moment("expires_at"), row.id_or_none("invoice_id")
     entitlements = [str(slug) for slug in row.listed("entitlements_json")]
-    if len(entitlements) > SLUGS_MAX or any(len(slug.encode()) > SLUG_BYTES_MAX for slug in entitlements):
+    if len(entitlements) > ENTITLEMENTS_MAX or any(len(slug.encode()) > ENTITLEMENT_BYTES_MAX for slug in entitlements):
         raise Senseless("has entitlements_json that no key can hold")
     if row.words("expires_at") and ends is None:
         words = f"License {row.name} never ends: nobody could read its end, and its key was signed without one."
         move.report.note(words)
     most = row.whole("max_machines", MAX_MINOR)
+    untold: Values = dict.fromkeys(TOLD) if row.id() in move.erased else {}
     return {
         "id": row.id(),
         "product_id": row.id("product_id"),
@@ -244,4 +246,5 @@ def _license(buyers: Buyers, issuer_key_id: UUID, row: Row) -> dict[str, Any]:
         "buyer": buyers.of(row),
         "is_sold": invoice_id is not None,
         "fingerprint": row.words("fingerprint") if most == 1 else None,  # kept in the clear there (D-33)
+        **untold,
     }
