@@ -15,33 +15,38 @@ from keysat.upkeep.imports.move import Move, Values, Written
 
 REVIEW = "order_imported"  # the kind of attention
 THERE = "As on the server it came from."  # a reason
+ENDED = (OrderStatus.EXPIRED, OrderStatus.INVALID)
 PAUSES = ("license.suspended", "license.unsuspended")
 TERMS = ("license.edited", "license.tier_changed")
+FULFILLED = ("purpose", "status_at", "license_id", "paid_at", "paid_how")  # what an order gets by it, and its status
 
 
-async def call_for(move: Move, order: Values) -> bool:
+async def call_for(move: Move, order_id: UUID, reference: str) -> bool:
     """Somebody has to decide about it. False: he was called before."""
-    reference = order["support_reference"]
     words = f"Order {reference} was paid before the move, and no license came of it. Accept it to issue one."
-    return await move.work.attend(REVIEW, order["id"], words)
+    return await move.work.attend(REVIEW, order_id, words)
 
 
-async def orders_again(move: Move, orders: Written, licenses: set[UUID]) -> None:
-    """The old server went on selling: what was not paid, or made no license, has done so since. `licenses` came now."""
+async def orders_again(move: Move, orders: Written, licenses: Written) -> None:
+    """The old server went on selling: what was not paid, or made no license, has done so since."""
+    came = {license["id"] for license in licenses.new}
     for there, here in orders.known:
         if here["license_id"] is not None or here["status"] is OrderStatus.FULFILLED:
             continue
-        if there["license_id"] in licenses:
-            names = "purpose", "status_at", "license_id", "paid_at", "paid_how"
+        if there["license_id"] in came:
             order = await move.work.get(Order, here["id"])
-            await move.work.advance(ORDER, order, Step.FULFIL, **{name: there[name] for name in names})
+            await move.work.advance(ORDER, order, Step.FULFIL, **{name: there[name] for name in FULFILLED})
             await settle_about(move.work, order.id)
             move.report.changed["orders fulfilled"] += 1
-        elif there["status"] is OrderStatus.REVIEW and here["status"] in (OrderStatus.EXPIRED, OrderStatus.INVALID):
-            order = await move.work.get(Order, here["id"])
-            if await call_for(move, {"id": order.id, "support_reference": order.support_reference}):
-                await move.work.advance(ORDER, order, Step.QUESTION, status_at=move.work.now)
-                move.report.changed["orders paid, without a license"] += 1
+        elif there["status"] is OrderStatus.REVIEW and here["status"] in ENDED:
+            await _question(move, here)
+
+
+async def _question(move: Move, here: RowMapping) -> None:
+    if await call_for(move, here["id"], here["support_reference"]):
+        order = await move.work.get(Order, here["id"])
+        await move.work.advance(ORDER, order, Step.QUESTION, status_at=move.work.now)
+        move.report.changed["orders paid, without a license"] += 1
 
 
 async def licenses_again(move: Move, licenses: Written) -> None:
@@ -49,10 +54,6 @@ async def licenses_again(move: Move, licenses: Written) -> None:
         await _status(move, there, here)
         if here["status"] is not LicenseStatus.REVOKED and not here["is_subscribed"]:
             await _end(move, there, here)
-        terms = ("policy_id", "tier"), ("max_machines", "cap of machines"), ("entitlements", "set of entitlements")
-        for column, noun in terms:
-            if there[column] != here[column]:
-                move.report.differ("licenses", there["id"], f"has another {noun}")
 
 
 async def _status(move: Move, there: Values, here: RowMapping) -> None:

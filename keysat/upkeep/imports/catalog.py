@@ -1,7 +1,6 @@
 """Products, tiers and codes of the published server, as they are sold here."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, cast
 from uuid import UUID, uuid5
 
@@ -42,25 +41,20 @@ MOST = {DiscountKind.PERCENT: ALL_OFF, DiscountKind.FREE_LICENSE: 0}
 
 async def bring_catalog(move: Move) -> None:
     await _products(move)
-    made = move.read("tiers", move.source.rows("policies"), partial(_policy, move))
-    tips = sum(values.pop("has_tip") for values in made)
-    move.report.not_kept(tips, "tips of tiers: nobody is paid out here")
-    terms = Policy.price_value, Policy.duration_seconds, Policy.max_machines, Policy.period_count, Policy.entitlements
-    shown = Policy.name, Policy.active, Policy.public
-    move.compare("tiers", await move.write("tiers", Policy, made, *shown, *terms))
+    await _tiers(move)
     await _codes(move)
 
 
 async def _products(move: Move) -> None:
-    made = move.read("products", move.source.rows("products"), partial(_product, move))
+    made = move.read("products", "products", _product)
     features = {values["id"]: values.pop("features") for values in made}
-    shown = Product.name, Product.price_currency, Product.price_value, Product.active
-    written = await move.write("products", Product, made, *shown)
-    move.compare("products", written)
-    await move.write("entitlements of products", Feature, [row for id_ in written.ids for row in features[id_]])
+    compared = Product.name, Product.price_currency, Product.price_value, Product.active
+    written = await move.write("products", Product, made, *compared)
+    of_new = [feature for product in written.new for feature in features[product["id"]]]
+    await move.write("entitlements of products", Feature, of_new)
 
 
-def _product(move: Move, row: Row) -> dict[str, Any]:
+def _product(move: Move, row: Row) -> Values:
     currency, value = row.text("price_currency"), row.whole("price_value", MAX_MINOR)
     profile_id = row.id_or_none("merchant_profile_id")
     if not is_known(currency):
@@ -97,7 +91,13 @@ def _features(row: Row) -> Iterator[Values]:
         }
 
 
-def _policy(move: Move, row: Row) -> dict[str, Any]:
+async def _tiers(move: Move) -> None:
+    shown = Policy.name, Policy.active, Policy.public
+    terms = Policy.price_value, Policy.duration_seconds, Policy.max_machines, Policy.period_count, Policy.entitlements
+    await move.write("tiers", Policy, move.read("tiers", "policies", _tier), *shown, *terms)
+
+
+def _tier(move: Move, row: Row) -> Values:
     days = row.whole_or_none("renewal_period_days", COUNT_MAX[Unit.DAY])
     recurs = row.flag("is_recurring") and bool(days)
     price = row.whole_or_none("price_sats_override", MAX_MINOR, -MAX_MINOR)
@@ -128,7 +128,6 @@ def _policy(move: Move, row: Row) -> dict[str, Any]:
         "archived_at": row.moment("archived_at"),
         "created_at": move.at(row, "created_at"),
         "updated_at": move.at(row, "updated_at"),
-        "has_tip": bool(row.whole("tip_pct_bps", ALL_OFF)),
     }
 
 
@@ -160,33 +159,30 @@ def _lifted(move: Move, row: Row) -> Values:
 
 
 async def _codes(move: Move) -> None:
-    tiers: dict[UUID, set[UUID]] = {}
-    made = move.read("codes", move.source.rows("discount_codes"), partial(_code, move, tiers))
-    taken = {code: id_ for id_, code in await move.work.session.execute(select(DiscountCode.id, DiscountCode.code))}
-    taken |= dict.fromkeys(set(await move.work.session.scalars(select(Code.code))) - taken.keys())
-    kept: list[Values] = []
+    made = move.read("codes", "discount_codes", _code)
+    known = select(Code.code, DiscountCode.id).outerjoin(DiscountCode, DiscountCode.code == Code.code)
+    owners: dict[str, UUID | None] = {row.code: row.id for row in await move.work.session.execute(known)}
+    here, kept = set(owners.values()), list[Values]()
     for values in move.fitting("codes", DiscountCode, made):
-        if taken.setdefault(values["code"], values["id"]) == values["id"]:
+        if owners.setdefault(values["code"], values["id"]) == values["id"]:
             kept.append(values)
         else:
             move.report.leave("codes", values["code"], "is typed as another that is here")
-    known = set(await move.work.session.scalars(select(DiscountCode.id)))
     new = [
         {"code": values["code"], "kind": "discount", "created_at": values["created_at"]}
         for values in kept
-        if values["id"] not in known
+        if values["id"] not in here
     ]
     if new:
         await move.work.session.execute(insert(Code), new)
     terms = DiscountCode.amount, DiscountCode.max_uses, DiscountCode.expires_at
     written = await move.write("codes", DiscountCode, kept, *terms)
-    move.compare("codes", written)
-    only = [{"discount_id": id_, "policy_id": tier} for id_ in written.ids for tier in tiers[id_]]
+    only = [{"discount_id": code["id"], "policy_id": tier} for code in written.new for tier in code["tiers"]]
     if only:
         await move.work.session.execute(insert(DiscountTier), only)
 
 
-def _code(move: Move, tiers: dict[UUID, set[UUID]], row: Row) -> Values:
+def _code(move: Move, row: Row) -> Values:
     kind, active, ends, name = row.word("kind", DiscountKind), row.flag("active"), row.moment("expires_at"), _typed(row)
     is_money, currency = kind in (DiscountKind.FIXED, DiscountKind.SET_PRICE), row.text("discount_currency")
     if is_money and not is_known(currency):
@@ -199,9 +195,9 @@ def _code(move: Move, tiers: dict[UUID, set[UUID]], row: Row) -> Values:
         )
     if row.words("expires_at") and ends is None:
         off.append(f"nobody can read when it ends ({row.text('expires_at')[:NAME_MAX]!r}).")
-    wanted = _tiers(row)
-    tiers[row.id()] = {tier for tier in move.here["policies"] if str(tier) in wanted}
-    if wanted and not tiers[row.id()]:
+    wanted = _only_for(row)
+    tiers = {tier for tier in move.here["policies"] if str(tier) in wanted}
+    if wanted and not tiers:
         off.append("the tiers that it was for are gone.")
     for why in off if active else ():
         move.report.note(f"The code {name} is switched off: {why}")
@@ -224,6 +220,7 @@ def _code(move: Move, tiers: dict[UUID, set[UUID]], row: Row) -> Values:
         "description": row.text("description"),
         "created_at": move.at(row, "created_at"),
         "updated_at": move.at(row, "updated_at"),
+        "tiers": tiers,
     }
 
 
@@ -234,7 +231,7 @@ def _typed(row: Row) -> str:
         raise Senseless("is a code that nobody could type here") from None
 
 
-def _tiers(row: Row) -> set[str]:
+def _only_for(row: Row) -> set[str]:
     """Their ids, which nothing there holds to any tier; none: it is for all."""
     one = row.id_or_none("applies_to_policy_id")
     return {str(tier) for tier in row.listed("applies_to_policy_ids_json")} or ({str(one)} if one else set())

@@ -2,7 +2,6 @@
 
 import base64
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from uuid import UUID
 
 from nacl.signing import SigningKey
@@ -28,15 +27,16 @@ from keysat.webhooks.tables import Endpoint, EndpointId
 
 PKCS8_PREFIX = bytes.fromhex("302e020100300506032b657004220420")
 """RFC 8410, 7: an Ed25519 private key, whose 32 bytes follow."""
-SHOWN = {
-    "name": MerchantProfile.name,
-    "legal_name": MerchantProfile.legal_name,
-    "support_url": MerchantProfile.support_url,
-    "support_email": MerchantProfile.support_email,
-    "post_purchase_redirect_url": MerchantProfile.post_purchase_redirect_url,
-}
+SHOWN = (
+    MerchantProfile.name,
+    MerchantProfile.legal_name,
+    MerchantProfile.support_url,
+    MerchantProfile.support_email,
+    MerchantProfile.post_purchase_redirect_url,
+)
 PIN = "manual_rate_pin_"
 NOT_KEPT = {
+    "policies WHERE tip_pct_bps > 0": "tips of tiers: nobody is paid out here",
     "payment_providers": "connections to payment providers: connect them again by a click, with fewer rights",
     "audit_log": "lines of the audit log: keep the old file as long as you need them",
     "tier_changes": "records of tier changes: licenses arrive with the tier they have",
@@ -71,15 +71,15 @@ def _seed(pem: str) -> bytes:
 async def bring_profiles(move: Move) -> None:
     """The default one gives its name and addresses to the one that is here, where that has no name of its own yet."""
     here = await the_default(move.work)
-    made = move.read("merchant profiles", move.source.rows("merchant_profiles"), partial(_profile, move))
+    made = move.read("merchant profiles", "merchant_profiles", _profile)
     for values in made:
         if values["is_default"]:
             move.default_profiles.add(values["id"])
         if values["is_default"] and here.name is None and misfit(MerchantProfile, values, move.here) is None:
-            for name in SHOWN:
-                setattr(here, name, values[name])
+            for column in SHOWN:
+                setattr(here, column.key, values[column.key])
     others = [values for values in made if not values["is_default"]]
-    move.compare("merchant profiles", await move.write("merchant profiles", MerchantProfile, others, *SHOWN.values()))
+    await move.write("merchant profiles", MerchantProfile, others, *SHOWN)
 
 
 def _profile(move: Move, row: Row) -> Values:
@@ -105,7 +105,7 @@ async def bring_house(move: Move) -> None:
 
 
 async def _api_keys(move: Move) -> None:
-    made = move.read("API keys", move.source.rows("scoped_api_keys"), partial(_api_key, move))
+    made = move.read("API keys", "scoped_api_keys", _api_key)
     for values, _ in (await move.write("API keys", ApiKey, made)).known:
         if values["revoked_at"] and (await api_keys.revoke(move.work, ApiKeyId(values["id"])))[1]:
             move.report.changed["API keys revoked"] += 1
@@ -131,7 +131,7 @@ def _api_key(move: Move, row: Row) -> Values:
 async def _endpoints(move: Move) -> None:
     """Their receivers go on checking with the secret they have."""
     known = set(await move.work.session.scalars(select(Endpoint.id)))
-    for endpoint_id, new, active in move.read("webhook endpoints", move.source.rows("webhook_endpoints"), _endpoint):
+    for endpoint_id, new, active in move.read("webhook endpoints", "webhook_endpoints", _endpoint):
         if endpoint_id in known:
             move.report.there["webhook endpoints"] += 1
             continue
@@ -147,7 +147,7 @@ async def _endpoints(move: Move) -> None:
         move.report.brought["webhook endpoints"] += 1
 
 
-def _endpoint(row: Row) -> tuple[EndpointId, NewEndpoint, bool]:
+def _endpoint(_move: Move, row: Row) -> tuple[EndpointId, NewEndpoint, bool]:
     new = NewEndpoint(
         url=row.text("url"),
         event_types=[str(name) for name in row.listed("event_types")] or ["*"],
@@ -158,7 +158,7 @@ def _endpoint(row: Row) -> tuple[EndpointId, NewEndpoint, bool]:
 
 
 async def _settings(move: Move) -> None:
-    settings = dict(move.read("settings", move.source.rows("settings"), _setting))
+    settings = dict(move.read("settings", "settings", _setting))
     name = settings.get("operator_name", "").strip()
     if name and await fact(move.work, OPERATOR_NAME) is None:
         await rewrite(move.work, OPERATOR_NAME, name[:200])
@@ -174,5 +174,5 @@ async def _settings(move: Move) -> None:
             move.report.leave("pinned rates", currency, f"is no price of a bitcoin ({value[:NAME_MAX]!r})")
 
 
-def _setting(row: Row) -> tuple[str, str]:
+def _setting(_move: Move, row: Row) -> tuple[str, str]:
     return row.text("key"), row.words("value") or ""

@@ -2,11 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from keysat.kit.licensekey import fingerprint_hash
 from keysat.licenses.happenings import Cause, MachineActivated
@@ -24,19 +22,16 @@ async def bring_machines(move: Move, licenses: Written) -> None:
     """Nobody who has a seat here loses it to one who had his there. Released there is released here, if idle here."""
     caps = {row["id"]: row["max_machines"] for row in licenses.new}
     caps |= {row["id"]: here["max_machines"] for row, here in licenses.known}
-    made = move.fitting(
-        "machines", Machine, move.read("machines", move.source.rows("machines"), partial(_machine, move))
-    )
-    held = await _held(move, {row["id"] for row, _ in licenses.known})
+    made = move.fitting("machines", Machine, move.read("machines", "machines", _machine))
+    came_before = {row["id"] for row, _ in licenses.known}
+    held = await _held(move, came_before)
     await _release(move, made, held)
     seen = {machine.license_id for machine in held.values()}
-    rows = [*made, *(_bound(row) for row in licenses.new if row["fingerprint"])]
-    rows += [_bound(row) for row, _ in licenses.known if row["fingerprint"] and row["id"] not in seen]
+    rows = [*made, *(_bound(row) for row in licenses.all if row["fingerprint"] and row["id"] not in seen)]
     taken = {(one.license_id, one.fingerprint_hash) for one in held.values() if one.deactivated_at is None}
     written = await move.write("machines", Machine, _seated(move, rows, held, taken, caps))
     active = [row for row in written.new if row["deactivated_at"] is None]
     await _count_seats(move, Counter(row["license_id"] for row in active))
-    came_before = {row["id"] for row, _ in licenses.known}
     for row in active:
         if row["license_id"] in came_before:
             move.work.record(MachineActivated(row["license_id"], row["id"], row["fingerprint_hash"]))
@@ -93,20 +88,16 @@ def _seated(
 
 
 async def _count_seats(move: Move, taken: Mapping[UUID, int]) -> None:
-    by_count: dict[int, list[UUID]] = {}
-    for license_id, count in taken.items():
-        by_count.setdefault(count, []).append(license_id)
-    for count, ids in by_count.items():
-        for part in parted(ids, AT_ONCE):
-            await move.work.session.execute(
-                update(License)
-                .where(License.id.in_(part))
-                .values(seats_taken=License.seats_taken + count)
-                .execution_options(synchronize_session=False)
-            )
+    if not taken:
+        return
+    more = update(License).where(License.id == bindparam("license"))
+    more = more.values(seats_taken=License.seats_taken + bindparam("count"))
+    counts = [{"license": license_id, "count": count} for license_id, count in taken.items()]
+    connection = await move.work.session.connection()
+    await connection.run_sync(Connection.execute, more, counts)
 
 
-def _machine(move: Move, row: Row) -> dict[str, Any]:
+def _machine(move: Move, row: Row) -> Values:
     activated = move.at(row, "activated_at")
     gone = row.words("deactivated_at")
     untold: Values = dict.fromkeys(TOLD) if row.id("license_id") in move.erased else {}

@@ -29,7 +29,7 @@ IMPORT = Actor("import")
 AT_ONCE = 500
 TOLD_EVERY = 5_000  # rows
 DELETED = ("product.deleted", "policy.deleted", "code.deleted", "merchant_profile.deleted")
-SOLD = "SELECT product_id AS id FROM licenses UNION SELECT policy_id FROM licenses"
+SOLD = ("product_id", "policy_id")  # of a license
 Values = dict[str, Any]
 Tell = Callable[[str, int], None]
 """Hears from time to time how many rows of a kind are done."""
@@ -37,14 +37,14 @@ Tell = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What came now; and what an earlier import had brought: its values there, and those asked for that it has here."""
+    """What came now; and what an earlier import had brought: its values there, and its row here."""
 
     new: Sequence[Values]
     known: Sequence[tuple[Values, RowMapping]]
 
     @property
-    def ids(self) -> set[UUID]:
-        return {row["id"] for row in self.new}
+    def all(self) -> Sequence[Values]:
+        return [*self.new, *(there for there, _ in self.known)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,10 @@ class Move:
         """At what was decided here, before anything comes."""
         told = select(EventRow.subject).where(EventRow.name.in_(DELETED), EventRow.actor != IMPORT.kind)
         self.gone.update(map(UUID, await self.work.session.scalars(told)))
-        for row in self.source.select(SOLD) if self.gone else ():
-            with suppress(Senseless):
-                self.gone.discard(row.id())
+        for row in self.source.rows("licenses") if self.gone else ():
+            for column in SOLD:
+                with suppress(Senseless):
+                    self.gone.discard(row.id(column))
         theirs = select(License.id).join(Customer, Customer.id == License.customer_id)
         self.erased.update(await self.work.session.scalars(theirs.where(Customer.erased_at.is_not(None))))
 
@@ -77,12 +78,12 @@ class Move:
         """A moment that has to be there; now, where nobody can read it."""
         return row.moment(column) or self.work.now
 
-    def read(self, kind: str, rows: Iterable[Row], values: Callable[[Row], T]) -> list[T]:
-        """Each row that makes sense; the others are left behind."""
+    def read(self, kind: str, table: str, values: Callable[["Move", Row], T]) -> list[T]:
+        """Of each row that makes sense, its values; the others are left behind."""
         made: list[T] = []
-        for row in rows:
+        for row in self.source.rows(table):
             try:
-                made.append(values(row))
+                made.append(values(self, row))
             except Senseless as error:
                 self.report.leave(kind, row.name, str(error))
         return made
@@ -102,19 +103,20 @@ class Move:
         return list(kept.values())
 
     async def write(
-        self, kind: str, model: type[Base], rows: Iterable[Values], *asked: InstrumentedAttribute[Any]
+        self, kind: str, model: type[Base], rows: Iterable[Values], *compared: InstrumentedAttribute[Any]
     ) -> Written:
-        """Rows by their id: those that fit and are not here yet are written. Of the others it reads what is `asked`.
+        """Rows by their id: those that fit and are not here yet are written. The others stay as they are.
 
-        What is no attribute of the model is left out.
+        Which of them has another value in a column that is `compared` is told. What is no attribute of the model is
+        left out.
         """
-        ids = inspect(model).attrs["id"].class_attribute
+        columns = {one.key: one.class_attribute for one in inspect(model).column_attrs}
         new: list[Values] = []
         known: list[tuple[Values, RowMapping]] = []
         done = 0
         for batch in parted(self.fitting(kind, model, rows), AT_ONCE):
-            there = select(ids, *asked).where(ids.in_([row["id"] for row in batch]))
-            held = {row["id"]: row for row in (await self.work.session.execute(there)).mappings()}
+            here = select(*columns.values()).where(columns["id"].in_([row["id"] for row in batch]))
+            held = {row["id"]: row for row in (await self.work.session.execute(here)).mappings()}
             known += [(row, held[row["id"]]) for row in batch if row["id"] in held]
             new += await self._insert(kind, model, [row for row in batch if row["id"] not in held])
             done += len(batch)
@@ -122,8 +124,12 @@ class Move:
                 self.tell(kind, done)
         self.report.brought[kind] += len(new)
         self.report.there[kind] += len(known)
-        self.here[model.__tablename__] = {row["id"] for row in (*new, *(row for row, _ in known))}
-        return Written(new, known)
+        for there, row in known:
+            if others := [one.key for one in compared if row[one.key] != there[one.key]]:
+                self.report.differ(kind, there["id"], f"has another {', '.join(others)}")
+        written = Written(new, known)
+        self.here[model.__tablename__] = {row["id"] for row in written.all}
+        return written
 
     async def _insert(self, kind: str, model: type[Base], rows: Sequence[Values]) -> Sequence[Values]:
         """Those that the database takes. One that it refuses is looked for by halves."""
@@ -139,13 +145,6 @@ class Move:
                 return ()
         half = len(rows) // 2
         return [*await self._insert(kind, model, rows[:half]), *await self._insert(kind, model, rows[half:])]
-
-    def compare(self, kind: str, written: Written) -> None:
-        """What is another there than here, and stays."""
-        for values, here in written.known:
-            others = [column for column in here if column != "id" and here[column] != values[column]]
-            if others:
-                self.report.differ(kind, values["id"], f"has another {', '.join(others)}")
 
     async def was_decided(self, subject: object, *names: str) -> bool:
         """Whether there is such an event about it, or any at all, that no import has recorded: it stays as it is."""

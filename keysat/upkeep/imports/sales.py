@@ -2,10 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from typing import Any
 from uuid import UUID, uuid5
 
 from sqlalchemy import insert, select
@@ -33,63 +30,56 @@ UNPAID = {"expired": OrderStatus.EXPIRED, "invalid": OrderStatus.INVALID, "pendi
 TOLD = ("note", "suspension_reason", "revocation_reason")  # in somebody's words
 
 
-@dataclass(frozen=True, slots=True)
-class Buyers:
-    """Addresses as they are compared; each is looked at once, and kept as it was typed first."""
-
-    move: Move
-    typed: dict[str, str] = field(default_factory=dict[str, str])
-    _normal: dict[str, str | None] = field(default_factory=dict[str, str | None])
-
-    def of(self, row: Row) -> str | None:
-        email = row.words("buyer_email")
-        if email and email not in self._normal:
-            self._normal[email] = None
-            try:
-                normal = self._normal[email] = normal_email(email)
-                self.typed.setdefault(normal, email.strip())
-            except BadRequest:
-                self.move.report.note("An address of a buyer is none that a mail could be sent to: it is not kept.")
-        return self._normal[email] if email else None
-
-
 async def bring_sales(move: Move, issuer_key_id: UUID) -> Mapping[UUID, Values]:
     """Licenses are judged before orders are written: of an order whose license stays behind no other one may come.
 
     Returns licenses by id, with the values they have there, `buyer` among them; revoked also where only here.
     """
-    buyers = Buyers(move)
-    rows = list(move.source.rows("licenses"))
-    made = move.read("licenses", rows, partial(_license, buyers, issuer_key_id))
-    invoices = move.read("orders", move.source.rows("invoices"), partial(_order, buyers))
+    made = [row | {"issuer_key_id": issuer_key_id} for row in move.read("licenses", "licenses", _license)]
+    invoices = move.read("orders", "invoices", _order)
+    typed = _normal_buyers(move, (*made, *invoices))
     move.here["orders"] = {order["id"] for order in invoices} | {row["order_id"] for row in made if not row["is_sold"]}
     licenses = move.fitting("licenses", License, made)
-    orders = [*_ordered(move, invoices, rows, licenses), *(_given(move, row) for row in licenses if not row["is_sold"])]
-    customers = await _customers(move, buyers, orders, licenses)
+    orders = [*_ordered(move, invoices, licenses), *(_given(move, row) for row in licenses if not row["is_sold"])]
+    customers = await _customers(move, typed, (*orders, *licenses))
     for row in (*orders, *licenses):
         row["customer_id"] = customers.get(row["buyer"])
-    written = await _orders(move, orders)
-    asked = License.status, License.expires_at, License.is_subscribed
+    ordered = await _orders(move, orders)
     terms = License.policy_id, License.max_machines, License.entitlements
-    sold = await move.write("licenses", License, licenses, *asked, *terms)
-    await orders_again(move, written, sold.ids)
+    sold = await move.write("licenses", License, licenses, *terms)
+    await orders_again(move, ordered, sold)
     await licenses_again(move, sold)
     await bring_machines(move, sold)
     await bring_uses(move)
-    revoked = {row["id"] for row, here in sold.known if here["status"] is LicenseStatus.REVOKED}
-    for row in licenses:
-        if row["id"] in revoked:
-            row["status"] = LicenseStatus.REVOKED
-    return {row["id"]: row for row in (*sold.new, *(row for row, _ in sold.known))}
+    for there, here in sold.known:
+        if here["status"] is LicenseStatus.REVOKED:
+            there["status"] = LicenseStatus.REVOKED
+    return {row["id"]: row for row in sold.all}
 
 
-def _ordered(
-    move: Move, invoices: Iterable[dict[str, Any]], rows: Iterable[Row], licenses: Sequence[Values]
-) -> Iterator[dict[str, Any]]:
+def _normal_buyers(move: Move, rows: Iterable[Values]) -> Mapping[str, str]:
+    """Each `buyer` becomes the address as it is compared, or None. Returns by that how it was typed first."""
+    normal: dict[str, str | None] = {}
+    typed: dict[str, str] = {}
+    for row in rows:
+        email: str = row["buyer"] or ""
+        if email and email not in normal:
+            try:
+                normal[email] = normal_email(email)
+            except BadRequest:
+                normal[email] = None
+                move.report.note("An address of a buyer is none that a mail could be sent to: it is not kept.")
+        row["buyer"] = buyer = normal.get(email)
+        if buyer is not None:
+            typed.setdefault(buyer, email.strip())
+    return typed
+
+
+def _ordered(move: Move, invoices: Iterable[Values], licenses: Iterable[Values]) -> Iterator[Values]:
     """With what came of them: a license, nothing, or money without a license, about which somebody has to decide."""
     made = {row["order_id"]: row["id"] for row in licenses}
     named: set[UUID | None] = set()
-    for row in rows:
+    for row in move.source.rows("licenses"):  # those too that stay behind
         with suppress(Senseless):
             named.add(row.id_or_none("invoice_id"))
     for order in invoices:
@@ -109,12 +99,12 @@ def _fulfilled(license_id: UUID, at: datetime, how: PaidHow) -> Values:
 
 
 async def _orders(move: Move, orders: Sequence[Values]) -> Written:
-    written = await move.write("orders", Order, orders, Order.status, Order.license_id)
+    written = await move.write("orders", Order, orders)
     notes: list[Values] = []
     count = 0
     for order in written.new:
         if order["status"] is OrderStatus.REVIEW:
-            await call_for(move, order)
+            await call_for(move, order["id"], order["support_reference"])
         if order["note"] and order["customer_id"]:
             notes.append({"order_id": order["id"], "customer_id": order["customer_id"], "note": order["note"]})
         count += bool(order["note"])
@@ -126,17 +116,17 @@ async def _orders(move: Move, orders: Sequence[Values]) -> Written:
     return written
 
 
-async def _customers(move: Move, buyers: Buyers, *sales: Iterable[Values]) -> Mapping[str | None, UUID]:
+async def _customers(move: Move, typed: Mapping[str, str], sales: Iterable[Values]) -> Mapping[str | None, UUID]:
     """Ids by address. Of what is here already nobody comes again: he may be erased by now."""
     known = {
         *await move.work.session.scalars(select(Order.id)),
         *await move.work.session.scalars(select(License.id)),
     }
-    wanted = dict.fromkeys(row["buyer"] for rows in sales for row in rows if row["buyer"] and row["id"] not in known)
+    wanted = dict.fromkeys(row["buyer"] for row in sales if row["buyer"] and row["id"] not in known)
     there = select(Customer.email_normal, Customer.id).where(Customer.email_normal.is_not(None))
     here: dict[str | None, UUID] = {row.email_normal: row.id for row in await move.work.session.execute(there)}
     new = [
-        {"id": move.work.new_id(), "email": buyers.typed[normal], "email_normal": normal, "created_at": move.work.now}
+        {"id": move.work.new_id(), "email": typed[normal], "email_normal": normal, "created_at": move.work.now}
         for normal in wanted
         if normal not in here
     ]
@@ -144,9 +134,9 @@ async def _customers(move: Move, buyers: Buyers, *sales: Iterable[Values]) -> Ma
     return here | {row["email_normal"]: row["id"] for row in written.new}
 
 
-def _order(buyers: Buyers, row: Row) -> dict[str, Any]:
+def _order(move: Move, row: Row) -> Values:
     """Its id goes on opening the key."""
-    move, status = buyers.move, row.text("status")
+    status = row.text("status")
     if status != "settled" and status not in UNPAID:
         raise Senseless("has a status that nobody knows")
     sats, listed = row.whole("amount_sats", MAX_SATS), row.whole_or_none("listed_value", MAX_MINOR)
@@ -175,14 +165,14 @@ def _order(buyers: Buyers, row: Row) -> dict[str, Any]:
         **(rate if currency != SAT else NO_RATE),
         "paid_at": None,
         "paid_how": None,
-        "buyer": buyers.of(row),
+        "buyer": row.words("buyer_email"),
         "note": row.words("buyer_note"),
         "is_free": is_free,
         "is_open": status == "pending",
     }
 
 
-def _given(move: Move, license: Values) -> dict[str, Any]:
+def _given(move: Move, license: Values) -> Values:
     """The order of a license that was given by hand: there was none before."""
     return {
         **_blank(move, license["order_id"], license["product_id"], license["issued_at"]),
@@ -210,9 +200,9 @@ def _blank(move: Move, order_id: UUID, product_id: UUID, created: datetime) -> V
     }
 
 
-def _license(buyers: Buyers, issuer_key_id: UUID, row: Row) -> dict[str, Any]:
-    move, status = buyers.move, row.word("status", LicenseStatus)
-    issued, ends, invoice_id = move.at(row, "issued_at"), row.moment("expires_at"), row.id_or_none("invoice_id")
+def _license(move: Move, row: Row) -> Values:
+    status, issued = row.word("status", LicenseStatus), move.at(row, "issued_at")
+    ends, invoice_id = row.moment("expires_at"), row.id_or_none("invoice_id")
     entitlements = [str(slug) for slug in row.listed("entitlements_json")]
     if len(entitlements) > ENTITLEMENTS_MAX or any(len(slug.encode()) > ENTITLEMENT_BYTES_MAX for slug in entitlements):
         raise Senseless("has entitlements_json that no key can hold")
@@ -226,7 +216,6 @@ def _license(buyers: Buyers, issuer_key_id: UUID, row: Row) -> dict[str, Any]:
         "product_id": row.id("product_id"),
         "policy_id": row.id_or_none("policy_id"),
         "order_id": invoice_id or uuid5(row.id(), "order"),
-        "issuer_key_id": issuer_key_id,
         "status": status,
         "issued_at": issued,
         "key_issued_at": issued.replace(microsecond=0),
@@ -243,7 +232,7 @@ def _license(buyers: Buyers, issuer_key_id: UUID, row: Row) -> dict[str, Any]:
         "revocation_reason": row.words("revocation_reason"),
         "note": str(row.mapped("metadata_json").get("note") or "") or None,
         "created_at": issued,
-        "buyer": buyers.of(row),
+        "buyer": row.words("buyer_email"),
         "is_sold": invoice_id is not None,
         "fingerprint": row.words("fingerprint") if most == 1 else None,  # kept in the clear there (D-33)
         **untold,

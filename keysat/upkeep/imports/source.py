@@ -116,21 +116,14 @@ class Source:
         self._connection = connection
 
     def rows(self, table: str) -> Iterator[Row]:
-        """In the order in which they were written."""
-        return self.select(f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608  names of ours
-
-    def select(self, statement: str) -> Iterator[Row]:
-        return map(Row, self._connection.execute(statement))
+        """In the order in which they were written. `table` may go on with a WHERE, here and in `count`."""
+        return map(Row, self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid"))  # noqa: S608  names of ours
 
     def count(self, table: str) -> int:
         [(count,)] = self._connection.execute(f"SELECT count(*) FROM {table}")  # noqa: S608  names of ours
         return int(count)
 
 
-PAID_CYCLES = """
-    SELECT c.* FROM subscription_invoices AS c JOIN invoices AS i ON i.id = c.invoice_id
-    WHERE i.status = 'settled' ORDER BY c.rowid
-"""
 NEEDED = {
     "merchant_profiles": "is_default",
     "payment_providers": "webhook_secret",

@@ -4,8 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping, delete, insert, select, update
@@ -23,9 +21,10 @@ from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
 from keysat.upkeep.imports.again import THERE
 from keysat.upkeep.imports.judge import QUIET, RUNS, PaidCycle, Standing, Subscribed, doubled, standing
 from keysat.upkeep.imports.move import Move, Values
-from keysat.upkeep.imports.source import PAID_CYCLES, Row, Senseless
+from keysat.upkeep.imports.source import Row, Senseless
 
 KIND = "subscriptions"
+PAID_CYCLES = "subscription_invoices WHERE invoice_id IN (SELECT id FROM invoices WHERE status = 'settled')"
 DAY_SECONDS = 24 * 60 * 60
 CYCLES_MAX = 100_000
 STATES = {*RUNS, "cancelled", "lapsed"}
@@ -43,15 +42,15 @@ class Shelf:
 
 async def bring_subscriptions(move: Move, licenses: Mapping[UUID, Values]) -> None:
     """`licenses`: those of the file that are here, with the values they have there."""
-    rows = move.read(KIND, move.source.rows("subscriptions"), partial(_subscribed, move))
+    rows = move.read(KIND, "subscriptions", _subscribed)
     paid: defaultdict[UUID, list[PaidCycle]] = defaultdict(list)
-    for subscription_id, cycle in move.read("paid periods", move.source.select(PAID_CYCLES), _cycle):
+    for subscription_id, cycle in move.read("paid periods", PAID_CYCLES, _cycle):
         paid[subscription_id].append(cycle)
     standing_ones = [row for row in licenses.values() if row["status"] is not LicenseStatus.REVOKED]
     others = doubled(rows, {row["id"]: row["buyer"] or str(row["id"]) for row in standing_ones})
     running = {row["id"] for row in standing_ones}
     shelf = await _shelf(move)
-    made: list[dict[str, Any]] = []
+    made: list[Values] = []
     for row in rows:
         try:
             license, tier = licenses.get(row.license_id), shelf.tiers.get(row.policy_id)
@@ -62,8 +61,7 @@ async def bring_subscriptions(move: Move, licenses: Mapping[UUID, Values]) -> No
             made.append(_values(move, shelf, row, stands, license["customer_id"], tier))
         except Senseless as error:
             move.report.leave(KIND, row.id, str(error))
-    asked = Subscription.status, Subscription.paid_through, Subscription.next_attempt_at, Subscription.cycle_number
-    written = await move.write(KIND, Subscription, made, *asked)
+    written = await move.write(KIND, Subscription, made)
     await _begin(move, shelf, written.new)
     for values, here in written.known:
         await _again(move, shelf, values, here)
@@ -100,7 +98,7 @@ async def _shelf(move: Move) -> Shelf:
 
 def _values(
     move: Move, shelf: Shelf, row: Subscribed, stands: Standing, customer_id: UUID | None, tier: Policy
-) -> dict[str, Any]:
+) -> Values:
     currency, value, was_free = row.listed_currency, row.listed_value, False
     if not value:  # a trial or a code was kept as 0 SAT for ever (D-2): it renews at what its tier costs now
         currency, value = shelf.prices[tier.product_id]
@@ -148,7 +146,7 @@ async def _begin(move: Move, shelf: Shelf, new: Sequence[Values]) -> None:
         await move.work.session.execute(update(License), subscribed_now)
 
 
-def _paid_cycle(move: Move, shelf: Shelf, values: Values) -> dict[str, Any]:
+def _paid_cycle(move: Move, shelf: Shelf, values: Values) -> Values:
     order_id = values["stands"].last_order
     if order_id not in move.here["orders"] or order_id in shelf.spent:
         order_id = None
@@ -228,7 +226,7 @@ def _subscribed(move: Move, row: Row) -> Subscribed:
     )
 
 
-def _cycle(row: Row) -> tuple[UUID, PaidCycle]:
+def _cycle(_move: Move, row: Row) -> tuple[UUID, PaidCycle]:
     ends_at = row.moment("cycle_end_at")
     if ends_at is None:
         raise Senseless("has a cycle_end_at that nobody can read")

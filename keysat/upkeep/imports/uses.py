@@ -1,37 +1,31 @@
 """Uses of codes, of orders that are here. What a code counts are the uses whose order was fulfilled."""
 
 from collections import Counter
-from functools import partial
-from typing import Any
-from uuid import UUID
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import select
 
 from keysat.catalog.discount_read import count_use
 from keysat.catalog.tables import DiscountCode
 from keysat.checkout.codes import redeem
 from keysat.checkout.tables import Order, OrderStatus, Redemption, RedemptionStatus
 from keysat.licenses.tables import License
-from keysat.upkeep.imports.move import AT_ONCE, Move
+from keysat.upkeep.imports.move import Move, Values
 from keysat.upkeep.imports.source import Row
-from keysat.upkeep.rows import parted
 
 KIND = "uses of codes"
 
 
 async def bring_uses(move: Move) -> None:
     """Those that are new; and one that was given back is taken up again, if its order was fulfilled since."""
-    terms = select(DiscountCode.id, DiscountCode.kind, DiscountCode.amount, DiscountCode.currency)
-    codes = {code["id"]: code for code in (await move.work.session.execute(terms)).mappings()}
-    made = move.fitting(
-        KIND, Redemption, move.read(KIND, move.source.rows("discount_redemptions"), partial(_use, move))
-    )
-    statuses: dict[UUID, OrderStatus] = {}
-    for part in parted([use["order_id"] for use in made], AT_ONCE):
-        rows = await move.work.session.execute(select(Order.id, Order.status).where(Order.id.in_(part)))
-        statuses |= {row.id: row.status for row in rows}
-    uses = [use | _terms(codes[use["discount_id"]], statuses[use["order_id"]]) for use in made]
-    written = await move.write(KIND, Redemption, uses, Redemption.status)
+    terms = select(DiscountCode.kind, DiscountCode.amount, DiscountCode.currency, DiscountCode.id)
+    codes = {code.pop("id"): code for code in map(dict, (await move.work.session.execute(terms)).mappings())}
+    fulfilled = set(await move.work.session.scalars(select(Order.id).where(Order.status == OrderStatus.FULFILLED)))
+    made = move.fitting(KIND, Redemption, move.read(KIND, "discount_redemptions", _use))
+    for use in made:
+        use |= codes[use["discount_id"]]
+        is_spent = use["order_id"] in fulfilled
+        use["status"] = RedemptionStatus.REDEEMED if is_spent else RedemptionStatus.RELEASED
+    written = await move.write(KIND, Redemption, made)
     spent = Counter(use["discount_id"] for use in written.new if use["status"] is RedemptionStatus.REDEEMED)
     for code_id, count in spent.items():
         await count_use(move.work, code_id, count)
@@ -42,12 +36,7 @@ async def bring_uses(move: Move) -> None:
             move.report.changed["uses of codes redeemed"] += 1
 
 
-def _terms(code: RowMapping, order: OrderStatus) -> dict[str, Any]:
-    status = RedemptionStatus.REDEEMED if order is OrderStatus.FULFILLED else RedemptionStatus.RELEASED
-    return {"status": status, "kind": code["kind"], "amount": code["amount"], "currency": code["currency"]}
-
-
-def _use(move: Move, row: Row) -> dict[str, Any]:
+def _use(move: Move, row: Row) -> Values:
     return {
         "id": row.id(),
         "order_id": row.id("invoice_id"),
