@@ -16,6 +16,7 @@ from keysat.checkout.tables import OrderId, OrderStatus
 from keysat.infra import attention
 from keysat.infra.attention import AttentionView
 from keysat.infra.work import Read, Work
+from keysat.kit.errors import NotFound
 from keysat.letters import outbox
 from keysat.operators.scopes import Scope
 from keysat.payments.connections import CONDITIONS
@@ -179,6 +180,15 @@ async def shown(visit: Visit, read: Read, told: Sequence[AttentionView]) -> Sequ
             fitting = [act for act in left if order is None or order.status in act.of]
             calls.append(Call(view, sort, order, [act for act in fitting if visit.may(act.scope)]))
     return calls
+
+
+async def chosen(visit: Visit, read: Read, call_id: int, name: str) -> tuple[AttentionView, Act]:
+    """The act of that name, which stands beside this call. Raises NotFound."""
+    for call in await shown(visit, read, [await attention.call(read, call_id)]):
+        for act in call.acts:
+            if act.name == name:
+                return call.told, act
+    raise NotFound("This cannot be done here, or not any more, or your account may not do it.")
 
 
 def _ids(subjects: Sequence[str]) -> list[UUID]:

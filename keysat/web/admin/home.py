@@ -8,14 +8,16 @@ from typing import Any
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, URLEncodedBody
-from sqlalchemy import exists, select
+from sqlalchemy import select
 
-from keysat.catalog.tables import Product
+from keysat.catalog.read import products
 from keysat.checkout.sales import DAY, MONTH, WEEK, Figure, lately, latest_sales
 from keysat.infra import attention
+from keysat.infra.attention import AttentionView
 from keysat.infra.work import Read
-from keysat.kit.errors import KeysatError, NotFound
+from keysat.kit.errors import KeysatError
 from keysat.kit.money import Money
+from keysat.kit.paging import Page
 from keysat.licenses.read import how_many
 from keysat.operators.scopes import Scope
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
@@ -34,6 +36,7 @@ from keysat.webhooks.health import health_of
 
 SHOWN_AT_ONCE = 20
 SALES_SHOWN = 8
+NO_CALLS: Page[AttentionView] = Page([], None)
 SPANS = {"24 hours": DAY, "7 days": WEEK, "30 days": MONTH}
 
 
@@ -68,11 +71,8 @@ async def answer_call(data: URLEncodedBody[CallForm], visit: WithVisit, call_id:
     """One of the acts that stand beside it."""
     try:
         async with visit.shop.read() as read:
-            [call] = await calls.shown(visit, read, [await attention.call(read, call_id)]) or [None]
-        act = next((one for one in call.acts if one.name == data.act), None) if call else None
-        if call is None or act is None:
-            raise NotFound("This cannot be done here, or not any more, or your account may not do it.")
-        await act.do(visit, call.told)
+            told, act = await calls.chosen(visit, read, call_id, data.act)
+        await act.do(visit, told)
     except KeysatError as error:
         return await _page(visit, trouble=error)
     return see_other(f"{PATH}?done={act.name}")
@@ -83,22 +83,22 @@ async def _page(
 ) -> Response[str]:
     async with visit.shop.read() as read:
         sees_orders = visit.may(Scope.ORDERS_READ)
-        page = await attention.attention(read, limit=SHOWN_AT_ONCE, cursor=cursor) if sees_orders else None
+        page = await attention.attention(read, limit=SHOWN_AT_ONCE, cursor=cursor) if sees_orders else NO_CALLS
         return admin_page(
             visit,
             "admin/home.html",
             at=PATH,
             trouble=trouble,
             done=calls.DONE.get(done, ""),
-            shown=await calls.shown(visit, read, page.items) if page else [],
-            next_cursor=page.next_cursor if page else None,
+            shown=await calls.shown(visit, read, page.items),
+            next_cursor=page.next_cursor,
             spans=list(SPANS),
             incomes=await _incomes(read, visit.now) if sees_orders else {},
             sales=await latest_sales(read, SALES_SHOWN) if sees_orders else [],
             licenses=await _licenses(read, visit.now) if visit.may(Scope.LICENSES_READ) else None,
             providers=await _providers(visit, read) if visit.may(Scope.PAYMENT_PROVIDERS_READ) else None,
             receivers=await _receivers(read) if visit.may(Scope.WEBHOOKS_READ) else [],
-            has_product=bool(await read.session.scalar(select(exists().where(Product.id.is_not(None))))),
+            has_product=bool((await products(read, include_inactive=True, limit=1)).items),
         )
 
 
