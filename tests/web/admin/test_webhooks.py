@@ -73,6 +73,8 @@ async def test_an_operator_adds_tests_rotates_replays_and_deletes(sandbox: Shop,
         await browser.post(here, data={**form, "event_types": "*"})
         paused = await browser.post(f"{here}/active", data={"active": "off"}, follow_redirects=True)
         assert ("Paused." in paused.text, "Resume" in paused.text) == (True, True)
+        retried = (await browser.post(f"{delivery}/retry", follow_redirects=True)).text
+        assert ("It goes once its receiver is resumed." in retried, "its turn" in retried) == (True, False)
         assert (
             "It is told again"
             in (await browser.post(f"{here}/active", data={"active": "on"}, follow_redirects=True)).text
@@ -80,7 +82,8 @@ async def test_an_operator_adds_tests_rotates_replays_and_deletes(sandbox: Shop,
         gone = await browser.post(f"{here}/delete", follow_redirects=True)
         assert "Deleted." in gone.text
         assert (await browser.get(here)).status_code == 404
-        assert "(deleted)" in (await browser.get(delivery)).text
+        of_gone = (await browser.get(delivery)).text
+        assert ("(deleted)" in of_gone, "its turn" in of_gone) == (True, False)
 
 
 async def test_what_is_wrong_is_said_beside_the_form_and_who_may_not_sees_none(shop: Shop) -> None:
