@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,7 +33,8 @@ async def back_up_when_due(shop: Shop, now: datetime) -> None:
     if wanted is None or not await _begin(shop, now, wanted.every):
         return
     series = f"keysat-{shop.vault.check_value()[:8]}"  # shops that share a folder leave each other's alone
-    failure = await _make(shop.settings, wanted, wanted.folder / f"{series}-{now:%Y%m%dT%H%M%SZ}.zip")
+    path = wanted.folder / f"{series}-{now:%Y%m%dT%H%M%SZ}.zip"
+    failure = await _make(shop.settings, wanted, path)
     async with shop.store.work(now, BACKER) as work:
         if failure is None:
             await rewrite(work, DONE, now.isoformat())
@@ -42,7 +44,8 @@ async def back_up_when_due(shop: Shop, now: datetime) -> None:
     if failure is not None:
         log.warning("backup.failed", reason=failure)
     else:
-        await asyncio.to_thread(_forget_old, wanted, series)
+        await asyncio.to_thread(_forget_old, wanted, series, path)
+    await asyncio.to_thread(_forget_parts, wanted, series)
 
 
 async def _begin(shop: Shop, now: datetime, every: timedelta) -> bool:
@@ -88,10 +91,24 @@ def _missing(wanted: Backups) -> Path | None:
     return wanted.passphrase_file if wanted.passphrase_file and not wanted.passphrase_file.is_file() else None
 
 
-def _forget_old(wanted: Backups, series: str) -> None:
-    """But for the last ones, and what was cut off in the middle. Only of this shop, and only of this schedule."""
-    ours = re.compile(re.escape(series) + r"-\d{8}T\d{6}Z\.zip")
-    old = sorted(path for path in wanted.folder.iterdir() if ours.fullmatch(path.name))[: -wanted.keep]
-    for path in [*old, *wanted.folder.glob(f".{series}-*{PART}")]:
+def _forget_old(wanted: Backups, series: str, made: Path) -> None:
+    """But for the last ones. Only of this shop, and only of this schedule.
+
+    What is named after a later moment than the one just made came of a wrong clock, then or now: it takes no place from
+    those up to now, nor they from it.
+    """
+    pattern = re.compile(re.escape(series) + r"-\d{8}T\d{6}Z\.zip")
+    ours = sorted(path for path in wanted.folder.iterdir() if pattern.fullmatch(path.name))
+    until_now, later = [path for path in ours if path <= made], [path for path in ours if path > made]
+    _remove([*until_now[: -wanted.keep], *later[: -wanted.keep]])
+
+
+def _forget_parts(wanted: Backups, series: str) -> None:
+    """What was cut off in the middle, lest each failure leaves the disk fuller."""
+    _remove(wanted.folder.glob(f".{series}-*{PART}"))
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
         with suppress(OSError):
             path.unlink()

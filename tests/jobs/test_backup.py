@@ -35,7 +35,8 @@ async def calls(shop: Shop) -> list[str]:
 async def test_a_folder_that_is_gone_is_called_to_attention_and_one_daemon_tries_again_after_an_hour(
     shop: Shop, tmp_path: Path
 ) -> None:
-    settings = load({"KEYSAT_BACKUP_DIR": str(tmp_path / "gone"), "KEYSAT_BACKUP_HOURS": "12"}, data_dir=tmp_path)
+    named = {"KEYSAT_BACKUP_DIR": str(tmp_path / "gone"), "KEYSAT_BACKUP_PASSPHRASE_FILE": str(tmp_path / "words")}
+    settings = load({**named, "KEYSAT_BACKUP_HOURS": "12"}, data_dir=tmp_path)
     assert not await begun_after(shop, timedelta())  # no folder is named: nothing is wanted
     shop = replace(shop, settings=settings)
     assert await begun_after(shop, timedelta())
@@ -43,8 +44,12 @@ async def test_a_folder_that_is_gone_is_called_to_attention_and_one_daemon_tries
     async with shop.work(TESTER) as work:
         await settle_about(work, SUBJECT)
     assert not await begun_after(shop, LEASE - MINUTE)
+    part = tmp_path / "gone" / f".keysat-{shop.vault.check_value()[:8]}-20260101T120000Z.zip.abc.part"
+    part.parent.mkdir()
+    part.touch()  # of a child that was killed
     assert await begun_after(shop, LEASE)
-    assert len(await calls(shop)) == 1
+    assert await calls(shop) == [f"No backup was made: {tmp_path / 'words'} is not there."]
+    assert not part.exists()  # else each failure would leave the disk fuller
 
     async with shop.work(TESTER) as work:  # this one was good
         await rewrite(work, DONE, await fact(work, BEGUN))
