@@ -20,13 +20,14 @@ from keysat.kit.money import Money
 from keysat.kit.paging import Page
 from keysat.licenses.read import how_many
 from keysat.operators.scopes import Scope
+from keysat.payments.profiles import profile_of
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
 from keysat.upkeep.tallies import LICENSES, figures
 from keysat.web.admin import calls
 from keysat.web.admin.door import PATH, admin_page, signed_in
 from keysat.web.admin.finding import Finding, of_endpoint
 from keysat.web.admin.providers import findings
-from keysat.web.connecting import shown
+from keysat.web.connecting import selling, shown
 from keysat.web.html import see_other
 from keysat.web.provide import WithVisit
 from keysat.web.visit import Visit
@@ -97,6 +98,7 @@ async def _page(
             sales=await latest_sales(read, SALES_SHOWN) if sees_orders else [],
             licenses=await _licenses(read, visit.now) if visit.may(Scope.LICENSES_READ) else None,
             providers=await _providers(visit, read) if visit.may(Scope.PAYMENT_PROVIDERS_READ) else None,
+            default_is_paid=bool(await selling(read, await profile_of(read, None))),
             receivers=await _receivers(read) if visit.may(Scope.WEBHOOKS_READ) else [],
             has_product=bool((await products(read, include_inactive=True, limit=1)).items),
         )
