@@ -26,8 +26,6 @@ from keysat.payments.tables import ConnectionId, ConnectRequest, ProfileId
 
 PURPOSE = "connect"  # of the one-time link
 API_KEY_MAX = 500
-Trusted = Callable[[Read, Actor], Awaitable["Trust"]]
-"""What who began may do now: keys are revoked, and people leave, while a link of theirs is open."""
 
 log = get(__name__)
 
@@ -36,6 +34,10 @@ class Trust(StrEnum):
     NONE = "none"
     CONNECTS = "connects"
     OWNS = "owns"  # and is told what the provider said
+
+
+Trusted = Callable[[Read, Actor], Awaitable[Trust]]
+"""What who began may do now: keys are revoked, and people leave, while a link of theirs is open."""
 
 
 @dataclass(frozen=True, slots=True)

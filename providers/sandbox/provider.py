@@ -1,7 +1,6 @@
 """The provider `sandbox`: Keysat's side of the wire to the wallet."""
 
 import hmac
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +13,7 @@ import msgspec
 from keysat.infra.http import Answer, HttpClient, HttpError
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import Money
-from keysat.payments.calls import decoded, unanswered
+from keysat.payments.calls import decoded, is_base_url, refusal, segment, unanswered
 from keysat.payments.provider import (
     BadSignature,
     Capabilities,
@@ -26,7 +25,6 @@ from keysat.payments.provider import (
     InvoiceSnapshot,
     Malformed,
     Network,
-    NoSuchId,
     Nudge,
     OutcomeUnknown,
     PayState,
@@ -35,7 +33,6 @@ from keysat.payments.provider import (
     Rail,
     Rejected,
     SavedProfile,
-    Transient,
 )
 from providers.sandbox.wire import (
     PAGE,
@@ -54,7 +51,7 @@ from providers.sandbox.wire import (
 
 T = TypeVar("T")
 
-_ID = re.compile(r"[a-z2-7]{1,64}")
+WALLET = "the sandbox wallet"
 _STATES = {
     "New": PayState.PENDING,
     "Processing": PayState.PROCESSING,
@@ -113,7 +110,7 @@ class SandboxTill:
         return [snapshot async for snapshot in self._all({"attempt": attempt_id})]
 
     async def get_invoice(self, invoice_id: str) -> InvoiceSnapshot:
-        return self._snapshot(await self._ask(f"/invoices/{_id(invoice_id)}", InvoiceView))
+        return self._snapshot(await self._ask(f"/invoices/{segment(invoice_id)}", InvoiceView))
 
     def changed_since(self, since: datetime) -> AsyncIterator[InvoiceSnapshot]:
         return self._all({"since": since.isoformat()})
@@ -122,13 +119,13 @@ class SandboxTill:
         return None
 
     async def list_profiles(self, customer_ref: str) -> Sequence[SavedProfile]:
-        found = await self._ask(f"/customers/{_id(customer_ref)}/profiles", Profiles)
+        found = await self._ask(f"/customers/{segment(customer_ref)}/profiles", Profiles)
         return [
             SavedProfile(one.id, Rail.CARD, one.method, one.expires_at, one.source_attempt_id) for one in found.profiles
         ]
 
     async def charge_saved(self, invoice_id: str, profile_id: str) -> InvoiceSnapshot:
-        return await self._make(f"/invoices/{_id(invoice_id)}/charge", NewCharge(profile_id))
+        return await self._make(f"/invoices/{segment(invoice_id)}/charge", NewCharge(profile_id))
 
     def parse_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> Nudge | None:
         secret = self._connection.secrets.get("webhook_secret", "")
@@ -138,7 +135,7 @@ class SandboxTill:
         try:
             said = msgspec.json.decode(raw_body, type=Delivery)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Malformed(f"not a message of the sandbox wallet: {error}") from error
+            raise Malformed(f"not a message of {WALLET}: {error}") from error
         return Nudge(said.invoice_id, said.type, said.original_delivery_id, said.is_redelivery)
 
     async def _all(self, query: Mapping[str, str]) -> AsyncIterator[InvoiceSnapshot]:
@@ -162,7 +159,7 @@ class SandboxTill:
     async def _tell(self, path: str, body: msgspec.Struct, shape: type[T]) -> T:
         answer = await self._call("POST", path, body)
         if answer.status >= 500:
-            raise OutcomeUnknown(f"the sandbox wallet answered {answer.status}")
+            raise OutcomeUnknown(f"{WALLET} answered {answer.status}")
         return _read(answer, shape)
 
     async def _call(self, method: str, path: str, body: msgspec.Struct | None) -> Answer:
@@ -171,14 +168,14 @@ class SandboxTill:
         try:
             return await self._http.request(method, url, headers=headers, json=body)
         except HttpError as error:
-            raise unanswered(error, "the sandbox wallet", makes_something=body is not None) from error
+            raise unanswered(error, WALLET, makes_something=body is not None) from error
 
     def _snapshot(self, view: InvoiceView) -> InvoiceSnapshot:
         extra = view.additional_status
         try:
             price, paid = Money(view.currency, view.price_minor), Money(view.currency, view.paid_minor)
         except BadRequest as error:
-            raise Malformed(f"the sandbox wallet names no money: {error}") from error
+            raise Malformed(f"{WALLET} names no money: {error}") from error
         return InvoiceSnapshot(
             invoice_id=view.id,
             account_id=view.wallet_id,
@@ -230,7 +227,7 @@ class SandboxProvider:
         url, api_key = fields.get("url", "").rstrip("/"), fields.get("api_key", "")
         public_url = fields.get("public_url", "").rstrip("/") or None
         for name, given in (("url", url), ("public_url", public_url or url)):
-            if urlsplit(given).scheme not in ("http", "https") or not urlsplit(given).hostname:
+            if not is_base_url(given):
                 raise Rejected(f"{name}: give the wallet's address, such as http://127.0.0.1:8090")
         if not api_key:
             raise Rejected("api_key: give the key that the wallet was started with")
@@ -247,35 +244,17 @@ class SandboxProvider:
         return replace(connection, account_id=await SandboxTill(connection, http).wallet_id())
 
 
-def _id(given: str) -> str:
-    if _ID.fullmatch(given) is None:
-        raise NoSuchId("the sandbox wallet gives no such ids")
-    return given
-
-
 def _read(answer: Answer, shape: type[T]) -> T:
     if answer.status != 200:
         raise _error_of(answer)
-    return decoded(answer.body, shape, "the sandbox wallet")
+    return decoded(answer.body, shape, WALLET)
 
 
 def _error_of(answer: Answer) -> ProviderError:
-    said = f"the sandbox wallet answered {answer.status}"
-    match answer.status:
-        case 401:
-            return CredentialGone("the sandbox wallet does not know this API key")
-        case 402:
-            return Declined(_detail(answer.body))
-        case 403:
-            return PermissionMissing(said)
-        case 404:
-            return NoSuchId(said)
-        case 400 | 409 | 413 | 422:
-            return Rejected(f"{said}: {_detail(answer.body)}")
-        case status if status in (408, 429) or status >= 500:
-            return Transient(said, answer.retry_after_seconds())
-        case _:
-            return Malformed(f"{said}: is this its address?")
+    said = _detail(answer.body)
+    if answer.status == 402:
+        return Declined(said)
+    return refusal(answer, WALLET, said, f"answered {answer.status}")
 
 
 class _Refusal(msgspec.Struct, frozen=True):
