@@ -44,12 +44,15 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Its cursor, which a Cursor knows or what does the same, and what it writes in the transaction that moves it."""
+    """Who follows the events: a table that is a `Cursor` has its `begun` and `move`."""
 
     actor: Actor
     begun: Callable[[Read], Awaitable[int]]
+    """The position up to which it has read."""
     move: Callable[[Work, int, int], Awaitable[bool]]
+    """From one position to another. False: it stands elsewhere by now, and nothing may be written."""
     write: Callable[[Work, Sequence[Sealed]], Awaitable[int]]
+    """What comes of these events. Returns how many things it made."""
 
 
 async def head_of_events(store: Store) -> int:

@@ -6,9 +6,10 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import select
 
+from keysat.infra.filtered import paged
 from keysat.infra.tables import EventRow
 from keysat.infra.work import Read
-from keysat.kit.paging import Page, cursor_parts, page_of
+from keysat.kit.paging import Page
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -29,11 +30,9 @@ async def timeline(read: Read, subjects: Iterable[object], limit: int, cursor: s
     """
     about = [str(subject) for subject in subjects]
     of = ("timeline", about[:1])  # what belongs to it may grow between two pages
-    query = select(EventRow).where(EventRow.subject.in_(about)).order_by(EventRow.id.desc()).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(EventRow.id < cursor_parts(cursor, int, of=of)[0])
-    told = [
-        Told(row.id, row.at, row.name, row.subject, row.actor, msgspec.Raw(row.body.encode()))
-        for row in await read.session.scalars(query)
-    ]
-    return page_of(told, limit, lambda one: (one.id,), of=of)
+    query = select(EventRow).where(EventRow.subject.in_(about))
+    return (await paged(read, query, [EventRow.id], limit, cursor, of=of, latest_first=True)).map(_told)
+
+
+def _told(row: EventRow) -> Told:
+    return Told(row.id, row.at, row.name, row.subject, row.actor, msgspec.Raw(row.body.encode()))

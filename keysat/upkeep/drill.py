@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from keysat.infra.chain import Head, Verification, verify
+from keysat.infra.chain import Verification
 from keysat.infra.migrate import rebuilding
 from keysat.infra.seals import seal
 from keysat.infra.setting_values import SQLITE
@@ -66,12 +66,11 @@ async def drill(path: Path, key: bytes | None, passphrase: str | None, look: Loo
         stack.push_async_callback(store.close)
         try:
             async with rebuilding(store) as connection:
-                await fill(connection, archive)
+                chain = await fill(connection, archive)
         except DBAPIError as error:
             raise BadRequest(f"{path} cannot be restored: {error.orig}.") from error
         await seal(store, manifest.made_at)
         async with store.read() as read:
-            chain = await verify(read, Head.read(manifest.head))
             wrong = [line for line in await look(read, manifest.made_at) if line != chain.flaw]
             if chain.flaw:
                 wrong = [chain.flaw, *wrong]

@@ -38,6 +38,10 @@ COMPARE = (
     "This shop was restored from a backup of {at} UTC. What was paid after that is known to the payment provider "
     "alone: compare its list of invoices with the orders here."
 )
+ALTERED = (
+    "Nothing was restored: somebody altered this shop before it was backed up. {flaw} Take an older backup, or this "
+    "one with --accept-altered."
+)
 ASKED = (
     "This shop was restored from a backup, and since that was made the saved card may have been charged already. See "
     "at the provider whether it was, and try again if not."
@@ -79,8 +83,9 @@ async def restore(
                 async with rebuilding(store) as connection:
                     if not await connection.run_sync(_is_free, manifest.schema):
                         raise CannotOpen("There is something in this database already: restore into an empty one.")
-                    await fill(connection, archive)
-                    chain = await _chain_of(connection, manifest, accepts_altered=accepts_altered)
+                    chain = await fill(connection, archive)
+                    if chain.flaw and not accepts_altered:
+                        raise CannotOpen(ALTERED.format(flaw=chain.flaw))
                     held = await _resume(connection, manifest, clock, chance)
                     if settings.vault_key is None:
                         keep_key(settings.data_dir, key, chance)
@@ -121,8 +126,11 @@ def _key_of(settings: Settings, manifest: Manifest, passphrase: str | None, chan
     return key
 
 
-async def fill(connection: AsyncConnection, archive: Archive) -> None:
-    """At the schema that it was made with, and then on to that of this release. Raises BadRequest."""
+async def fill(connection: AsyncConnection, archive: Archive) -> Verification:
+    """At the schema that it was made with, and then on to that of this release. Raises BadRequest.
+
+    Returns what its chain of events is worth: what was altered before the backup was made is still as altered.
+    """
     manifest = archive.manifest
     entries = {entry.name: entry for entry in manifest.tables}
     await connection.run_sync(upgrade, to=manifest.schema)
@@ -140,17 +148,8 @@ async def fill(connection: AsyncConnection, archive: Archive) -> None:
         await connection.run_sync(check_references)
     except BrokenReferences as error:
         raise BadRequest(f"The backup is not whole: {error}") from error
-
-
-async def _chain_of(connection: AsyncConnection, manifest: Manifest, *, accepts_altered: bool) -> Verification:
     async with AsyncSession(connection) as session:
-        chain = await verify(Read(session), Head.read(manifest.head))
-    if chain.flaw and not accepts_altered:
-        raise CannotOpen(
-            f"Nothing was restored: somebody altered this shop before it was backed up. {chain.flaw} Take an older "
-            "backup, or this one with --accept-altered."
-        )
-    return chain
+        return await verify(Read(session), Head.read(manifest.head))
 
 
 async def _resume(connection: AsyncConnection, manifest: Manifest, clock: Clock, chance: Chance) -> int:

@@ -11,13 +11,7 @@ from keysat.checkout.change.open import (
     supersede_open,
 )
 from keysat.checkout.change.quote import Before
-from keysat.checkout.change.tables import (
-    CHANGE,
-    OPEN_CHANGES,
-    ChangeStatus,
-    ChangeStep,
-    TierChange,
-)
+from keysat.checkout.change.tables import CHANGE, OPEN_CHANGES, ChangeStatus, ChangeStep, TierChange
 from keysat.checkout.gate import Doubt
 from keysat.checkout.happenings import LicenseTierChanged
 from keysat.checkout.next_order import drop

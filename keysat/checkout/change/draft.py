@@ -3,12 +3,7 @@
 from dataclasses import dataclass
 
 from keysat.checkout.change.quote import ChangeQuote
-from keysat.checkout.change.tables import (
-    ChangedBy,
-    ChangeStatus,
-    TierChange,
-    TierChangeId,
-)
+from keysat.checkout.change.tables import ChangedBy, ChangeStatus, TierChange, TierChangeId
 from keysat.checkout.tables import Order, OrderId
 from keysat.infra.work import Work
 from keysat.subscriptions.proration import Proration

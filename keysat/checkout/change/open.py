@@ -9,12 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from keysat.checkout.change.tables import (
-    CHANGE,
-    ChangeStatus,
-    ChangeStep,
-    TierChange,
-)
+from keysat.checkout.change.tables import CHANGE, ChangeStatus, ChangeStep, TierChange
 from keysat.checkout.next_order import drop, hold_all, is_being_paid, open_order
 from keysat.checkout.tables import Order
 from keysat.infra.work import Read, Work

@@ -5,14 +5,7 @@ from uuid import UUID
 from keysat.checkout.change.draft import Asker, draft_change
 from keysat.checkout.change.open import check_may_change, hold_license, open_change, supersede_open
 from keysat.checkout.change.quote import Wanted, quote_change
-from keysat.checkout.change.tables import (
-    CHANGE,
-    ChangedBy,
-    ChangeStatus,
-    ChangeStep,
-    TierChange,
-    TierChangeId,
-)
+from keysat.checkout.change.tables import CHANGE, ChangedBy, ChangeStatus, ChangeStep, TierChange, TierChangeId
 from keysat.checkout.happenings import LicenseTierChangeCancelled, LicenseTierChangeScheduled
 from keysat.checkout.next_order import drop
 from keysat.infra.work import Work

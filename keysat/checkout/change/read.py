@@ -6,12 +6,7 @@ from uuid import UUID
 import msgspec
 
 from keysat.catalog.tables import Policy
-from keysat.checkout.change.tables import (
-    ChangeDirection,
-    ChangeStatus,
-    TierChange,
-    TierChangeId,
-)
+from keysat.checkout.change.tables import ChangeDirection, ChangeStatus, TierChange, TierChangeId
 from keysat.checkout.read import payable_attempt
 from keysat.checkout.tables import Order
 from keysat.infra.work import Read

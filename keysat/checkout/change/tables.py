@@ -103,11 +103,5 @@ class TierChange(Base):
     __table_args__ = (
         CheckConstraint("charge_value >= 0", name="charge"),
         CheckConstraint("(period_count IS NULL) = (period_unit IS NULL)", name="period"),
-        Index(
-            "ux_tier_changes_open",
-            "license_id",
-            "status",
-            unique=True,
-            **where("status IN ('awaiting_payment', 'scheduled')"),
-        ),
+        Index("ux_tier_changes_open", "license_id", "status", unique=True, **where(_IS_OPEN)),
     )

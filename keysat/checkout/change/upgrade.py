@@ -11,12 +11,7 @@ from keysat.checkout.change.draft import BUYER, Asker, draft_change
 from keysat.checkout.change.open import check_may_change, hold_license, open_change, supersede
 from keysat.checkout.change.plan import plan
 from keysat.checkout.change.quote import ADMIN_ONLY, Before, ChangeQuote, Wanted, quote_change
-from keysat.checkout.change.tables import (
-    ChangeDirection,
-    ChangeStatus,
-    TierChange,
-    TierChangeId,
-)
+from keysat.checkout.change.tables import ChangeDirection, ChangeStatus, TierChange, TierChangeId
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, rate_for, try_at
