@@ -517,13 +517,18 @@ async def test_what_moves_one_way_there_is_brought_by_the_next_import(front: Fro
 async def test_nothing_that_was_decided_or_sold_here_is_undone_and_what_differs_is_named(
     front: Front, old: Published
 ) -> None:
+    change(old, "UPDATE subscriptions SET listed_currency = '?' WHERE id = ?", old.ids["of eve"])
     await move(front, old)
-    ids = {name: uuid_of(old, name) for name in ("sold", "suspended", "bound", "over", "machine 0", "of gus", "given")}
+    ids = {
+        name: uuid_of(old, name)
+        for name in ("eve", "of eve", "sold", "suspended", "bound", "over", "machine 0", "of gus", "given")
+    }
     async with front.shop.work(TESTER) as work:
         await issue.revoke(work, LicenseId(ids["bound"]), "Here")
         await issue.unsuspend(work, ids["suspended"])
         own = OwnValues(expires_at=front.counter.now + timedelta(days=9))
-        await set_own(work, ids["over"], own, "Here")
+        for name in ("over", "eve"):
+            await set_own(work, ids[name], own, "Here")
         await work.session.execute(
             update(Machine).where(Machine.id == ids["machine 0"]).values(last_seen_at=front.counter.now)
         )
@@ -538,6 +543,7 @@ async def test_nothing_that_was_decided_or_sold_here_is_undone_and_what_differs_
     old.add("machines", "machine new", license_id=old.ids["given"], **machine)
     old.cycle("of gus", "invoice of gus", 2, 60)
     change(old, "UPDATE products SET price_value = 1 WHERE slug = 'app'")
+    change(old, "UPDATE subscriptions SET listed_currency = 'USD' WHERE id = ?", old.ids["of eve"])  # mended
     report = await move(front, old)
     assert not report.changed
     assert {(why, *names) for (_, why), names in report.differs.items()} == {
@@ -549,6 +555,8 @@ async def test_nothing_that_was_decided_or_sold_here_is_undone_and_what_differs_
         ("has a seat, and all seats of its license are taken here", old.ids["machine new"]),
         ("was paid further there, and was billed or changed here", old.ids["of gus"]),
         ("has another price_value", old.ids["app"]),
+        ("never ends there", old.ids["eve"]),
+        ("arrived cancelled: its license was given another end or tier here", old.ids["of eve"]),
     }
     await seal(front.shop.store, front.counter.now)
     async with front.shop.read() as read:

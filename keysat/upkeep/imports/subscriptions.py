@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 
 from keysat.catalog.tables import Policy, Product
 from keysat.checkout import subscribed
+from keysat.infra.tables import EventRow
 from keysat.kit.currencies import is_known
 from keysat.kit.money import MAX_MINOR
 from keysat.kit.periods import COUNT_MAX, ZONE, Unit
@@ -18,9 +19,9 @@ from keysat.licenses.tables import License, LicenseStatus
 from keysat.subscriptions.lifecycle import held
 from keysat.subscriptions.rules import attempt_at
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
-from keysat.upkeep.imports.again import THERE
+from keysat.upkeep.imports.again import TERMS, THERE
 from keysat.upkeep.imports.judge import QUIET, RUNS, PaidCycle, Standing, Subscribed, doubled, standing
-from keysat.upkeep.imports.move import Move, Values
+from keysat.upkeep.imports.move import IMPORT, Move, Values
 from keysat.upkeep.imports.source import Row, Senseless
 
 KIND = "subscriptions"
@@ -50,6 +51,7 @@ async def bring_subscriptions(move: Move, licenses: Mapping[UUID, Values]) -> No
     others = doubled(rows, {row["id"]: row["buyer"] or str(row["id"]) for row in standing_ones})
     running = {row["id"] for row in standing_ones}
     shelf = await _shelf(move)
+    decided = await _decided(move)
     made: list[Values] = []
     for row in rows:
         try:
@@ -57,6 +59,9 @@ async def bring_subscriptions(move: Move, licenses: Mapping[UUID, Values]) -> No
             if license is None or tier is None:
                 raise Senseless(f"names a {'license' if license is None else 'tier'} that did not come")
             runs = row.status in RUNS and row.id not in others and row.license_id in running
+            if runs and row.license_id in decided:
+                runs = False
+                move.report.differ(KIND, row.id, "arrived cancelled: its license was given another end or tier here")
             stands = standing(row, paid[row.id], license["expires_at"], move.work.now, runs=runs)
             made.append(_values(move, shelf, row, stands, license["customer_id"], tier))
         except Senseless as error:
@@ -66,6 +71,13 @@ async def bring_subscriptions(move: Move, licenses: Mapping[UUID, Values]) -> No
     for values, here in written.known:
         await _again(move, shelf, values, here)
     _tell(move, written.new, others)
+
+
+async def _decided(move: Move) -> set[UUID]:
+    """Licenses that an earlier import had brought without their subscription, and that were changed here since."""
+    changed = select(EventRow.subject).where(EventRow.name.in_(TERMS), EventRow.actor != IMPORT.kind)
+    subscribed_here = set(await move.work.session.scalars(select(Subscription.license_id)))
+    return set(map(UUID, await move.work.session.scalars(changed))) - subscribed_here
 
 
 def _tell(move: Move, new: Sequence[Values], others: set[UUID]) -> None:
