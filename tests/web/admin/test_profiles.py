@@ -21,7 +21,7 @@ async def test_an_owner_writes_edits_prefers_makes_default_and_deletes(front: Fr
         assert ("Ada &amp; Sons" in listed, "Paid through" in listed) == (True, True)
         [first] = set(re.findall(r"/admin/profiles/[0-9a-f-]{36}", listed))
         refused = await owner.post(HERE, data={"name": "Labs", "support_email": "nobody"})
-        assert (refused.status_code, 'value="nobody"' in refused.text) == (400, True)
+        assert (refused.status_code, 'value="nobody"' in refused.text, "autofocus" in refused.text) == (400, True, True)
         made = await owner.post(HERE, data={"name": "<Labs>", "support_email": "labs@example.org"})
         other = made.headers["location"].partition("?")[0]
         shown = (await owner.get(other)).text

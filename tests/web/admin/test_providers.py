@@ -63,7 +63,11 @@ async def test_zaprite_is_connected_with_its_key_and_buyers_are_let_go_to_its_pa
     front.counter.hosts["api.zaprite.com"] = httpx.MockTransport(lambda _: httpx.Response(401, json={}))
     async with signed_in(front.shop) as owner:
         refused = await sent(owner, "zaprite", api_key=zaprite.fields["api_key"])
-        assert (refused.status_code, 'aria-invalid="true"' in refused.text) == (400, True)
+        assert (refused.status_code, 'aria-invalid="true"' in refused.text, "autofocus" in refused.text) == (
+            400,
+            True,
+            True,
+        )
         made = await owner.post("/v1/admin/zaprite/connect", json=zaprite.fields)
         assert made.status_code == 200, made.text
         page = await owner.get(HERE)
