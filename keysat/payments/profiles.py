@@ -13,8 +13,10 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, func, select, update
 
 from keysat.infra.edition import Cap
+from keysat.infra.filtered import paged
 from keysat.infra.work import Read, Work, flushed
 from keysat.kit.errors import BadRequest, Conflict
+from keysat.kit.paging import LIMIT_MAX, Page
 from keysat.payments.happenings import (
     ProfileCreated,
     ProfileDeleted,
@@ -148,6 +150,12 @@ async def remove(work: Work, profile_id: UUID) -> None:
     async with flushed(work, "Something was added to this profile a moment ago. Look again."):
         await work.session.delete(row)
     work.record(ProfileDeleted(profile_id))
+
+
+async def listed(read: Read, limit: int = LIMIT_MAX, cursor: str | None = None) -> Page[MerchantProfile]:
+    """The oldest first, which is the one that came with the shop. Raises BadRequest for a cursor that is not ours."""
+    key = (MerchantProfile.created_at, MerchantProfile.id)
+    return await paged(read, select(MerchantProfile), key, limit, cursor, of="merchant_profiles")
 
 
 async def preferences(read: Read, profile_id: UUID) -> dict[Rail, ConnectionId]:

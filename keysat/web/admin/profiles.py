@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, URLEncodedBody
-from sqlalchemy import select
 
 from keysat.checkout.seller import delete_profile, hanging_on
 from keysat.infra.work import Work
@@ -28,7 +27,6 @@ from keysat.web.wire import Line, Paragraph
 HERE = f"{PATH}/profiles"
 LOOK, CHANGE = [signed_in(Scope.MERCHANT_PROFILES_READ)], [signed_in(Scope.MERCHANT_PROFILES_WRITE)]
 TOLD = (BadRequest, Conflict, TierCap)
-SHOWN_MOST = 200
 
 
 class ProfileForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +130,7 @@ async def _list_page(
     visit: Visit, trouble: KeysatError | None = None, *, form: ProfileForm | None = None, done: str = ""
 ) -> Response[str]:
     async with visit.shop.read() as read:
-        rows = await read.session.scalars(
-            select(MerchantProfile).order_by(MerchantProfile.created_at, MerchantProfile.id).limit(SHOWN_MOST)
-        )
-        listed = [(row, await selling(read, row)) for row in rows]
+        listed = [(row, await selling(read, row)) for row in (await profiles.listed(read)).items]
     return admin_page(
         visit,
         "admin/profiles.html",

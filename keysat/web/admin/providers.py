@@ -14,11 +14,12 @@ from sqlalchemy import select
 from keysat.infra.written import date_and_time
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, TierCap, UpstreamError
 from keysat.operators.scopes import Scope
+from keysat.payments import profiles
 from keysat.payments.authorize import begin
 from keysat.payments.check import check, repair, selling_till
 from keysat.payments.connections import connect
 from keysat.payments.disconnect import part
-from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus, MerchantProfile
+from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus
 from keysat.upkeep.opening import refresh_tills
 from keysat.web.admin.door import PATH, admin_page, id_in, signed_in
 from keysat.web.admin.finding import Finding
@@ -182,8 +183,7 @@ async def _page(
     async with shop.read() as read:
         rows = await read.session.scalars(select(ConnectionRow).order_by(ConnectionRow.connected_at))
         connections = [shown(row) for row in rows]
-        profiles = await read.session.scalars(select(MerchantProfile).order_by(MerchantProfile.created_at))
-        names: dict[UUID, str] = {profile.id: profile.name or "The shop" for profile in profiles}
+        names: dict[UUID, str] = {row.id: row.name or "The shop" for row in (await profiles.listed(read)).items}
         known_url = await last_url(read)
     cards = [
         Shown(

@@ -7,10 +7,8 @@ from uuid import UUID
 
 from litestar import delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
-from sqlalchemy import select
 
 from keysat.checkout.seller import delete_profile, hanging_on
-from keysat.infra.filtered import paged
 from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest
 from keysat.kit.paging import LIMIT_DEFAULT
@@ -86,8 +84,7 @@ class Done(Outbound, frozen=True, kw_only=True):
 @get("/merchant-profiles", operation_id="listMerchantProfiles", responses=refusals(404))
 async def list_profiles(read: WithRead, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> Profiles:
     """The oldest first, which is the one that came with the shop."""
-    key = (MerchantProfile.created_at, MerchantProfile.id)
-    page = await paged(read, select(MerchantProfile), key, limit, cursor, of="merchant_profiles")
+    page = await profiles.listed(read, limit, cursor)
     return Profiles(profiles=[await _profile(read, row) for row in page.items], next_cursor=page.next_cursor)
 
 
