@@ -1,10 +1,11 @@
 """Products, tiers and codes of the published server, as they are sold here."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, cast
 from uuid import UUID, uuid5
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from keysat.catalog.checks import SECONDS_MAX
 from keysat.catalog.codes import normal
@@ -19,9 +20,9 @@ from keysat.catalog.tables import (
     Policy,
     Product,
 )
-from keysat.kit.currencies import SAT, is_known
+from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest
-from keysat.kit.licensekey import ENTITLEMENTS_MAX, check_entitlements
+from keysat.kit.licensekey import check_entitlements
 from keysat.kit.money import MAX_MINOR
 from keysat.kit.periods import COUNT_MAX, Unit
 from keysat.upkeep.imports.move import Move, Values
@@ -36,6 +37,7 @@ SHOWN: Values = {
 }
 """Of a tier whose metadata tells nothing of its page."""
 ALL_OFF = 10_000  # basis points
+MONEY = (DiscountKind.FIXED, DiscountKind.SET_PRICE)
 MOST = {DiscountKind.PERCENT: ALL_OFF, DiscountKind.FREE_LICENSE: 0}
 
 
@@ -55,10 +57,8 @@ async def _products(move: Move) -> None:
 
 
 def _product(move: Move, row: Row) -> Values:
-    currency, value = row.text("price_currency"), row.whole("price_value", MAX_MINOR)
+    currency, value = row.currency("price_currency"), row.whole("price_value", MAX_MINOR)
     profile_id = row.id_or_none("merchant_profile_id")
-    if not is_known(currency):
-        raise Senseless("has a price_currency that is none")
     if not row.text("slug"):
         raise Senseless("has no slug")
     return {
@@ -134,19 +134,15 @@ def _tier(move: Move, row: Row) -> Values:
 def _granted(move: Move, row: Row) -> list[str]:
     """Without what no key can hold: it would be paid for, and no license could be made."""
     named = row.listed("entitlements_json")
-    kept = [slug for slug in named if isinstance(slug, str) and _is_held(slug)][:ENTITLEMENTS_MAX]
+    kept: list[str] = []
+    for slug in named:
+        with suppress(BadRequest):
+            check_entitlements([*kept, slug if isinstance(slug, str) else ""])
+            kept.append(slug)
     if len(kept) < len(named):
         words = "names entitlements that no key can hold: it is sold without them."
         move.report.note(f"The tier {row.name} {words}")
     return kept
-
-
-def _is_held(slug: str) -> bool:
-    try:
-        check_entitlements([slug])
-    except BadRequest:
-        return False
-    return True
 
 
 def _lifted(move: Move, row: Row) -> Values:
@@ -173,22 +169,18 @@ async def _codes(move: Move) -> None:
         for values in kept
         if values["id"] not in here
     ]
-    if new:
-        await move.work.session.execute(insert(Code), new)
+    await move.put(Code, new)
     terms = DiscountCode.amount, DiscountCode.max_uses, DiscountCode.expires_at
     written = await move.write("codes", DiscountCode, kept, *terms)
     only = [{"discount_id": code["id"], "policy_id": tier} for code in written.new for tier in code["tiers"]]
-    if only:
-        await move.work.session.execute(insert(DiscountTier), only)
+    await move.put(DiscountTier, only)
 
 
 def _code(move: Move, row: Row) -> Values:
     kind, active, ends, name = row.word("kind", DiscountKind), row.flag("active"), row.moment("expires_at"), _typed(row)
-    is_money, currency = kind in (DiscountKind.FIXED, DiscountKind.SET_PRICE), row.text("discount_currency")
-    if is_money and not is_known(currency):
-        raise Senseless("has a discount_currency that is none")
+    currency = row.currency("discount_currency") if kind in MONEY else None
     off: list[str] = []
-    if is_money and currency != SAT:
+    if currency not in (None, SAT):
         off.append(
             f"it says {currency}, but sats were taken off (D-22). Here it takes off what it says. Look at its amount, "
             "and switch it on."
@@ -207,7 +199,7 @@ def _code(move: Move, row: Row) -> Values:
         "code": name,
         "kind": kind,
         "amount": min(amount, MOST.get(kind, amount)),
-        "currency": currency if is_money else None,
+        "currency": currency,
         "product_id": row.id_or_none("applies_to_product_id"),
         "max_uses": row.whole_or_none("max_uses", MAX_MINOR),
         "used_count": 0,  # the uses that come along are counted

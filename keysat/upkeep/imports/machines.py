@@ -14,7 +14,6 @@ from keysat.upkeep.imports.move import AT_ONCE, Move, Values, Written
 from keysat.upkeep.imports.source import Row
 from keysat.upkeep.rows import parted
 
-TOLD = ("hostname", "platform", "deactivation_reason")  # of whoever it belongs to
 TOO_MANY = "imported_over_cap"  # why a machine was released
 
 
@@ -100,7 +99,6 @@ async def _count_seats(move: Move, taken: Mapping[UUID, int]) -> None:
 def _machine(move: Move, row: Row) -> Values:
     activated = move.at(row, "activated_at")
     gone = row.words("deactivated_at")
-    untold: Values = dict.fromkeys(TOLD) if row.id("license_id") in move.erased else {}
     return {
         "id": row.id(),
         "license_id": row.id("license_id"),
@@ -111,7 +109,7 @@ def _machine(move: Move, row: Row) -> Values:
         "last_seen_at": row.moment("last_heartbeat_at") or activated,
         "deactivated_at": move.at(row, "deactivated_at") if gone else None,
         "deactivation_reason": row.words("deactivation_reason", 255),
-        **untold,
+        **move.untold(row.id("license_id"), "hostname", "platform", "deactivation_reason"),
     }
 
 

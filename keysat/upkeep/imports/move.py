@@ -146,6 +146,15 @@ class Move:
         half = len(rows) // 2
         return [*await self._insert(kind, model, rows[:half]), *await self._insert(kind, model, rows[half:])]
 
+    async def put(self, model: type[Base], rows: Sequence[Values]) -> None:
+        """What goes with rows that came now."""
+        if rows:
+            await self.work.session.execute(insert(model), rows)
+
+    def untold(self, license_id: UUID, *columns: str) -> Values:
+        """Nothing in these columns, where the license is of somebody who was erased here."""
+        return dict.fromkeys(columns) if license_id in self.erased else {}
+
     async def was_decided(self, subject: object, *names: str) -> bool:
         """Whether there is such an event about it, or any at all, that no import has recorded: it stays as it is."""
         told = select(EventRow.id).where(EventRow.subject == str(subject), EventRow.actor != IMPORT.kind)

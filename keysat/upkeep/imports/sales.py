@@ -5,14 +5,14 @@ from contextlib import suppress
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from keysat.catalog.checks import SECONDS_MAX
 from keysat.catalog.policy_values import MACHINES_MAX
 from keysat.checkout.tables import Order, OrderStatus, PaidHow, Purpose
 from keysat.customers.accounts import normal_email
 from keysat.customers.tables import Customer, CustomerNote
-from keysat.kit.currencies import SAT, is_known
+from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest
 from keysat.kit.ids import support_reference
 from keysat.kit.licensekey import ENTITLEMENT_BYTES_MAX, ENTITLEMENTS_MAX
@@ -26,8 +26,12 @@ from keysat.upkeep.imports.uses import bring_uses
 
 NO_PRICE: Values = {"listed_currency": SAT, "listed_value": 0, "base_value": 0, "amount_sats": 0, "base_sats": 0}
 NO_RATE: Values = {"exchange_rate_centibps": None, "exchange_rate_source": None}
-UNPAID = {"expired": OrderStatus.EXPIRED, "invalid": OrderStatus.INVALID, "pending": OrderStatus.EXPIRED}
-TOLD = ("note", "suspension_reason", "revocation_reason")  # in somebody's words
+WITHOUT_LICENSE = {
+    "settled": OrderStatus.REVIEW,
+    "expired": OrderStatus.EXPIRED,
+    "invalid": OrderStatus.INVALID,
+    "pending": OrderStatus.EXPIRED,
+}
 
 
 async def bring_sales(move: Move, issuer_key_id: UUID) -> Mapping[UUID, Values]:
@@ -108,8 +112,7 @@ async def _orders(move: Move, orders: Sequence[Values]) -> Written:
         if order["note"] and order["customer_id"]:
             notes.append({"order_id": order["id"], "customer_id": order["customer_id"], "note": order["note"]})
         count += bool(order["note"])
-    if notes:
-        await move.work.session.execute(insert(CustomerNote), notes)
+    await move.put(CustomerNote, notes)
     move.report.not_kept(count - len(notes), "notes of buyers who gave no address")
     unpaid = sum(order["is_open"] for order in written.new)
     move.report.not_kept(unpaid, "orders that nobody had paid yet: money for them goes to the old server")
@@ -136,13 +139,9 @@ async def _customers(move: Move, typed: Mapping[str, str], sales: Iterable[Value
 
 def _order(move: Move, row: Row) -> Values:
     """Its id goes on opening the key."""
-    status = row.text("status")
-    if status != "settled" and status not in UNPAID:
-        raise Senseless("has a status that nobody knows")
+    status = row.one_of("status", WITHOUT_LICENSE)
     sats, listed = row.whole("amount_sats", MAX_SATS), row.whole_or_none("listed_value", MAX_MINOR)
-    currency = row.words("listed_currency") or SAT
-    if not is_known(currency):
-        raise Senseless("has a listed_currency that is none")
+    currency = row.currency("listed_currency") if row.words("listed_currency") else SAT
     is_free = row.text("btcpay_invoice_id").startswith("free-")
     value = 0 if is_free else sats if listed is None else listed
     rate = {
@@ -153,7 +152,7 @@ def _order(move: Move, row: Row) -> Values:
         **_blank(move, row.id(), row.id("product_id"), move.at(row, "created_at")),
         "invoice_id": row.text("id"),
         "purpose": Purpose.PURCHASE,
-        "status": UNPAID.get(status, OrderStatus.REVIEW),
+        "status": WITHOUT_LICENSE[status],
         "status_at": move.at(row, "updated_at"),
         "policy_id": row.id_or_none("policy_id"),
         "license_id": None,
@@ -210,7 +209,6 @@ def _license(move: Move, row: Row) -> Values:
         words = f"License {row.name} never ends: nobody could read its end, and its key was signed without one."
         move.report.note(words)
     most = row.whole("max_machines", MAX_MINOR)
-    untold: Values = dict.fromkeys(TOLD) if row.id() in move.erased else {}
     return {
         "id": row.id(),
         "product_id": row.id("product_id"),
@@ -235,5 +233,5 @@ def _license(move: Move, row: Row) -> Values:
         "buyer": row.words("buyer_email"),
         "is_sold": invoice_id is not None,
         "fingerprint": row.words("fingerprint") if most == 1 else None,  # kept in the clear there (D-33)
-        **untold,
+        **move.untold(row.id(), "note", "suspension_reason", "revocation_reason"),
     }

@@ -6,7 +6,7 @@ SQLite's own text without a zone, which means UTC; flags are 0 or 1; lists and o
 
 import re
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from keysat.kit.currencies import is_known
 from keysat.kit.errors import BadRequest
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -81,6 +82,18 @@ class Row:
             return words(self.text(column))
         except ValueError:
             raise Senseless(f"has a {column} that nobody knows") from None
+
+    def one_of(self, column: str, known: Collection[str]) -> str:
+        text = self.text(column)
+        if text not in known:
+            raise Senseless(f"has a {column} that nobody knows")
+        return text
+
+    def currency(self, column: str) -> str:
+        text = self.text(column)
+        if not is_known(text):
+            raise Senseless(f"has a {column} that is none")
+        return text
 
     def moment(self, column: str) -> datetime | None:
         """None also for what nobody can read."""

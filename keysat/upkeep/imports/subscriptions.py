@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import RowMapping, delete, select, update
 
 from keysat.catalog.tables import Policy, Product
 from keysat.checkout import subscribed
 from keysat.infra.tables import EventRow
-from keysat.kit.currencies import is_known
 from keysat.kit.money import MAX_MINOR
 from keysat.kit.periods import COUNT_MAX, ZONE, Unit
 from keysat.licenses.change import set_end
@@ -142,8 +141,7 @@ def _values(
 
 async def _begin(move: Move, shelf: Shelf, new: Sequence[Values]) -> None:
     """The cycle that each has come to, and its license holds through it."""
-    if new:
-        await move.work.session.execute(insert(Cycle), [_paid_cycle(move, shelf, values) for values in new])
+    await move.put(Cycle, [_paid_cycle(move, shelf, values) for values in new])
     subscribed_now = [
         {
             "id": values["license_id"],
@@ -212,26 +210,21 @@ async def _extend(move: Move, shelf: Shelf, there: Values, *, is_later: bool) ->
     for column in ("anchor_at", "anchor_cycle", "cycle_number", "paid_through"):
         setattr(subscription, column, there[column])
     await move.work.session.flush()
-    await move.work.session.execute(insert(Cycle), [_paid_cycle(move, shelf, there)])
+    await move.put(Cycle, [_paid_cycle(move, shelf, there)])
     await set_end(move.work, license.id, subscription.paid_through)
     what = "held until seven days from now" if there["stands"].was_extended else "paid further"
     move.report.changed[f"subscriptions {what}"] += 1
 
 
 def _subscribed(move: Move, row: Row) -> Subscribed:
-    status, currency = row.text("status"), row.text("listed_currency")
-    if status not in STATES:
-        raise Senseless("has a status that nobody knows")
-    if not is_known(currency):
-        raise Senseless("has a listed_currency that is none")
     return Subscribed(
         id=row.id(),
         license_id=row.id("license_id"),
         policy_id=row.id("policy_id"),
         period_days=row.whole("period_days", COUNT_MAX[Unit.DAY], 1),
-        listed_currency=currency,
+        listed_currency=row.currency("listed_currency"),
         listed_value=row.whole("listed_value", MAX_MINOR),
-        status=status,
+        status=row.one_of("status", STATES),
         started_at=move.at(row, "started_at"),
         cancelled_at=row.moment("cancelled_at") or move.at(row, "updated_at"),
         has_card=bool(row.words("zaprite_payment_profile_id")),
