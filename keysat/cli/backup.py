@@ -98,10 +98,10 @@ def verify(file: Path, key: Path | None, passphrase_file: Path | None, asks: boo
         click.echo(f"{done.chain.checked} events, and nothing was altered. Head: {done.chain.head}")
     if done.opened is not None:
         click.echo(f"Secrets that open with the vault key: {done.opened}.")
-    elif opens_with is None and passphrase is None and made.vault_key is not None:
-        click.echo("The vault key is in it, under a passphrase. Give that, to see whether the secrets open.")
     elif opens_with is None and passphrase is None:
-        click.echo("The vault key is not in it. Give your copy with --key, to see whether the secrets open.")
+        is_in_it = made.vault_key is not None
+        where = "in it, under a passphrase. Give that" if is_in_it else "not in it. Give your copy with --key"
+        click.echo(f"The vault key is {where}, to see whether the secrets open.")
     show_findings(done.wrong, [], as_json=False)
 
 

@@ -24,7 +24,7 @@ class UnnamedProxy:
     def __init__(self) -> None:
         self.requests = 0
         self._address: str | None = None
-        self._has_looked = False
+        self._is_new = True
 
     def met(self, address: str) -> None:
         self.requests += 1
@@ -33,13 +33,15 @@ class UnnamedProxy:
             log.warning("proxy.unnamed", setting=SETTING, address=address)
 
     async def tell(self, store: Store, settings: Settings, now: datetime) -> None:
-        """What an earlier process met is forgotten at the start of one that names proxies; what a person took off the
-        list stays off it until then."""
-        started, self._has_looked = not self._has_looked, True
-        if self._address is None and not (started and settings.trusted_proxies):
+        """A new process that names proxies forgets what an earlier one met.
+
+        What a person took off the list stays off it until then.
+        """
+        forgets, self._is_new = self._is_new and bool(settings.trusted_proxies), False
+        if self._address is None and not forgets:
             return
         async with store.work(now, WATCHER) as work:
-            if started and settings.trusted_proxies:
+            if forgets:
                 await clear(work, SETTING, UNNAMED)
             if self._address is not None:
                 await work.attend(UNNAMED, SETTING, _words(self._address, settings))
