@@ -33,6 +33,7 @@ LINE_BYTES_MAX = 16 * 1024 * 1024
 UNPACKED_TIMES_MAX = 250
 """How much larger than the file its tables may be: rows that have an id each are packed to a tenth or so."""
 DIGEST_CHARACTERS = 64
+YEAR_MAX = 9000  # days can be added to any moment before
 READ_AT_ONCE = 1024 * 1024
 IS_ENCRYPTED = 0x1  # a flag of a zip's member (APPNOTE.TXT 4.4.4)
 
@@ -62,6 +63,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vault_check: str
     vault_key: WrappedKey | None
     tables: list[TableEntry]
+
+    def __post_init__(self) -> None:
+        if self.made_at.tzinfo is None or not 1970 <= self.made_at.year < YEAR_MAX:
+            raise ValueError("made_at is no moment of any backup")
 
 
 class Draft:

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, TypeVar, cast
 
 import msgspec
 from sqlalchemy import JSON, Column, Connection, MetaData, Table, func, inspect, select, text
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeDecorator
 
@@ -50,7 +51,7 @@ class Loader:
     """Puts lines into a table, which may be that of an older schema: only the columns that are `named` are there."""
 
     def __init__(self, table: Table, named: Sequence[str]) -> None:
-        kept = [table.columns[name] for name in named]
+        kept = [table.columns[name] for name in dict.fromkeys(named)]
         # A null of SQL and one of JSON were told alike. SQL's is what a query finds.
         twins = [Column(one.name, JSON(none_as_null=True) if isinstance(one.type, JSON) else one.type) for one in kept]
         self._insert = Table(table.name, MetaData(), *twins).insert()
@@ -58,7 +59,7 @@ class Loader:
         self._decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(shape)
 
     async def load(self, connection: AsyncConnection, text: Iterable[bytes]) -> int:
-        """Returns how many rows it were. Raises msgspec.ValidationError, msgspec.DecodeError."""
+        """Returns how many rows it were. Raises msgspec.DecodeError, also for what no column can hold."""
         total = 0
         for part in _lines_parted(text):
             rows = self._decoder.decode_lines(b"".join(part))
@@ -67,7 +68,12 @@ class Loader:
         return total
 
     def _put(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
-        connection.execute(self._insert, rows)
+        try:
+            connection.execute(self._insert, rows)
+        except (OverflowError, StatementError) as error:
+            if isinstance(error, DBAPIError):
+                raise
+            raise msgspec.DecodeError(f"a row of {self._insert.table.name} holds what no shop has") from error
 
 
 def _kind(column: Column[Any]) -> Any:

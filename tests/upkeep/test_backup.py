@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import zipfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -193,14 +194,18 @@ async def test_what_is_not_as_it_was_written_is_refused_before_anything_is_made(
             (replaced(manifest, tables=[*others, replaced(first, bytes=first.bytes + 1)]), "not as large"),
             (replaced(manifest, tables=[*others, first, first]), "lists .* 2 times"),
             (replaced(manifest, tables=others), "lists .* 0 times"),
+            (None, "a row of products holds what no shop has"),
         )
     ):
         forged = tmp_path / f"forged-{number}.zip"
         with zipfile.ZipFile(path) as old, written(forged, SeededChance(4)) as draft:
             for entry in manifest.tables:
                 with draft.table(entry.name, entry.columns) as write:
-                    write(old.read(f"{entry.name}.jsonl"), entry.rows)
-            draft.finish(changed)
+                    text = old.read(f"{entry.name}.jsonl")
+                    if changed is None and entry.name == "products":
+                        text = re.sub(rb'"price_value":\d+', b'"price_value":%d' % 2**63, text)
+                    write(text, entry.rows)
+            draft.finish(changed or replaced(manifest, tables=draft.entries))
         with pytest.raises(CannotOpen, match=words):
             await restore(elsewhere, forged, None, Noon(), SeededChance(3))
     assert not (target / KEY_FILE).exists()
@@ -217,6 +222,9 @@ async def test_what_would_fill_memory_or_disk_is_refused(tmp_path: Path) -> None
             draft.finish(msgspec.convert(at | {"vault_key": None, "tables": draft.entries}, Manifest))
         with pytest.raises(BadRequest, match=words), opened(tmp_path / name):
             pass
+    for moment in ("9999-12-31T23:59:59Z", "2026-01-15T12:00:00"):
+        with pytest.raises(msgspec.ValidationError, match="no moment of any backup"):
+            msgspec.convert(at | {"made_at": moment, "vault_key": None, "tables": []}, Manifest)
     row = b"x" * (LINE_BYTES_MAX + 1)
     with pytest.raises(BadRequest, match="too large for any of ours"):
         list(Lines("t", io.BytesIO(row)))
