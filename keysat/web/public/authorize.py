@@ -16,7 +16,7 @@ from keysat.kit.errors import BadRequest, KeysatError, Unauthorized
 from keysat.payments.authorize import Refused, finish
 from keysat.payments.tables import ConnectionRow, MerchantProfile
 from keysat.upkeep.opening import refresh_tills
-from keysat.web.connecting import trusted_now
+from keysat.web.connecting import selling, trusted_now
 from keysat.web.html import page
 from keysat.web.provide import WithVisit
 from keysat.web.security import SECRET_PAGE
@@ -67,7 +67,10 @@ async def _finished(visit: Visit, provider: str, state: str, api_key: str) -> Re
     async with shop.read() as read:
         row = await read.get(ConnectionRow, made)
         profile = await read.session.get(MerchantProfile, row.merchant_profile_id)
-    return page(visit, "authorize.html", headers=SECRET_PAGE, connection=row, profile=profile, key_is_gone=None)
+        first = next(iter(await selling(read, profile)), row)
+    return page(
+        visit, "authorize.html", headers=SECRET_PAGE, connection=row, first=first, profile=profile, key_is_gone=None
+    )
 
 
 def _refused(visit: Visit, error: KeysatError, *, key_is_gone: bool | None = None) -> Response[str]:

@@ -84,6 +84,7 @@ async def test_a_click_connects_exactly_what_was_asked_for(front: Front) -> None
     page = await came_back(front, redirect, fields)
     assert page.status_code == 200
     assert "Other shop is connected" in page.text
+    assert "Test shop was connected before it" in page.text
     assert (page.headers["referrer-policy"], page.headers["cache-control"]) == ("no-referrer", "no-store")
     [_, row] = (await asked(front, "GET", "providers"))["providers"]
     assert (row["store_id"], row["label"], row["network"], row["status"]) == (OTHER, "Other shop", "mainnet", "active")
