@@ -65,8 +65,7 @@ class Move:
 
     async def look(self) -> None:
         """At what was decided here, before anything comes."""
-        told = select(EventRow.subject).where(EventRow.name.in_(DELETED), EventRow.actor != IMPORT.kind)
-        self.gone.update(map(UUID, await self.work.session.scalars(told)))
+        self.gone.update(await self.decided(*DELETED))
         for row in self.source.rows("licenses") if self.gone else ():
             for column in SOLD:
                 with suppress(Senseless):
@@ -155,8 +154,13 @@ class Move:
         """Nothing in these columns, where the license is of somebody who was erased here."""
         return dict.fromkeys(columns) if license_id in self.erased else {}
 
+    async def decided(self, *names: str) -> set[UUID]:
+        """What there is such an event about that no import has recorded."""
+        told = select(EventRow.subject).where(EventRow.name.in_(names), EventRow.actor != IMPORT.kind)
+        return set(map(UUID, await self.work.session.scalars(told)))
+
     async def was_decided(self, subject: object, *names: str) -> bool:
-        """Whether there is such an event about it, or any at all, that no import has recorded: it stays as it is."""
+        """The same about one, and of any event where none is named: it stays as it is."""
         told = select(EventRow.id).where(EventRow.subject == str(subject), EventRow.actor != IMPORT.kind)
         if names:
             told = told.where(EventRow.name.in_(names))

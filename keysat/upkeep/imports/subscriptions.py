@@ -10,7 +10,6 @@ from sqlalchemy import RowMapping, delete, select, update
 
 from keysat.catalog.tables import Policy, Product
 from keysat.checkout import subscribed
-from keysat.infra.tables import EventRow
 from keysat.kit.money import MAX_MINOR
 from keysat.kit.periods import COUNT_MAX, ZONE, Unit
 from keysat.licenses.change import set_end
@@ -20,7 +19,7 @@ from keysat.subscriptions.rules import attempt_at
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
 from keysat.upkeep.imports.again import TERMS, THERE
 from keysat.upkeep.imports.judge import QUIET, RUNS, PaidCycle, Standing, Subscribed, doubled, standing
-from keysat.upkeep.imports.move import IMPORT, Move, Values
+from keysat.upkeep.imports.move import Move, Values
 from keysat.upkeep.imports.source import Row, Senseless
 
 KIND = "subscriptions"
@@ -46,18 +45,19 @@ async def bring_subscriptions(move: Move, licenses: Mapping[UUID, Values]) -> No
     paid: defaultdict[UUID, list[PaidCycle]] = defaultdict(list)
     for subscription_id, cycle in move.read("paid periods", PAID_CYCLES, _cycle):
         paid[subscription_id].append(cycle)
-    standing_ones = [row for row in licenses.values() if row["status"] is not LicenseStatus.REVOKED]
-    others = doubled(rows, {row["id"]: row["buyer"] or str(row["id"]) for row in standing_ones})
-    running = {row["id"] for row in standing_ones}
+    in_use = (row for row in licenses.values() if row["status"] is not LicenseStatus.REVOKED)
+    holders = {row["id"]: row["buyer"] or str(row["id"]) for row in in_use}
+    others = doubled(rows, holders)
     shelf = await _shelf(move)
-    decided = await _decided(move)
+    # Of licenses that an earlier import had brought without their subscription:
+    decided = await move.decided(*TERMS) - set(await move.work.session.scalars(select(Subscription.license_id)))
     made: list[Values] = []
     for row in rows:
         try:
             license, tier = licenses.get(row.license_id), shelf.tiers.get(row.policy_id)
             if license is None or tier is None:
                 raise Senseless(f"names a {'license' if license is None else 'tier'} that did not come")
-            runs = row.status in RUNS and row.id not in others and row.license_id in running
+            runs = row.status in RUNS and row.id not in others and row.license_id in holders
             if runs and row.license_id in decided:
                 runs = False
                 move.report.differ(KIND, row.id, "arrived cancelled: its license was given another end or tier here")
@@ -70,13 +70,6 @@ async def bring_subscriptions(move: Move, licenses: Mapping[UUID, Values]) -> No
     for values, here in written.known:
         await _again(move, shelf, values, here)
     _tell(move, written.new, others)
-
-
-async def _decided(move: Move) -> set[UUID]:
-    """Licenses that an earlier import had brought without their subscription, and that were changed here since."""
-    changed = select(EventRow.subject).where(EventRow.name.in_(TERMS), EventRow.actor != IMPORT.kind)
-    subscribed_here = set(await move.work.session.scalars(select(Subscription.license_id)))
-    return set(map(UUID, await move.work.session.scalars(changed))) - subscribed_here
 
 
 def _tell(move: Move, new: Sequence[Values], others: set[UUID]) -> None:
