@@ -112,4 +112,4 @@ async def _failed(room: PostRoom, row: LetterRow, holder: str, now: datetime, wo
             return
         await work.advance(LETTER, await work.get(LetterRow, row.id), LetterStep.PARK, status_at=work.now)
         work.record(LetterParked(row.id, row.kind, row.subject))
-        await work.attend("letter_parked", row.id, f"A {row.kind} was not sent: {words}")
+        await work.attend("letter_parked", row.id, f"A {row.kind} was not sent: {words}", again=True)
