@@ -12,7 +12,7 @@ from keysat.upkeep.shop import Shop
 from keysat.web.admin.calls import SORTS
 from keysat.webhooks.attempt import FAILED
 from keysat.webhooks.endpoints import NewEndpoint, create, endpoint
-from keysat.webhooks.health import FAILING
+from keysat.webhooks.health import FAILING, note
 from tests.conftest import TESTER
 from tests.web.admin.signing_in import signed_in
 from tests.web.selling import Front
@@ -82,6 +82,11 @@ async def test_money_in_doubt_is_decided_there_as_far_as_the_visitor_may(front: 
         )
         assert "2 orders" in accepted.text
         assert await counter.licenses() == 2
+        async with front.shop.work(TESTER) as work:
+            one = (await create(work, front.shop.vault, NewEndpoint(url="https://8.8.8.8/x"))).endpoint
+            await note(work, one, work.now, "answered 500")
+        page = await home(owner)
+        assert (heading(page), "stands here once it comes up" in page) == ("Not all is well", False)
 
 
 async def test_what_is_mended_elsewhere_is_led_to_and_taken_off(shop: Shop) -> None:
