@@ -4,6 +4,7 @@ Source: `published-server.md` 1. Ids are UUIDs with or without hyphens; moments 
 SQLite's own text without a zone, which means UTC; flags are 0 or 1; lists and objects are JSON in text.
 """
 
+import os
 import re
 import sqlite3
 from collections.abc import Collection, Generator, Iterator
@@ -154,7 +155,7 @@ def opened(path: Path) -> Generator[Source]:
     """Reads one snapshot, without writing to the file. Raises BadRequest where it is not a database that we know."""
     if not path.is_file():
         raise BadRequest(f"There is no file {path}.")
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(_address(path.resolve()), uri=True, isolation_level=None)) as connection:
         connection.row_factory = sqlite3.Row
         connection.text_factory = _text
         try:
@@ -163,6 +164,12 @@ def opened(path: Path) -> Generator[Source]:
             yield Source(connection)
         except sqlite3.DatabaseError as error:
             raise BadRequest(f"{path.name} cannot be read as a SQLite database: {error}.") from error
+
+
+def _address(path: Path) -> str:
+    """SQLite writes files of its own beside one with a write-ahead log. Where it cannot, nobody else does either."""
+    is_still = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return f"{path.as_uri()}?mode=ro{'&immutable=1' if is_still else ''}"
 
 
 def _check(connection: sqlite3.Connection) -> None:
