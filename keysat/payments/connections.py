@@ -191,4 +191,4 @@ def _told(error: ProviderError, name: str, *, quotes: bool) -> KeysatError:
         return BadRequest(f"{name} was not connected. An owner who connects it is told why.")
     if isinstance(error, (Rejected, CredentialGone, PermissionMissing)):
         return BadRequest(f"{name} refused the connection: {error}")
-    return UpstreamError(f"{name} cannot be reached: {error}")
+    return UpstreamError(f"{name} was not connected: {error}")
