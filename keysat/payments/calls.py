@@ -34,13 +34,18 @@ def unanswered(error: HttpError, who: str, *, makes_something: bool) -> Provider
     return Malformed(f"the answer of {who} cannot be read: {error}")
 
 
+def is_undecided(status: int) -> bool:
+    """Whether what was asked for may have been done all the same: a server or a proxy gave up waiting, or broke."""
+    return status == 408 or status >= 500
+
+
 def refusal(answer: Answer, who: str, said: str, code: str, missing: str | None = None) -> ProviderError:
     """By what the caller may do next; the text is for the operator.
 
     `said` and `code` as the API names its problem, `missing` the permission that was lacking.
     """
     status, said = answer.status, said[:SAID_MAX]
-    if status in (408, 429) or status >= 500:
+    if status == 429 or is_undecided(status):
         return Transient(f"{who} answered {status} {said}".rstrip(), answer.retry_after_seconds())
     if status == 401:
         return CredentialGone(f"{who} does not know this API key (any more)")

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from keysat.infra.http import Answer, HttpClient, HttpError
-from keysat.payments.calls import decoded, refusal, unanswered
+from keysat.payments.calls import decoded, is_undecided, refusal, unanswered
 from keysat.payments.provider import Malformed, OutcomeUnknown, ProviderError
 from providers.btcpay import wire
 
@@ -42,7 +42,7 @@ class Greenfield:
             )
         except HttpError as error:
             raise unanswered(error, "BTCPay", makes_something=True) from error
-        if answer.status >= 500:
+        if is_undecided(answer.status):
             raise OutcomeUnknown(f"BTCPay answered {answer.status}", answer.retry_after_seconds())
         try:
             return self._read(answer, shape)

@@ -13,7 +13,7 @@ import msgspec
 from keysat.infra.http import Answer, HttpClient, HttpError
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import Money
-from keysat.payments.calls import decoded, is_base_url, refusal, segment, unanswered
+from keysat.payments.calls import decoded, is_base_url, is_undecided, refusal, segment, unanswered
 from keysat.payments.provider import (
     BadSignature,
     Capabilities,
@@ -158,7 +158,7 @@ class SandboxTill:
 
     async def _tell(self, path: str, body: msgspec.Struct, shape: type[T]) -> T:
         answer = await self._call("POST", path, body)
-        if answer.status >= 500:
+        if is_undecided(answer.status):
             raise OutcomeUnknown(f"{WALLET} answered {answer.status}")
         return _read(answer, shape)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from keysat.infra.http import Answer, HttpClient, HttpError
-from keysat.payments.calls import SAID_MAX, decoded, refusal, unanswered
+from keysat.payments.calls import SAID_MAX, decoded, is_undecided, refusal, unanswered
 from keysat.payments.provider import Declined, Malformed, OutcomeUnknown, ProviderError
 from providers.zaprite import wire
 
@@ -50,7 +50,7 @@ class Api:
             )
         except HttpError as error:
             raise unanswered(error, "Zaprite", makes_something=True) from error
-        if answer.status == 408 or answer.status >= 500:
+        if is_undecided(answer.status):
             raise OutcomeUnknown(f"Zaprite answered {answer.status}", answer.retry_after_seconds())
         try:
             return _read(answer, shape)

@@ -325,6 +325,14 @@ async def test_a_create_that_broke_over_there_may_have_been_carried_out(btcpay: 
         assert not isinstance(raised.value, OutcomeUnknown)
 
 
+@pytest.mark.parametrize("status", [408, 502, 504])
+async def test_a_create_that_a_proxy_gave_up_on_may_have_been_carried_out(status: int) -> None:
+    http = HttpClient(transport=httpx.MockTransport(lambda _request: httpx.Response(status)))
+    with pytest.raises(OutcomeUnknown):
+        await BTCPAY.open(CONNECTION, http).create_invoice(REQUEST)
+    await http.aclose()
+
+
 async def test_no_error_text_holds_the_key(btcpay: BtcPayWorld) -> None:
     desk = await seat(btcpay)
     for accident in ("broken", "garbage", "lost_after", "lost_before", "busy", "locked_out"):
