@@ -16,7 +16,7 @@ from keysat.web.provide import WithRead, WithVisit, WithWork
 from keysat.web.visit import Visit
 from keysat.web.wire import Line, Paragraph
 from keysat.webhooks import deliveries, endpoints
-from keysat.webhooks.endpoints import EndpointEdit, NewEndpoint, Shown
+from keysat.webhooks.endpoints import Description, EndpointEdit, NewEndpoint, Shown
 from keysat.webhooks.health import health_of
 from keysat.webhooks.names import NAMES
 from keysat.webhooks.tables import DeliveryStatus
@@ -32,7 +32,7 @@ class EndpointForm(msgspec.Struct, frozen=True, kw_only=True):
     url: Paragraph = ""
     event_types: Paragraph = "*"
     """Names, with spaces, commas or line ends between them."""
-    description: Paragraph = ""
+    description: Description = ""
 
     @property
     def given(self) -> dict[str, Any]:

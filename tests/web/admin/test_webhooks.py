@@ -91,6 +91,8 @@ async def test_what_is_wrong_is_said_beside_the_form_and_who_may_not_sees_none(s
         refused = await browser.post("/admin/webhooks", data={"url": "https://10.0.0.1/x", "event_types": "*"})
         assert refused.status_code == 400
         assert 'value="https://10.0.0.1/x"' in refused.text
+        long = {"url": "https://8.8.8.8/x", "description": 1001 * "x"}
+        assert (await browser.post("/admin/webhooks", data=long)).status_code == 400
         assert ("which is not public" in refused.text, "autofocus" in refused.text) == (True, True)
     async with signed_in(shop, Role.SUPPORT) as browser:
         assert "Tell somebody" not in (await browser.get("/admin/webhooks")).text
