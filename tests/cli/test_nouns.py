@@ -157,7 +157,7 @@ def test_the_audit_walks_the_whole_chain(stocked: Run, nowhere: Path):
         database.execute("UPDATE events SET body = '{}' WHERE id = 2")
     database.close()
     told = stocked("audit", "verify")
-    assert (told.code, told.out) == (1, "The chain is broken at position 2: event 2 was altered.\n")
+    assert (told.code, told.out) == (1, "The chain of events is broken at position 2: event 2 was altered.\n")
 
 
 def test_without_a_provider_the_list_says_so(house: Run):
