@@ -177,7 +177,10 @@ def export(data_dir: Path | None, to: Path) -> None:
 
 def _passphrase(file: Path | None, *, asks: bool, is_new: bool) -> str | None:
     if file is not None:
-        return file.read_text().partition("\n")[0].rstrip("\r")
+        try:
+            return file.read_text("utf-8").partition("\n")[0].rstrip("\r")
+        except UnicodeDecodeError:
+            raise click.ClickException(f"{file} is no text in UTF-8: no passphrase can be read from it.") from None
     if asks:
         return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new))
     return None

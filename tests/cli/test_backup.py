@@ -84,6 +84,9 @@ def test_a_backup_by_schedule_is_made_beside_the_daemon_the_old_ones_go_and_it_i
     taken = house("audit", "list", "--action", "shop.backed_up", "--json").json["items"]
     assert [one["actor"] for one in taken] == ["job:backup"]
     made.write_bytes(made.read_bytes()[:-1])
+    (nowhere / "words").write_bytes(b"\xff\xfe")
+    told = house("backup", "verify", str(made), "--passphrase-file", "words")
+    assert (told.code, "no text in UTF-8" in told.err) == (1, True)
     told = house("backup", "verify", str(made))
     assert (told.code, "use another copy" in told.err) == (1, True)
 
