@@ -71,4 +71,7 @@ def _check_moment(name: str, text: str) -> None:
     try:
         msgspec.convert(text, Instant).astimezone(UTC)
     except (msgspec.ValidationError, OverflowError):
-        raise BadRequest(f"{name}: {text[:40]!r} is no moment with its offset, such as 2030-12-31T18:00:00Z.") from None
+        hint = " In an address, + is written %2B." if " " in text else ""
+        raise BadRequest(
+            f"{name}: {text[:40]!r} is no moment with its offset, such as 2030-12-31T18:00:00Z.{hint}"
+        ) from None

@@ -263,6 +263,8 @@ async def test_the_report_sums_by_referrer_and_currency(front: Front):
         for query in ({"since": since}, {"until": since}):
             refused = await front.http.get(f"{CODES}/report", params=query, headers=ADMIN)
             assert (refused.status_code, "is no moment" in refused.json()["message"]) == (400, True)
+    spaced = await front.http.get(f"{CODES}/report?since=2026-01-01T00:00:00+02:00", headers=ADMIN)
+    assert "+ is written %2B" in spaced.json()["message"]
     code_id = (await front.http.get(CODES, headers=ADMIN)).json()["codes"][0]["id"]
     detail = (await front.http.get(f"{CODES}/{code_id}", params={"limit": 2}, headers=ADMIN)).json()
     assert [use["status"] for use in detail["redemptions"]] == ["redeemed", "reserved"]
