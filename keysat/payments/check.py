@@ -1,18 +1,29 @@
 """Is a connection well? What is wrong is called, what can be mended is mended."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import update
+from sqlalchemy import func, update
 
 from keysat.infra.attention import clear
 from keysat.infra.events import Actor
 from keysat.infra.log import get
+from keysat.infra.written import date_and_time
 from keysat.kit.errors import Conflict
-from keysat.payments.connections import EXCESS, MISSING, UNAUTHORIZED, WEBHOOK_MISSING, Office, register_webhook
+from keysat.payments.connections import (
+    EXCESS,
+    MISSING,
+    UNAUTHORIZED,
+    UNREACHABLE,
+    WEBHOOK_MISSING,
+    Office,
+    register_webhook,
+)
 from keysat.payments.provider import CredentialGone, Health, ProviderError
 from keysat.payments.tables import ConnectionId, ConnectionRow
 from keysat.payments.tills import OpenTill, Tills
+
+SILENT_FOR = timedelta(hours=1)  # longer than an update of the server takes
 
 log = get(__name__)
 
@@ -22,14 +33,22 @@ async def check(office: Office, till: OpenTill, now: datetime, actor: Actor) -> 
     health = await _look(till)
     has_moved = till.connection.webhook_url not in (None, office.webhook_url(till.connection.provider, till.id))
     said = _wrong(health, till, has_moved=has_moved)
-    known = {UNAUTHORIZED, MISSING, EXCESS, *([WEBHOOK_MISSING] if health.webhook_ok is not None else [])}
+    known = {UNAUTHORIZED, MISSING, EXCESS, UNREACHABLE, *([WEBHOOK_MISSING] if health.webhook_ok is not None else [])}
     gone = known - said.keys() if health.reachable else set[str]()
     async with office.store.work(now, actor) as work:
-        await work.session.execute(
+        silent_since = await work.session.scalar(
             update(ConnectionRow)
             .where(ConnectionRow.id == till.id)
-            .values(health=msgspec.to_builtins(health, order="deterministic"), checked_at=now)
+            .values(
+                health=msgspec.to_builtins(health, order="deterministic"),
+                checked_at=now,
+                unreachable_since=None if health.reachable else func.coalesce(ConnectionRow.unreachable_since, now),
+            )
+            .returning(ConnectionRow.unreachable_since)
         )
+        if silent_since is not None and now - silent_since >= SILENT_FOR:
+            since = date_and_time(silent_since)
+            said[UNREACHABLE] = f"{till.connection.provider} has not answered since {since}. Nobody can pay through it."
         await clear(work, till.id, *gone)
         for kind in said.keys() - {WEBHOOK_MISSING}:
             await work.attend(kind, till.id, said[kind])

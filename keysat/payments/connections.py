@@ -46,7 +46,8 @@ from keysat.payments.tills import SECRETS
 
 WEBHOOK_MISSING, WEBHOOK_SECRET = "webhook_missing", "webhook_secret"  # kinds of attention
 UNAUTHORIZED, MISSING, EXCESS = "provider_unauthorized", "permissions_missing", "permissions_excess"
-CONDITIONS = (WEBHOOK_MISSING, WEBHOOK_SECRET, UNAUTHORIZED, MISSING, EXCESS)
+UNREACHABLE = "provider_unreachable"
+CONDITIONS = (WEBHOOK_MISSING, WEBHOOK_SECRET, UNAUTHORIZED, MISSING, EXCESS, UNREACHABLE)
 CAPPED = {"zaprite": Cap.ZAPRITE}
 
 

@@ -75,6 +75,7 @@ class ConnectionRow(Base):
     health: Mapped[dict[str, object] | None] = mapped_column(JSON)  # what the last look found, for the operator
     connected_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
+    unreachable_since: Mapped[datetime | None]  # None: the last look was answered
     swept_at: Mapped[datetime | None]  # all invoices created before this moment were looked through
     disconnected_at: Mapped[datetime | None]
     released_at: Mapped[datetime | None]  # our webhook and our key are gone from the account

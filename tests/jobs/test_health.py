@@ -1,7 +1,8 @@
 from sqlalchemy import select
 
 from keysat.jobs.health import check_connections
-from keysat.payments.connections import EXCESS, UNAUTHORIZED
+from keysat.payments.check import SILENT_FOR
+from keysat.payments.connections import EXCESS, UNAUTHORIZED, UNREACHABLE
 from keysat.payments.tables import ConnectionRow
 from keysat.upkeep.shop import Shop
 from tests.checkout.counter import Counter
@@ -49,3 +50,16 @@ async def test_a_server_that_is_down_takes_nothing_off_the_list(shop: Shop, coun
     row = await row_of(shop)
     assert row.health is not None
     assert row.health["reachable"] is False
+
+
+async def test_a_server_that_stays_silent_is_called_until_it_answers(shop: Shop, counter: Counter):
+    counter.fake.fail_next(Accident.LOST_BEFORE, times=30)
+    await check_connections(shop, counter.now)
+    await check_connections(shop, counter.now + SILENT_FOR / 2)
+    assert await counter.attention() == []
+    await check_connections(shop, counter.now + SILENT_FOR)
+    assert await counter.attention() == [UNREACHABLE]
+    counter.fake.mishaps.clear()
+    await check_connections(shop, counter.now + 2 * SILENT_FOR)
+    assert await counter.attention() == []
+    assert (await row_of(shop)).unreachable_since is None
