@@ -127,7 +127,11 @@ class License(Base):
         Index("ix_licenses_issued", "issued_at", "id"),
         Index("ix_licenses_product", "product_id", "issued_at", "id"),
         Index("ix_licenses_policy", "policy_id", "issued_at", "id"),
-        Index("ix_licenses_ended", "status", "issued_at", "id", "product_id", "policy_id", "is_trial", **where(ENDED)),
+        Index(
+            "ix_licenses_ended",
+            *("status", "issued_at", "id", "product_id", "policy_id", "is_trial", "customer_id"),
+            **where(ENDED),
+        ),
         Index("ix_licenses_trials", "issued_at", "id", "product_id", "policy_id", "status", **where(ON_TRIAL)),
         Index("ix_licenses_expires", "expires_at", "id", **where("expires_at IS NOT NULL")),
     )

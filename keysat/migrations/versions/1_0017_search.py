@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The two that go are parts of those that come."""
+    """The three that go are parts of those that come."""
     sold = ["customer_id", "id", "status", "product_id", "policy_id", "is_trial"]
     op.create_index("ix_licenses_customer", "licenses", sold)
     op.drop_index("ix_licenses_customer_id", table_name="licenses")
@@ -23,4 +23,13 @@ def upgrade() -> None:
         ["name", "id", "email_normal"],
         sqlite_where=named,
         postgresql_where=named,
+    )
+    op.drop_index("ix_licenses_ended", table_name="licenses")
+    ended = sa.text("status <> 'active'")
+    op.create_index(
+        "ix_licenses_ended",
+        "licenses",
+        ["status", "issued_at", "id", "product_id", "policy_id", "is_trial", "customer_id"],
+        sqlite_where=ended,
+        postgresql_where=ended,
     )
