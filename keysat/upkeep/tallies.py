@@ -57,6 +57,11 @@ async def figures(read: Read) -> Figures:
     return found
 
 
+async def license_count(read: Read) -> int:
+    """Of any status, as of now."""
+    return sum(count for (name, _), count in (await figures(read)).items() if name == LICENSES)
+
+
 async def tally(store: Store, now: datetime) -> None:
     """Add up what was sealed since the last time. Safe from any number of processes."""
     async with store.read() as read:

@@ -4,16 +4,17 @@ Whatever makes the account easier or harder to get into asks for the password ag
 for a code), signs every other browser out, and lets this one go on with a new token (ASVS 7.2.4, 7.4.3).
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import segno
 from litestar import Request, Response, get, post
 from litestar.params import FromQuery, URLEncodedBody
 
+from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, Conflict, Forbidden, KeysatError, RateLimited, Unavailable
 from keysat.operators import accounts, second_step, sessions, totp
 from keysat.operators.login import confirm, confirm_code
@@ -34,6 +35,8 @@ HERE = f"{PATH}/account"
 OFFER_SEALED_AS = "totp-offer"
 OFFERED = timedelta(minutes=15)
 TOLD = (BadRequest, Forbidden, Conflict, RateLimited, Unavailable)
+
+T = TypeVar("T")
 
 _BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrom": "Chrome", "Safari": "Safari"}
 _SYSTEMS = {
@@ -145,11 +148,8 @@ async def switch_totp_on(
 async def renew_codes(
     data: URLEncodedBody[OwnCode], request: Request[Any, Any, Any], visit: WithVisit
 ) -> Response[Any]:
-    operator = _operator(visit)
     try:
-        await _confirm_both(visit, operator, data)
-        async with visit.shop.work(visit.actor) as work:
-            token, codes = await second_step.renew_codes(work, operator.account_id, operator.session_id)
+        token, codes = await _change_second_step(visit, data, second_step.renew_codes)
     except TOLD as error:
         return await _account_page(visit, error, about="codes")
     shown = admin_page(visit, "admin/recovery_codes.html", at=HERE, codes=codes, title="New recovery codes")
@@ -160,11 +160,8 @@ async def renew_codes(
 async def switch_totp_off(
     data: URLEncodedBody[OwnCode], request: Request[Any, Any, Any], visit: WithVisit
 ) -> Response[Any]:
-    operator = _operator(visit)
     try:
-        await _confirm_both(visit, operator, data)
-        async with visit.shop.work(visit.actor) as work:
-            token = await second_step.switch_off(work, operator.account_id, operator.session_id)
+        token = await _change_second_step(visit, data, second_step.switch_off)
     except TOLD as error:
         return await _account_page(visit, error, about="totp")
     return with_session(request, visit, _back("totp_off"), token)
@@ -186,13 +183,17 @@ async def _confirm(visit: Visit, operator: SignedIn, password: str) -> None:
     await empty_shared(visit, Rate.LOGIN_ACCOUNT, operator.account_id)
 
 
-async def _confirm_both(visit: Visit, operator: SignedIn, typed: OwnCode) -> None:
-    """As `_confirm`. Raises Forbidden, RateLimited."""
-    shop = visit.shop
+async def _change_second_step(
+    visit: Visit, typed: OwnCode, act: Callable[[Work, AccountId, SessionId], Awaitable[T]]
+) -> T:
+    """By password and code. Raises Forbidden, RateLimited, and what the act raises."""
+    operator, shop = _operator(visit), visit.shop
     await _confirm(visit, operator, typed.password)
     await limit_shared(visit, Rate.LOGIN_CODE, operator.account_id)
     await confirm_code(shop.store, shop.vault, visit.now, visit.actor, operator.account_id, typed.code)
     await empty_shared(visit, Rate.LOGIN_CODE, operator.account_id)
+    async with shop.work(visit.actor) as work:
+        return await act(work, operator.account_id, operator.session_id)
 
 
 async def _account_page(

@@ -22,7 +22,7 @@ from keysat.licenses.read import how_many
 from keysat.operators.scopes import Scope
 from keysat.payments.profiles import profile_of
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
-from keysat.upkeep.tallies import LICENSES, figures
+from keysat.upkeep.tallies import license_count
 from keysat.web.admin import calls
 from keysat.web.admin.door import PATH, admin_page, signed_in
 from keysat.web.admin.finding import Finding, of_endpoint
@@ -119,7 +119,7 @@ async def _incomes(read: Read, now: datetime) -> Mapping[str, Sequence[Income]]:
 async def _licenses(read: Read, now: datetime) -> tuple[Sequence[int], int]:
     """How many were issued in each of `SPANS`, and how many there are."""
     issued = [await how_many(read, since=now - span) for span in SPANS.values()]
-    return issued, sum(count for (name, _), count in (await figures(read)).items() if name == LICENSES)
+    return issued, await license_count(read)
 
 
 async def _providers(visit: Visit, read: Read) -> Sequence[Wellbeing]:

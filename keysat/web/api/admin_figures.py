@@ -7,7 +7,7 @@ from litestar import get
 from keysat.checkout.sales import DAY, MONTH, WEEK, Figure, lately
 from keysat.licenses.read import how_many
 from keysat.licenses.tables import LicenseStatus
-from keysat.upkeep.tallies import LICENSES, ORDERS, SATS, VALUE, figures
+from keysat.upkeep.tallies import LICENSES, ORDERS, SATS, VALUE, figures, license_count
 from keysat.web.provide import WithNow, WithRead
 from keysat.web.wire import Outbound
 
@@ -58,7 +58,7 @@ class Revenue(Outbound, frozen=True, kw_only=True):
 @get("/licenses/summary", operation_id="summarizeLicenses")
 async def summary(read: WithRead, now: WithNow) -> Summary:
     """How many there are."""
-    total = sum(count for (name, _), count in (await figures(read)).items() if name == LICENSES)
+    total = await license_count(read)
     suspended = await how_many(read, LicenseStatus.SUSPENDED)
     revoked = await how_many(read, LicenseStatus.REVOKED)
     return Summary(
