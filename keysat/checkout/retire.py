@@ -30,7 +30,7 @@ from keysat.infra.attention import settle_about
 from keysat.infra.house import Mode, mode_of
 from keysat.infra.tables import Base
 from keysat.infra.work import Read, Work, flushed
-from keysat.infra.written import counts
+from keysat.infra.written import counts, minute
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.licenses.tables import License
 from keysat.payments.tables import Attempt, NudgeRow
@@ -112,7 +112,7 @@ class Hanging:
                 until = self.watched_until.replace(second=0, microsecond=0)
                 return (
                     f"The {self.name} has {self.words()}, and money may still come in for it until "
-                    f"{until:%Y-%m-%d %H:%M} UTC. {self.instead}"
+                    f"{minute(until)}. {self.instead}"
                 )
             case Goes.BY_FORCE if not force and self.ended:
                 return (

@@ -39,6 +39,11 @@ def date_and_time(moment: datetime, locale: str = LOCALE) -> str:
     return format_datetime(moment, "d MMM y, HH:mm 'UTC'", locale=locale)
 
 
+def minute(moment: datetime) -> str:
+    """`2026-01-15 12:00 UTC`, in messages to the operator."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
 def counts(*named: tuple[int, str]) -> str:
     """`3 licenses, 1 open order`, of nouns in the singular; what there is none of is left out."""
     return ", ".join(f"{count} {noun}{'s' if count != 1 else ''}" for count, noun in named if count)

@@ -8,7 +8,7 @@ from sqlalchemy import func, update
 from keysat.infra.attention import clear
 from keysat.infra.events import Actor
 from keysat.infra.log import get
-from keysat.infra.written import date_and_time
+from keysat.infra.written import minute
 from keysat.kit.errors import Conflict
 from keysat.payments.connections import (
     EXCESS,
@@ -47,8 +47,8 @@ async def check(office: Office, till: OpenTill, now: datetime, actor: Actor) -> 
             .returning(ConnectionRow.unreachable_since)
         )
         if silent_since is not None and now - silent_since >= SILENT_FOR:
-            since = date_and_time(silent_since)
-            said[UNREACHABLE] = f"{till.connection.provider} has not answered since {since}. Nobody can pay through it."
+            name, since = till.connection.provider, minute(silent_since)
+            said[UNREACHABLE] = f"{name} has not answered since {since}. Nobody can pay through it."
         await clear(work, till.id, *gone)
         for kind in said.keys() - {WEBHOOK_MISSING}:
             await work.attend(kind, till.id, said[kind])

@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, select, update
 from keysat.infra.attention import clear
 from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
+from keysat.infra.written import minute
 from keysat.payments.connections import CONDITIONS, Office
 from keysat.payments.happenings import ProviderDisconnected, ProviderReleased
 from keysat.payments.provider import PayState, Revocable, Transient
@@ -63,7 +64,7 @@ async def part(office: Office, till: OpenTill, now: datetime, actor: Actor, *, a
         return Parted(is_noop, None, ())
     if until is not None and not at_once:
         words = (
-            f"Invoices that were opened through it can still be paid until {until:%Y-%m-%d %H:%M} UTC. Until then the "
+            f"Invoices that were opened through it can still be paid until {minute(until)}. Until then the "
             "key is kept, and they are watched; then it is taken back by itself."
         )
         return Parted(False, until, (words,))

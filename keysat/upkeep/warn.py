@@ -11,6 +11,7 @@ from keysat.infra.house import MODE, Mode
 from keysat.infra.settings import Settings
 from keysat.infra.tables import AttentionRow, House
 from keysat.infra.work import Read
+from keysat.infra.written import minute
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
 from keysat.upkeep.backup import last_backup
 from keysat.upkeep.unnamed_proxy import UNNAMED
@@ -34,10 +35,8 @@ async def warnings(read: Read, settings: Settings, mode: Mode, now: datetime) ->
         found.append("No payment provider is connected: nothing but what is free can be sold.")
     for row in connections:
         health = row.health or {}
-        if health.get("reachable") is False:
-            found.append(
-                f"{row.provider} at {row.base_url} could not be reached at {row.checked_at:%Y-%m-%d %H:%M} UTC."
-            )
+        if row.checked_at is not None and health.get("reachable") is False:
+            found.append(f"{row.provider} at {row.base_url} could not be reached at {minute(row.checked_at)}.")
         elif health.get("authorized") is False:
             found.append(f"{row.provider} at {row.base_url} does not take its API key: connect it anew.")
     if mode == Mode.LIVE and settings.public_url_is_default:
@@ -53,7 +52,7 @@ async def _of_backups(read: Read, settings: Settings, mode: Mode, now: datetime)
     since = last or await read.session.scalar(select(House.written_at).where(House.name == MODE))
     if since is None or now - since <= (scheduled.every * OVERDUE if scheduled is not None else WITHOUT_BACKUP):
         return []
-    made = f"The last backup was made at {last:%Y-%m-%d %H:%M} UTC" if last is not None else "No backup was ever made"
+    made = f"The last backup was made at {minute(last)}" if last is not None else "No backup was ever made"
     if scheduled is None:
         return [f"{made}: set KEYSAT_BACKUP_DIR, and Keysat makes them by itself."]
     return [f"{made}, though KEYSAT_BACKUP_DIR is set: does `keysat serve` run?"]

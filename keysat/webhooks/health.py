@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from keysat.infra.attention import clear
 from keysat.infra.public_http import checked_url
 from keysat.infra.work import Read, Work
+from keysat.infra.written import minute
 from keysat.webhooks.tables import Delivery, DeliveryStatus, Endpoint
 
 FAILING = "webhook_failing"  # a kind of attention
@@ -68,7 +69,7 @@ async def note(work: Work, endpoint: Endpoint, at: datetime, error: str | None) 
     endpoint.consecutive_failures += 1
     if at - since >= FAILS_FOR:
         host = checked_url(endpoint.url).host
-        words = f"{host} has taken no webhook since {since:%Y-%m-%d %H:%M} UTC: {error}. What it is to be told waits."
+        words = f"{host} has taken no webhook since {minute(since)}: {error}. What it is to be told waits."
         await work.attend(FAILING, endpoint.id, words, again=True)
 
 
