@@ -14,7 +14,7 @@ from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import known_quote
 from keysat.checkout.seller import told_of
-from keysat.checkout.tables import Order, OrderStatus
+from keysat.checkout.tables import OPEN, Order, OrderStatus
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.money import Money
@@ -174,6 +174,12 @@ class Holding:
     def is_paying(self) -> bool:
         """Money was seen, and need not be sent again."""
         return self.order is not None and self.order.status in (OrderStatus.PROCESSING, OrderStatus.PAID)
+
+    @property
+    def is_moving(self) -> bool:
+        """It may change by itself at any moment: who has just paid is not left before a button that says pay."""
+        order = self.order
+        return order is not None and order.status in (OrderStatus.DRAFT, *OPEN, OrderStatus.PAID)
 
     @property
     def is_in_review(self) -> bool:

@@ -24,6 +24,7 @@ from keysat.web.html import page, see_other
 from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.holding import Holding, holding_of
+from keysat.web.public.progress import refresh_seconds
 from keysat.web.public.words import about
 from keysat.web.security import SECRET_PAGE
 from keysat.web.throttle import Rate
@@ -91,7 +92,8 @@ async def _shown(visit: Visit, subscription: Subscription, trouble: KeysatError 
         holding = await _holding(read, visit, subscription)
         is_paid = not holding.is_payable and await _paid_lately(read, visit, subscription)
         attempt = await payable_attempt(read, holding.order.id) if holding.order else None
-    left = holding.order.expires_at - holding.now if holding.is_open and holding.order else None
+    order = holding.order
+    left = order.expires_at - holding.now if order and holding.is_open else None
     return page(
         visit,
         "pay.html",
@@ -100,6 +102,7 @@ async def _shown(visit: Visit, subscription: Subscription, trouble: KeysatError 
         holding=holding,
         is_paid=is_paid,
         part=attempt if attempt is not None and attempt.seen and attempt.missing else None,
+        refresh_seconds=refresh_seconds(holding.now - order.status_at) if order else None,
         left=about(left) if left else "",
         left_seconds=int(left.total_seconds()) if left else 0,
         can_pay=bool(await visit.shop.tills.rails(holding.product.merchant_profile_id)),

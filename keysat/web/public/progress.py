@@ -55,7 +55,6 @@ _FIXED = {
 @dataclass(frozen=True, slots=True)
 class Facts:
     status: OrderStatus
-    status_at: datetime
     expires_at: datetime
     was_opened: bool  # there is, or was, a page to pay on
     money_seen: bool
@@ -87,9 +86,6 @@ def _awaited(facts: Facts) -> Progress:
     return Progress.PART_PAID if facts.money_missing else Progress.SEEN
 
 
-def refresh_seconds(facts: Facts, now: datetime) -> int | None:
-    """How long a browser without JavaScript waits before it asks again. None: there is nothing to wait for."""
-    if progress(facts, now) not in MOVING:
-        return None
-    waited = now - facts.status_at
+def refresh_seconds(waited: timedelta) -> int:
+    """How long a browser without JavaScript waits before it asks again for what has not come in so long."""
     return next((seconds for until, seconds in _REFRESH if waited < until), _SLOWEST_SECONDS)

@@ -61,7 +61,6 @@ class Sale:
     def facts(self) -> Facts:
         return Facts(
             status=self.order.status,
-            status_at=self.order.status_at,
             expires_at=self.order.expires_at,
             was_opened=self.attempt is not None,
             money_seen=self.seen is not None,
@@ -191,8 +190,8 @@ def _page(visit: Visit, sale: Sale) -> Response[str]:
         order=sale.order,
         state=state,
         is_moving=state in MOVING,
+        refresh_seconds=refresh_seconds(now - sale.order.status_at),
         has_key=state == Progress.READY and sale.key is not None,
-        refresh_seconds=refresh_seconds(sale.facts, now),
         left_seconds=int(left.total_seconds()),
         left=words.about(left),
         download=download_of(sale),

@@ -16,6 +16,9 @@ from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
 
+REFRESH = '<noscript><meta http-equiv="refresh"'
+"""A browser without JavaScript asks again."""
+
 
 async def pressed(front: Front, link: str) -> httpx.Response:
     """As a browser on plain http sends it from a page without a referrer."""
@@ -76,6 +79,22 @@ async def test_the_checkout_leads_back_to_it_and_it_sees_at_once_what_was_paid(f
     assert "Paid. Thank you" in plain(await front.http.get(link))
     await front.counter.travel(days=2)
     assert "Nothing is to be paid" in plain(await front.http.get(link))
+
+
+async def test_who_comes_back_before_we_know_of_the_money_is_not_left_before_a_button_that_says_pay(front: Front):
+    order, _ = await subscribed(front)
+    link = await pay_link(front, order)
+    await front.counter.travel(days=32)
+    assert REFRESH not in (await front.http.get(link)).text
+    await pressed(front, link)
+    assert "Pay $12.00" in plain(await front.http.get(link))  # and so the provider was just asked
+    invoice = list(front.counter.fake.invoices.values())[-1]
+    await front.counter.fake.pay(invoice.id, rail=Rail.LIGHTNING)
+    back = await front.http.get(link)
+    assert ("Pay $12.00" in plain(back), f'{REFRESH} content="5">' in back.text) == (True, True)
+    await front.counter.travel(seconds=5)
+    paid = await front.http.get(link)
+    assert ("Paid. Thank you" in plain(paid), REFRESH in paid.text) == (True, False)
 
 
 async def test_a_part_that_came_is_told_with_what_is_missing(front: Front):
