@@ -12,6 +12,7 @@ from keysat.licenses.tables import License
 from keysat.payments.provider import Network
 from keysat.payments.tables import Attempt, ConnectionRow
 from keysat.upkeep.doctor import violations
+from keysat.webhooks.tables import DispatchCursor
 from tests.checkout.counter import LOOKER, Counter, open_counter
 
 
@@ -32,8 +33,12 @@ async def found(counter: Counter, **later: float) -> list[str]:
         return await violations(read, counter.now + timedelta(**later))
 
 
-async def test_a_shop_that_is_well(sold: Counter):
+async def test_a_shop_that_is_well_and_one_whose_events_were_read_past_their_end(sold: Counter):
     assert await found(sold) == []
+    async with sold.store.work(sold.now, LOOKER) as work:
+        work.session.add(DispatchCursor(name=DispatchCursor.READER, position=1000, moved_at=sold.now))
+    [told] = await found(sold)
+    assert "webhook_cursor has read up to position 1000" in told
 
 
 async def test_events_that_nobody_seals(sold: Counter):
