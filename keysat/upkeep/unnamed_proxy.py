@@ -24,6 +24,7 @@ class UnnamedProxy:
     def __init__(self) -> None:
         self.requests = 0
         self._address: str | None = None
+        self._told: str | None = None
         self._is_new = True
 
     def met(self, address: str) -> None:
@@ -37,14 +38,15 @@ class UnnamedProxy:
 
         What a person took off the list stays off it until then.
         """
-        forgets, self._is_new = self._is_new and bool(settings.trusted_proxies), False
-        if self._address is None and not forgets:
+        address, forgets = self._address, self._is_new and bool(settings.trusted_proxies)
+        if address == self._told and not forgets:
             return
         async with store.work(now, WATCHER) as work:
             if forgets:
                 await clear(work, SETTING, UNNAMED)
-            if self._address is not None:
-                await work.attend(UNNAMED, SETTING, _words(self._address, settings))
+            if address is not None:
+                await work.attend(UNNAMED, SETTING, _words(address, settings))
+        self._told, self._is_new = address, False
 
 
 def _words(address: str, settings: Settings) -> str:

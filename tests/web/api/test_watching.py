@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from keysat.infra import log
 from keysat.infra.attention import attention
@@ -136,6 +136,13 @@ def bought(figures: dict[str, list[tuple[dict[str, Any], float]]]) -> float:
 @pytest.mark.once
 async def test_a_proxy_that_nobody_named_is_told_of_until_it_is(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     forwarded = {"X-Forwarded-For": "198.51.100.7"}
+    statements = 0
+
+    def count(*_: object) -> None:
+        nonlocal statements
+        statements += 1
+
+    event.listen(shop.store.engine.sync_engine, "before_cursor_execute", count)
 
     async def comes_by(shop: Shop, peer: str) -> list[str]:
         """What the doctor says afterwards."""
@@ -159,7 +166,9 @@ async def test_a_proxy_that_nobody_named_is_told_of_until_it_is(shop: Shop, capl
     [told] = await comes_by(shop, "172.18.0.1")
     assert told.startswith("Requests come through 172.18.0.1, which KEYSAT_TRUSTED_PROXIES does not name:")
     assert told.endswith("If that is your proxy, set it to 172.18.0.1.")
+    statements = 0
     assert await comes_by(shop, "172.18.0.9") == [told]
+    assert statements == 0  # nothing is new
     assert [record.getMessage() for record in caplog.records].count("proxy.unnamed") == 1
     assert await comes_by(started_again(), "8.8.8.8") == [told]
     wrong = started_again("10.0.0.0/8")
