@@ -113,8 +113,7 @@ async def _put_forward(settings: Settings, span: timedelta, say: Say) -> None:
 
 async def _run(settings: Settings, say: Say) -> None:
     made: list[str] = []
-    with listening(settings) as door, occupied(settings):
-        settings = _at_home(settings, door)
+    with listening(settings) as door, occupied(settings := _at_home(settings, door)):
         founding = Founding(Mode.SANDBOX, made.append)
         async with open_shop(settings, clock=SystemClock(), chance=SystemChance(), founding=founding) as shop:
             if shop.mode != Mode.SANDBOX:

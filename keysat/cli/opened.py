@@ -13,6 +13,7 @@ from keysat.infra.settings import load
 from keysat.infra.work import Read, Work
 from keysat.kit.clock import SystemClock
 from keysat.kit.ids import SystemChance
+from keysat.upkeep.occupy import as_served
 from keysat.upkeep.opening import Founding, open_shop
 from keysat.upkeep.shop import Shop
 
@@ -24,7 +25,7 @@ def inside(
     data_dir: Path | None, act: Callable[[Shop], Awaitable[T]], *, founding: Founding | None = None, seals: bool = True
 ) -> T:
     """Opens the shop that the settings name, acts, and seals what was recorded. Raises CannotOpen, SettingsErrors."""
-    settings = load(data_dir=data_dir)
+    settings = as_served(load(data_dir=data_dir))
     log.configure("warning", "text")
     keep_new_files_private()
 

@@ -3,7 +3,8 @@
 import fcntl
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from keysat.infra.setting_values import SQLITE
 from keysat.infra.settings import Settings
@@ -16,7 +17,7 @@ LOCK_FILE = "daemon.lock"
 def occupied(settings: Settings) -> Generator[None, None, None]:
     """For the life of a daemon; commands beside it do not ask. The kernel lets go however the process ends.
 
-    Raises CannotOpen.
+    The file tells the daemon's address. Raises CannotOpen.
     """
     with explained(settings):
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,9 +27,24 @@ def occupied(settings: Settings) -> Generator[None, None, None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CannotOpen(_taken(settings)) from None
+        with suppress(OSError):  # a full disk is no reason not to serve
+            os.truncate(held, 0)
+            os.write(held, settings.public_url.encode())
         yield
     finally:
         os.close(held)
+
+
+def as_served(settings: Settings) -> Settings:
+    """For commands: where they do not know our address, that of the daemon of this folder, or of the one that was last.
+
+    It may have been given another port, or its settings by another shell.
+    """
+    known = ""
+    if settings.public_url_is_default:
+        with suppress(OSError):
+            known = (settings.data_dir / LOCK_FILE).read_text()
+    return replace(settings, public_url=known) if known else settings
 
 
 def _taken(settings: Settings) -> str:

@@ -114,8 +114,8 @@ def test_a_second_daemon_keeps_away_from_a_folder_in_use_and_commands_do_not(tmp
             assert err == (
                 f"keysat: Another Keysat runs in {tmp_path}: stop it, or choose another folder with --data-dir.\n"
             )
-        with keysat("product", "list", *folder) as command:
-            assert "aurora" in command.communicate(timeout=SECONDS)[0]
+        with keysat("account", "unlock", "owner", *folder) as command:
+            assert f"\n{url}admin/login?known=" in command.communicate(timeout=SECONDS)[0]
         assert answered(url).status_code == 200
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=SECONDS)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from keysat.infra.settings import load
-from keysat.upkeep.occupy import occupied
+from keysat.upkeep.occupy import as_served, occupied
 from keysat.upkeep.opening import CannotOpen
 
 
@@ -17,6 +17,17 @@ def test_a_folder_is_occupied_by_one_daemon_at_a_time(tmp_path: Path):
             occupied(settings),
         ):
             pass
+
+
+def test_a_command_knows_the_address_of_the_daemon_that_runs_in_its_folder_or_ran_last(tmp_path: Path):
+    named, unset = {"KEYSAT_PUBLIC_URL": "https://shop.test"}, load({}, data_dir=tmp_path)
+    assert as_served(unset) == unset
+    for environ, port, url in (({}, 8123, "http://localhost:8123"), (named, None, "https://shop.test")):
+        with occupied(load(environ, data_dir=tmp_path, port=port)):
+            assert as_served(unset).public_url == url
+        assert as_served(unset).public_url == url
+    with occupied(unset):
+        assert as_served(load(named, data_dir=tmp_path)).public_url == "https://shop.test"
 
 
 def test_daemons_that_share_a_server_are_told_to_take_a_folder_each(tmp_path: Path):
