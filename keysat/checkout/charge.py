@@ -6,13 +6,11 @@ guards against a second charge (`payment-rails.md`, Zaprite). Asking again could
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from keysat.checkout.collect import mark_due
 from keysat.checkout.desk import Desk
 from keysat.checkout.tables import OrderId
-from keysat.infra.events import Actor
 from keysat.infra.log import get
 from keysat.payments.provider import OutcomeUnknown, ProviderError
 from keysat.payments.tables import Attempt
@@ -37,15 +35,13 @@ class Payer:
         return self.before.customer_ref if self.before is not None and is_same else None
 
 
-async def charge(
-    desk: Desk, payer: Payer, subscription_id: UUID, attempt: Attempt, invoice_id: str, now: datetime, actor: Actor
-) -> None:
+async def charge(desk: Desk, payer: Payer, subscription_id: UUID, attempt: Attempt, invoice_id: str) -> None:
     """Ask the saved card, if there is one, once. Whether it has paid is seen as of any payment: by looking."""
     till, order_id = payer.till, OrderId(attempt.order_id)
     profile_id = None
     if till.id == attempt.connection_id and till.capabilities.saved_profiles:
-        profile_id = await _card(desk, payer, subscription_id, now, actor)
-    async with desk.store.work(now, actor) as work:
+        profile_id = await _card(desk, payer, subscription_id)
+    async with desk.work() as work:
         begins = await openings.begin_charge(work, subscription_id, order_id, has_card=profile_id is not None)
     if not begins or profile_id is None:
         return
@@ -56,17 +52,17 @@ async def charge(
         pass
     except ProviderError as error:
         failure = error
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         if failure is not None:
             await openings.charge_failed(work, subscription_id, order_id, type(failure).__name__.lower())
         else:
             await mark_due(work, [order_id])
 
 
-async def _card(desk: Desk, payer: Payer, subscription_id: UUID, now: datetime, actor: Actor) -> str | None:
+async def _card(desk: Desk, payer: Payer, subscription_id: UUID) -> str | None:
     """The card that the last cycle was paid with and that was saved then, else the one that was known before."""
     till, before = payer.till, payer.before
-    async with desk.store.read() as read:
+    async with desk.read() as read:
         row = await read.get(Subscription, subscription_id)
     known = row.profile_id if row.profile_connection_id == till.id else None
     if before is None or payer.customer_ref is None:
@@ -80,6 +76,6 @@ async def _card(desk: Desk, payer: Payer, subscription_id: UUID, now: datetime, 
     if found is None and known not in {one.id for one in profiles}:
         known = None  # it was taken away at the provider
     if found is not None and found != row.profile_id:
-        async with desk.store.work(now, actor) as work:
+        async with desk.work() as work:
             await openings.keep_profile(work, subscription_id, till.id, found)
     return found or known

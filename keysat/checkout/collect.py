@@ -27,7 +27,6 @@ from keysat.checkout.next_order import renewal_doubt
 from keysat.checkout.schedule import DRAFT_FOR, PAGE_EVERY, Times, after_failure, next_look
 from keysat.checkout.settle import fulfil_now, settle
 from keysat.checkout.tables import ENDED, OPEN, ORDER, Order, OrderId, OrderStatus, PaidHow, Step
-from keysat.infra.events import Actor
 from keysat.infra.house import Mode
 from keysat.infra.work import Work
 from keysat.kit.ids import fraction
@@ -56,16 +55,16 @@ class Seen:
     keeps_cards: bool = False
 
 
-async def collect(desk: Desk, order_id: OrderId, now: datetime, actor: Actor, holder: str | None = None) -> None:
+async def collect(desk: Desk, order_id: OrderId, holder: str | None = None) -> None:
     """Ask the provider about every attempt of the order, then apply what it said in one transaction.
 
     `holder` names the lease that the look is taken under: the same transaction gives it back. Raises NotFound.
     """
-    async with desk.store.read() as read:
+    async with desk.read() as read:
         attempts = select(Order.nudges, Attempt).join(Attempt, Attempt.order_id == Order.id)
         rows = (await read.session.execute(attempts.where(Order.id == order_id))).all()
     seen = [await _look(desk, attempt) for _, attempt in rows if attempt.failed is None]
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         held = await work.hold(Order, order_id)
         for one in seen:
             await _note(work, held, one)
@@ -275,17 +274,17 @@ async def mark_due(work: Work, order_ids: Sequence[OrderId]) -> None:
     work.wake("look")
 
 
-async def look_if_stale(desk: Desk, order: Order, now: datetime, actor: Actor) -> bool:
+async def look_if_stale(desk: Desk, order: Order) -> bool:
     """A buyer waits on the page: look, at most every 3 s an order however many tabs and daemons ask. True: looked.
 
     An order that ended unpaid is looked at too, less often: late money is still money.
 
     The look is given a few seconds; a provider that is slow must not make the page slow.
     """
-    every = PAGE_EVERY.get(order.status)
+    now, every = desk.now, PAGE_EVERY.get(order.status)
     if every is None or (order.looked_at is not None and now - order.looked_at < every) or now > order.watch_until:
         return False
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         mine = await work.session.execute(
             update(Order)
             .where(Order.id == order.id, (Order.looked_at.is_(None)) | (Order.looked_at <= now - every))
@@ -297,7 +296,7 @@ async def look_if_stale(desk: Desk, order: Order, now: datetime, actor: Actor) -
             return False
     try:
         async with asyncio.timeout(PAGE_WAITS_SECONDS):
-            await collect(desk, order.id, now, actor)
+            await collect(desk, order.id)
     except TimeoutError:
         return False
     return True

@@ -3,7 +3,6 @@
 Order and attempt are written before the provider is asked, so that no crash loses an invoice.
 """
 
-from datetime import datetime
 from fractions import Fraction
 
 from keysat.catalog.pricing import Cut, reduced, works_in_sats
@@ -13,7 +12,6 @@ from keysat.checkout.desk import Desk
 from keysat.checkout.schedule import FIRST_LOOK, MONITOR_FOR, OPEN_FOR, WATCH_AFTER_MONITOR
 from keysat.checkout.tables import ORDER, Order, OrderId, OrderStatus, Purpose, Step
 from keysat.customers.accounts import customer
-from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import UpstreamError
@@ -70,8 +68,6 @@ async def open_invoice(
     order: Order,
     attempt: Attempt,
     choice: Choice,
-    now: datetime,
-    actor: Actor,
     *,
     customer_ref: str | None = None,
     back_to: str | None = None,
@@ -96,7 +92,7 @@ async def open_invoice(
         monitor_seconds=int(MONITOR_FOR.total_seconds()),
         return_url=order.redirect_url or back_to or f"{desk.public_url}/thank-you?invoice_id={order.invoice_id}",
         rails=frozenset({Rail(order.rail)}) if order.rail else frozenset(),
-        asked_at=now,
+        asked_at=desk.now,
         may_save_card=may_save_card,
         customer_ref=customer_ref,
         buyer_email=await _email(desk, order) if may_save_card else None,
@@ -104,13 +100,13 @@ async def open_invoice(
     try:
         shown = await _created(till, request)
     except ProviderError as error:
-        await _not_opened(desk, till, order.id, attempt.id, error, now, actor)
+        await _not_opened(desk, till, order.id, attempt.id, error)
         raise UpstreamError(
             "The payment provider does not answer properly at the moment. Nothing was charged. "
             "Please try again in a minute.",
             retry_after_seconds=60,
         ) from error
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         kept = await opened(work, order.id, attempt.id, shown, charge_follows=charge_follows)
     if kept.amount_sats is None:  # it can be paid all the same, but nobody could be told how much
         raise RateUnavailable(kept.listed_currency)
@@ -120,7 +116,7 @@ async def open_invoice(
 async def _email(desk: Desk, order: Order) -> str | None:
     if order.customer_id is None:
         return None
-    async with desk.store.read() as read:
+    async with desk.read() as read:
         return (await customer(read, order.customer_id)).email
 
 
@@ -170,16 +166,10 @@ async def opened(
 
 
 async def _not_opened(
-    desk: Desk,
-    till: OpenTill,
-    order_id: OrderId,
-    attempt_id: AttemptId,
-    error: ProviderError,
-    now: datetime,
-    actor: Actor,
+    desk: Desk, till: OpenTill, order_id: OrderId, attempt_id: AttemptId, error: ProviderError
 ) -> None:
     """A refusal ends the draft. After a time-out it stays: the invoice may yet turn up, and the reconciler looks."""
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         if isinstance(error, OutcomeUnknown):
             return
         attempt = await work.get(Attempt, attempt_id)

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from keysat.checkout.desk import Desk
 from keysat.checkout.renew import NO_PROVIDER, NO_RATE, REFUSED, UNREACHABLE
 from keysat.infra.work import Read
+from keysat.payments.rates.board import RateBoard
 from keysat.payments.rates.pins import pin_of
 from keysat.payments.tables import ConnectionRow, ConnectionStatus
 from keysat.subscriptions.tables import Subscription, SubscriptionId
@@ -16,14 +16,14 @@ OF_THE_PROVIDER = frozenset({NO_PROVIDER, UNREACHABLE, REFUSED})
 """All other reasons a person mends, and says so (`subscribed.retry`)."""
 
 
-async def mended(desk: Desk, read: Read, most: int) -> Sequence[SubscriptionId]:
+async def mended(read: Read, board: RateBoard, most: int) -> Sequence[SubscriptionId]:
     """Those to `unpark`, the oldest first: a rate is known again, or a connection that sells was found well since."""
     parked = select(Subscription).where(Subscription.parked_at.is_not(None)).order_by(Subscription.parked_at)
     waits = Subscription.parked_reason.in_({NO_RATE, *OF_THE_PROVIDER})
     rows = (await read.session.scalars(parked.where(waits).limit(most))).all()
     if not rows:
         return ()
-    priced = {currency: await _is_priced(desk, read, currency) for currency in _without_rate(rows)}
+    priced = {currency: await _is_priced(read, board, currency) for currency in _without_rate(rows)}
     served = await _served_at(read)
     return [
         row.id
@@ -36,10 +36,10 @@ def _without_rate(rows: Sequence[Subscription]) -> set[str]:
     return {row.listed_currency for row in rows if row.parked_reason == NO_RATE}
 
 
-async def _is_priced(desk: Desk, read: Read, currency: str) -> bool:
+async def _is_priced(read: Read, board: RateBoard, currency: str) -> bool:
     pin = await pin_of(read, currency)
-    desk.board.warm(currency, pin)  # for the next pass, where it is not known yet
-    return desk.board.peek(currency, pin) is not None
+    board.warm(currency, pin)  # for the next pass, where it is not known yet
+    return board.peek(currency, pin) is not None
 
 
 async def _served_at(read: Read) -> datetime | None:

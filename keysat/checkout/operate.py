@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tiers import Choice, list_price, tier_named
@@ -11,8 +10,6 @@ from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.change.open import change_of, check_may_change, hold_license
 from keysat.checkout.close import close
 from keysat.checkout.codes import release
-from keysat.checkout.collect import collect
-from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.next_order import adopt, pays_no_period
 from keysat.checkout.quote import given
@@ -21,7 +18,6 @@ from keysat.checkout.settle import settle
 from keysat.checkout.tables import ENDED, Order, OrderId, OrderStatus, PaidHow, Purpose, Step
 from keysat.customers.accounts import normal_email, remember
 from keysat.infra.attention import settle_about
-from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict, Unavailable
 from keysat.licenses.change import OwnValues, set_note, set_own
@@ -64,11 +60,6 @@ async def refuse(work: Work, order_id: OrderId) -> Order:
         raise Conflict(f"{named} already, and holds no use of a code: there is nothing to refuse.")
     await settle_about(work, order.id)
     return order
-
-
-async def retry(desk: Desk, order_id: OrderId, now: datetime, actor: Actor) -> None:
-    """Look at the provider now, and fulfil what is paid and was not fulfilled."""
-    await collect(desk, order_id, now, actor)
 
 
 NOTHING_OWN = OwnValues()

@@ -3,8 +3,6 @@
 An errand: a short transaction writes order and attempt before the provider is asked, so that no crash loses an invoice.
 """
 
-from datetime import datetime
-
 from keysat.checkout.codes import Asked, CodeRefused, asked_for, bind, reserve
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import buyer_of, draft
@@ -15,7 +13,6 @@ from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderId, PaidHow, Purpose
 from keysat.checkout.trials import Admit, begin, is_trial
 from keysat.checkout.wish import Wish
-from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest
 from keysat.kit.money import BtcRate
@@ -24,33 +21,33 @@ from keysat.payments.rates.board import RateUnavailable
 from keysat.payments.rates.pins import pin_of
 
 
-async def purchase(desk: Desk, wish: Wish, now: datetime, actor: Actor, admit: Admit) -> OrderId:
+async def purchase(desk: Desk, wish: Wish, admit: Admit) -> OrderId:
     """Open an order for the wish. A free one and a trial are fulfilled at once; any other has a checkout page then.
 
     Raises NotFound and BadRequest as contract 3.7 says, UpstreamError when neither a rate nor a provider answers; of a
     trial what `trials.begin` does, which asks `admit`.
     """
-    async with desk.store.read() as read:
+    async with desk.read() as read:
         asked = await asked_for(
-            read, wish.product, wish.policy_slug, wish.offer, wish.code, now, takes_featured=wish.takes_featured
+            read, wish.product, wish.policy_slug, wish.offer, wish.code, desk.now, takes_featured=wish.takes_featured
         )
         pin = await pin_of(read, asked.choice.price.currency)
     if is_trial(wish, asked):
-        return await begin(desk, wish, asked.choice, pin, now, actor, admit)
+        return await begin(desk, wish, asked.choice, pin, admit)
     asked, quoted = await priced(desk, asked, pin)
-    async with desk.store.read() as read:
-        before = await ordered_already(read, wish, asked.choice, asked.discount, quoted, now)
+    async with desk.read() as read:
+        before = await ordered_already(read, wish, asked.choice, asked.discount, quoted, desk.now)
     if before is not None:
-        await readdress(desk, before.id, wish, now, actor)
+        await readdress(desk, before.id, wish)
         return before.id
     try:
-        return await _buy(desk, wish, asked, quoted, now, actor)
+        return await _buy(desk, wish, asked, quoted)
     except CodeRefused:
         if asked.is_typed:
             raise
     # The featured code has just run out: who typed none hears of none, and pays the list price (W-42).
     plain = asked.without_code
-    return await _buy(desk, wish, plain, quote(plain.choice.price, quoted.rate), now, actor)
+    return await _buy(desk, wish, plain, quote(plain.choice.price, quoted.rate))
 
 
 async def priced(desk: Desk, asked: Asked, pin: BtcRate | None) -> tuple[Asked, Quote]:
@@ -72,23 +69,23 @@ async def priced(desk: Desk, asked: Asked, pin: BtcRate | None) -> tuple[Asked, 
     return asked.without_code, quote(price, rate)
 
 
-async def _buy(desk: Desk, wish: Wish, asked: Asked, quoted: Quote, now: datetime, actor: Actor) -> OrderId:
+async def _buy(desk: Desk, wish: Wish, asked: Asked, quoted: Quote) -> OrderId:
     if quoted.is_free:
-        return await _give(desk, wish, asked, quoted, now, actor)
+        return await _give(desk, wish, asked, quoted)
     if wish.only_free:
         raise BadRequest("This code requires payment: it does not make it free. Purchase with it.")
     till = await desk.tills.pick(asked.choice.product.merchant_profile_id, wish.rail)
     price = till.asks_in(quoted.asked, quoted.amount_sats)
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         order = await _draft(work, wish, asked, quoted)
         attempt = try_at(work, order, till, price)
-    await open_invoice(desk, till, order, attempt, asked.choice, now, actor)
+    await open_invoice(desk, till, order, attempt, asked.choice)
     return order.id
 
 
-async def _give(desk: Desk, wish: Wish, asked: Asked, quoted: Quote, now: datetime, actor: Actor) -> OrderId:
+async def _give(desk: Desk, wish: Wish, asked: Asked, quoted: Quote) -> OrderId:
     """Nothing to pay: opened and fulfilled in one transaction."""
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         order = await _draft(work, wish, asked, quoted)
         await settle(work, order, how=PaidHow.FREE)
         return order.id

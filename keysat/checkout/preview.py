@@ -1,7 +1,5 @@
 """What a purchase with a code would cost: contract 3.10. Consumes nothing."""
 
-from datetime import datetime
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -46,16 +44,14 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     duration_cycles: int | UnsetType | None = UNSET
 
 
-async def preview(
-    desk: Desk, code: str, product: str, policy_slug: str | None, offer: str | None, now: datetime
-) -> Preview:
+async def preview(desk: Desk, code: str, product: str, policy_slug: str | None, offer: str | None) -> Preview:
     """An unknown tier is ignored. Raises NotFound for the product, BadRequest for a blank code or what is not on sale.
 
     Raises RateUnavailable for a code in sats when the price in fiat cannot be converted: a purchase would too.
     """
     if not code.strip():
         raise BadRequest("The code is blank. Type one.")
-    async with desk.store.read() as read:
+    async with desk.read() as read:
         await product_by_slug(read, product)
         try:
             choice = await choose(read, product, policy_slug, offer)
@@ -64,7 +60,7 @@ async def preview(
             choice = await choose(read, product)
         pin = await pin_of(read, choice.price.currency)
         try:
-            asked = await asked_for(read, product, policy_slug, offer, code, now)
+            asked = await asked_for(read, product, policy_slug, offer, code, desk.now)
         except CodeRefused as refused:
             return _refused(desk, choice, refused.why, refused.message, pin)
     if asked.discount is None:

@@ -29,7 +29,6 @@ from keysat.checkout.schedule import OPENING_TAKES
 from keysat.checkout.settle import settle
 from keysat.checkout.subscribed import end_period, lapse
 from keysat.checkout.tables import SEEN_PAID, Order, OrderId, OrderStatus, PaidHow, Purpose
-from keysat.infra.events import Actor
 from keysat.infra.log import get
 from keysat.infra.work import Read, Work
 from keysat.kit.currencies import SAT
@@ -78,19 +77,19 @@ class Begun:
     attempt: Attempt | None = None
 
 
-async def work_off(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) -> None:
+async def work_off(desk: Desk, subscription_id: UUID) -> None:
     """All that time asks of it, one transaction an act. What keeps an order from being opened is counted, not raised.
 
     Raises Unavailable and Overtaken: what is busy mends itself.
     """
     for _ in range(ACTS_MOST):
-        async with desk.store.read() as read:
+        async with desk.read() as read:
             subscription = await read.get(Subscription, subscription_id)
             over = grace_end(await read.get(License, subscription.license_id))
-        act = act_at(subscription, over, now)
+        act = act_at(subscription, over, desk.now)
         if act is Act.OPEN:
-            return await _open_or_count(desk, subscription_id, now, actor)
-        async with desk.store.work(now, actor) as work:
+            return await _open_or_count(desk, subscription_id)
+        async with desk.work() as work:
             if not await carry_out(work, subscription_id, act):
                 return None
     return None
@@ -109,28 +108,28 @@ async def carry_out(work: Work, subscription_id: UUID, act: Act) -> bool:
             return False
 
 
-async def pay(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) -> OrderId:
+async def pay(desk: Desk, subscription_id: UUID) -> OrderId:
     """The one order for the next cycle, for the buyer's own page: quoted anew when its invoice has expired.
 
     Raises NotFound; Conflict, which says why, when nothing is to be paid; UpstreamError as a purchase does.
     """
-    async with desk.store.read() as read:
+    async with desk.read() as read:
         subscription = await read.get(Subscription, subscription_id)
         license = await read.get(License, subscription.license_id)
         order = await open_order(read, subscription.id)
     if license.status is LicenseStatus.SUSPENDED and (order is None or order.status not in SEEN_PAID):
         raise Conflict(NOT_BILLED)
-    if order is not None and _stands(order, now):
+    if order is not None and _stands(order, desk.now):
         return order.id
-    begun = await _open(desk, subscription_id, now, actor, is_asked_for=True)
+    begun = await _open(desk, subscription_id, is_asked_for=True)
     if begun is None:
         raise Conflict("This subscription was changed a moment ago. Load the page again.")
     return begun.order.id
 
 
-async def _open_or_count(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor) -> None:
+async def _open_or_count(desk: Desk, subscription_id: UUID) -> None:
     try:
-        await _open(desk, subscription_id, now, actor, is_asked_for=False)
+        await _open(desk, subscription_id, is_asked_for=False)
     except (Unavailable, Overtaken):
         raise
     except Exception as error:  # the trouble of one is not the others'
@@ -139,20 +138,20 @@ async def _open_or_count(desk: Desk, subscription_id: UUID, now: datetime, actor
             log.warning("renewal.failed", subscription=str(subscription_id), reason=reason)
         else:
             log.error("renewal.broke", error, subscription=str(subscription_id))
-        async with desk.store.work(now, actor) as work:
+        async with desk.work() as work:
             await openings.failed(work, subscription_id, reason)
 
 
-async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, *, is_asked_for: bool) -> Begun | None:
+async def _open(desk: Desk, subscription_id: UUID, *, is_asked_for: bool) -> Begun | None:
     """None: it was skipped, or there was nothing to do any more."""
     ground = await _explore(desk, subscription_id)
     payer = ground.payer
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         begun = await _begin(work, subscription_id, ground, is_asked_for=is_asked_for)
     if begun is None or begun.attempt is None or payer is None:
         return begun
     if begun.attempt.provider_invoice_id is not None:  # a crash left it between its opening and the card
-        await charge(desk, payer, subscription_id, begun.attempt, begun.attempt.provider_invoice_id, now, actor)
+        await charge(desk, payer, subscription_id, begun.attempt, begun.attempt.provider_invoice_id)
         return begun
     charges = payer.till.capabilities.saved_profiles and not is_asked_for
     shown = await open_invoice(
@@ -161,20 +160,18 @@ async def _open(desk: Desk, subscription_id: UUID, now: datetime, actor: Actor, 
         begun.order,
         begun.attempt,
         begun.choice,
-        now,
-        actor,
         customer_ref=payer.customer_ref,
         charge_follows=charges,
         back_to=f"{desk.public_url}/pay/{pay_token(desk.vault, subscription_id)}",  # the order's own page shows the key
     )
     if charges:
-        await charge(desk, payer, subscription_id, begun.attempt, shown.invoice_id, now, actor)
+        await charge(desk, payer, subscription_id, begun.attempt, shown.invoice_id)
     return begun
 
 
 async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
     """Network. Neither a missing rate nor a missing till is an error yet: a cycle may cost nothing."""
-    async with desk.store.read() as read:
+    async with desk.read() as read:
         subscription = await read.get(Subscription, subscription_id)
         currency = subscription.listed_currency
         license = await read.get(License, subscription.license_id)

@@ -12,7 +12,6 @@ from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Redempt
 from keysat.checkout.wish import Wish
 from keysat.customers.accounts import normal_email, remember
 from keysat.customers.tables import Customer
-from keysat.infra.events import Actor
 from keysat.infra.work import Read
 from keysat.payments.tables import Attempt
 
@@ -66,11 +65,11 @@ async def ordered_already(
     )
 
 
-async def readdress(desk: Desk, order_id: OrderId, wish: Wish, now: datetime, actor: Actor) -> None:
+async def readdress(desk: Desk, order_id: OrderId, wish: Wish) -> None:
     """Who comes back to an open order with another address has mended a slip: the receipt goes to the new one."""
     if not wish.buyer_email:
         return
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         order = await work.hold(Order, order_id)
         if order.status == OrderStatus.AWAITING:
             order.customer_id = await remember(work, wish.buyer_email)

@@ -4,7 +4,6 @@ A code that was typed counts before a trial, and `Wish.takes_trial` says no to o
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 from keysat.catalog.tables import TrialNeeds
 from keysat.catalog.tiers import Choice, trial_days
@@ -18,7 +17,6 @@ from keysat.checkout.settle import settle
 from keysat.checkout.tables import Order, OrderId, PaidHow, Purpose, Trial
 from keysat.checkout.wish import Wish
 from keysat.customers.accounts import mailbox, normal_email
-from keysat.infra.events import Actor
 from keysat.infra.vault import Vault
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, Conflict
@@ -48,23 +46,21 @@ def is_trial(wish: Wish, asked: Asked) -> bool:
     return wish.takes_trial and not has_code and trial_days(choice.policy, choice.price) > 0
 
 
-async def begin(
-    desk: Desk, wish: Wish, choice: Choice, pin: BtcRate | None, now: datetime, actor: Actor, admit: Admit
-) -> OrderId:
+async def begin(desk: Desk, wish: Wish, choice: Choice, pin: BtcRate | None, admit: Admit) -> OrderId:
     """Raises IdentityMissing and TrialUsed, and what `admit` raises.
 
     The list price stands beside the 0 on the order, so that what follows costs what the seller wrote (W-02).
     """
     quoted = given(choice.price, desk.board.peek(choice.price.currency, pin))
-    async with desk.store.read() as read:
-        before = await ordered_already(read, wish, choice, None, quoted, now)
+    async with desk.read() as read:
+        before = await ordered_already(read, wish, choice, None, quoted, desk.now)
     if before is not None:
         return before.id
     needs = choice.policy.trial_needs if choice.policy is not None else TrialNeeds.NOTHING
     known = _known_by(wish, choice, needs)
     if needs == TrialNeeds.NOTHING:
         await admit()
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         days = trial_days(choice.policy, choice.price)
         order = await draft(work, Purpose.PURCHASE, choice, quoted, await buyer_of(work, wish), trial_days=days)
         for kind, identity in known.items():

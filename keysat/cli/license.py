@@ -252,7 +252,7 @@ def change_tier(
 
     async def act(shop: Shop) -> dict[str, object]:
         wanted = Wanted(tier, offer)
-        change_id = await by_operator(shop.desk, id_of(license_id), wanted, When(when), shop.now(), CLI, reason)
+        change_id = await by_operator(shop.desk(shop.now(), CLI), id_of(license_id), wanted, When(when), reason)
         async with shop.read() as read:
             return asdict(await read_change(read, change_id))
 

@@ -143,7 +143,7 @@ def refuse(data_dir: Path | None, reference: str) -> None:
 @argument("reference")
 def retry(data_dir: Path | None, reference: str) -> None:
     """Look at the provider now, and fulfil what is paid and was not fulfilled."""
-    from keysat.checkout import operate
+    from keysat.checkout.collect import collect
     from keysat.checkout.read import find_order
     from keysat.checkout.tables import OrderId
     from keysat.cli.opened import CLI, inside
@@ -152,7 +152,7 @@ def retry(data_dir: Path | None, reference: str) -> None:
     async def act(shop: Shop) -> str:
         async with shop.read() as read:
             found = await find_order(read, reference)
-        await operate.retry(shop.desk, OrderId(found.id), shop.now(), CLI)
+        await collect(shop.desk(shop.now(), CLI), OrderId(found.id))
         async with shop.read() as read:
             row = await find_order(read, reference)
             return f"{row.support_reference} is {row.status}."

@@ -53,7 +53,7 @@ async def _look_at(shop: Shop, order: Order, holder: str, now: datetime, free: a
     """One errand. Whatever it raises, the lease is given back and the others go on."""
     async with free:
         try:
-            await collect(shop.desk, OrderId(order.id), now, LOOKER, holder)
+            await collect(shop.desk(now, LOOKER), OrderId(order.id), holder)
             if order.look_failures:
                 async with shop.store.work(now, LOOKER) as work:
                     await clear(work, order.id, LOOK_FAILED)

@@ -51,7 +51,7 @@ async def _open_due(shop: Shop) -> int:
         if not claimed:  # others have them
             break
         ids = [row.id for row in claimed]
-        await _each(ids, lambda subscription_id: work_off(shop.desk, subscription_id, now, RENEWER))
+        await _each(ids, lambda subscription_id: work_off(shop.desk(now, RENEWER), subscription_id))
         async with shop.store.work(now, RENEWER) as work:
             await let_go(work, holder, claimed)
         errands += len(claimed)
@@ -89,5 +89,5 @@ async def _each(ids: Sequence[UUID], errand: Callable[[UUID], Awaitable[None]]) 
 async def _unpark(shop: Shop, now: datetime) -> None:
     """Tries those again whose trouble was the rate or the provider, once that is mended."""
     async with shop.read() as read:
-        ids = await mended(shop.desk, read, LISTED_MOST)
+        ids = await mended(read, shop.board, LISTED_MOST)
     await _each(ids, lambda subscription_id: _in_work(shop, now, subscription_id, unpark))

@@ -49,9 +49,8 @@ class Shop:
     nameplate: Nameplate = field(default_factory=Nameplate)  # what the shop calls itself
     vendor: Vendor | None = None  # who licenses this program to its operator; as shipped, nobody
 
-    @property
-    def desk(self) -> Desk:
-        return Desk(self.store, self.vault, self.tills, self.board, self.mode, self.settings.public_url)
+    def desk(self, now: datetime, actor: Actor) -> Desk:
+        return Desk(self.store, now, actor, self.vault, self.tills, self.board, self.mode, self.settings.public_url)
 
     @property
     def office(self) -> Office:

@@ -9,6 +9,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.types import Scope as AsgiScope
 
+from keysat.checkout.desk import Desk
 from keysat.infra.events import Actor
 from keysat.kit.errors import Forbidden
 from keysat.kit.gcra import Decision
@@ -48,6 +49,10 @@ class Visit:
     nonce: str | None = None
     rate: tuple[Rate, Decision] | None = None
     """The limit that was asked last: it stands in the answer's headers."""
+
+    @property
+    def desk(self) -> Desk:
+        return self.shop.desk(self.now, self.actor)
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes

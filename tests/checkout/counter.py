@@ -57,7 +57,6 @@ class Counter:
         self.tills = Tills(store, self.vault, self.http)
         rules = replace(RULES, exchanges_min=0)  # a test that wants rates brings its own sources
         self.board = RateBoard(self.http, self.clock, SeededChance(3), sources=(), rules=rules)
-        self.desk = Desk(store, self.vault, self.tills, self.board, Mode.LIVE, PUBLIC_URL)
         self.office = Office(store, self.vault, self.http, Mode.LIVE, PUBLIC_URL)
         self.door: httpx.AsyncClient | None = None  # where webhooks go in, when a story is told over HTTP
         self.deaf = False  # our door is closed: webhooks are answered 503
@@ -76,6 +75,9 @@ class Counter:
     @property
     def now(self) -> datetime:
         return self.clock.now()
+
+    def desk(self, actor: Actor) -> Desk:
+        return Desk(self.store, self.now, actor, self.vault, self.tills, self.board, Mode.LIVE, PUBLIC_URL)
 
     async def _hook(self, request: httpx.Request) -> httpx.Response:
         """Our webhook door, without its HTTP."""
@@ -96,7 +98,7 @@ class Counter:
 
     async def buy(self, tier: str | None = "pro", **wish: Any) -> Order:
         asked: dict[str, Any] = {"product": "app", "policy_slug": tier, **wish}
-        order_id = await purchase(self.desk, Wish(**asked), self.now, BUYER, unlimited)
+        order_id = await purchase(self.desk(BUYER), Wish(**asked), unlimited)
         return await self.order(order_id)
 
     async def order(self, order_id: OrderId) -> Order:
@@ -156,7 +158,7 @@ class Counter:
             if not due:
                 return
             for order_id in due:
-                await collect(self.desk, OrderId(order_id), self.now, LOOKER)
+                await collect(self.desk(LOOKER), OrderId(order_id))
         raise AssertionError("the reconciler does not come to rest")
 
     async def travel(self, **span: float) -> None:

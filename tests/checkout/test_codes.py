@@ -84,7 +84,7 @@ async def test_each_kind_takes_off_what_it_says_in_its_own_currency(
     assert (order.listed_currency, order.base_value, order.listed_value) == ("USD", 7500, listed)
     assert (order.base_sats, order.amount_sats) == (150_000, sats)
     assert await charged(counter, order) == asked
-    shown = await preview(counter.desk, "Spring", "app", "pro", None, counter.now)
+    shown = await preview(counter.desk(BUYER), "Spring", "app", "pro", None)
     assert (shown.valid, shown.final_price_sats, shown.final_price_value) == (True, sats, listed)
     await counter.pay(order)
     assert (await counter.order(order.id)).status == OrderStatus.FULFILLED
@@ -105,7 +105,7 @@ async def test_whatever_the_code_the_provider_charges_what_the_preview_said(coun
         kind, unit = chance.choice(("percent", "fixed", "set_price")), chance.choice((currency, "SAT"))
         amount = chance.randint(0, 10_000) if kind == "percent" else chance.randint(1, 2 * price)
         await a_code(counter.store, slug, kind, amount, **({} if kind == "percent" else {"discount_currency": unit}))
-        shown = await preview(counter.desk, slug, slug, None, None, counter.now)
+        shown = await preview(counter.desk(BUYER), slug, slug, None, None)
         order = await counter.buy(None, product=slug, code=slug)
         told = (shown.base_price_value, shown.final_price_value, shown.base_price_sats, shown.final_price_sats)
         assert told == (price, order.listed_value, order.base_sats, order.amount_sats)
@@ -167,7 +167,7 @@ async def test_what_does_not_apply_is_refused_with_its_reason_and_leaves_nothing
         "OFF": "disabled",
     }
     for code, reason in reasons.items():
-        shown = await preview(counter.desk, code, "app", "pro", None, counter.now)
+        shown = await preview(counter.desk(BUYER), code, "app", "pro", None)
         assert (shown.valid, shown.reason, shown.base_price_sats) == (False, reason, 150_000)
     async with counter.store.read() as read:
         assert (await read.session.scalars(select(Order))).all() == []
@@ -320,8 +320,8 @@ async def test_a_code_in_sats_needs_a_rate_and_other_codes_do_not(counter: Count
     with pytest.raises(RateUnavailable):
         await counter.buy(code="SATS")
     with pytest.raises(RateUnavailable):
-        await preview(counter.desk, "SATS", "app", "pro", None, counter.now)
-    shown = await preview(counter.desk, "FIFTH", "app", "pro", None, counter.now)
+        await preview(counter.desk(BUYER), "SATS", "app", "pro", None)
+    shown = await preview(counter.desk(BUYER), "FIFTH", "app", "pro", None)
     assert (shown.valid, shown.final_price_sats, shown.final_price_value, shown.price_currency) == (
         True,
         0,
@@ -361,5 +361,5 @@ async def test_redeeming_alone_tells_the_world_and_without_secrets(counter: Coun
 async def test_only_what_is_free_is_redeemed(counter: Counter) -> None:
     await a_code(counter.store, "FIFTH")
     with pytest.raises(BadRequest, match="requires payment"):
-        await purchase(counter.desk, Wish("app", "pro", code="FIFTH", only_free=True), counter.now, BUYER, unlimited)
+        await purchase(counter.desk(BUYER), Wish("app", "pro", code="FIFTH", only_free=True), unlimited)
     assert await used(counter, "FIFTH") == 0

@@ -70,7 +70,7 @@ async def test_late_money_is_seen_by_a_buyer_who_waits_on_the_page(counter: Coun
     counter.deaf = True
     await counter.fake.pay(await counter.invoice_of(order))
     counter.clock.move(counter.now + timedelta(seconds=20))
-    assert await look_if_stale(counter.desk, await counter.order(order.id), counter.now, BUYER)
+    assert await look_if_stale(counter.desk(BUYER), await counter.order(order.id))
     assert (await counter.poll(order)).status == "settled"
 
 

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import select, update
 
 from keysat.catalog.read import choose, policy, product_by_slug
-from keysat.checkout.operate import Gift, accept, give, refuse, retry
+from keysat.checkout.collect import collect
+from keysat.checkout.operate import Gift, accept, give, refuse
 from keysat.checkout.tables import Order, OrderId, OrderStatus, Purpose
 from keysat.infra.attention import attention
 from keysat.infra.work import Work
@@ -64,7 +65,7 @@ async def test_what_is_paid_is_not_paid_again_by_hand(counter: Counter) -> None:
 async def test_a_retry_fulfils_what_was_paid(counter: Counter) -> None:
     order = await paid_without_license(counter)
     await issuers(counter, IssuerStatus.SIGNING)
-    await retry(counter.desk, order.id, counter.now, LOOKER)
+    await collect(counter.desk(LOOKER), order.id)
     assert (await counter.order(order.id)).status == S.FULFILLED
 
 

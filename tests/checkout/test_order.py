@@ -211,7 +211,7 @@ async def test_twenty_looks_at_once_issue_one_license(counter: Counter) -> None:
     order = await counter.buy()
     counter.deaf = True
     await counter.fake.pay(await counter.invoice_of(order))
-    looks = [collect(counter.desk, order.id, counter.now, LOOKER) for _ in range(20)]
+    looks = [collect(counter.desk(LOOKER), order.id) for _ in range(20)]
     outcomes = await asyncio.gather(*looks, return_exceptions=True)
     assert [outcome for outcome in outcomes if isinstance(outcome, BaseException)] == []
     assert await counter.licenses() == 1
@@ -222,7 +222,7 @@ async def test_a_waiting_page_makes_us_look_at_most_every_three_seconds(counter:
     order = await counter.buy()
     counter.deaf = True
     await counter.fake.pay(await counter.invoice_of(order))
-    looks = await asyncio.gather(*(look_if_stale(counter.desk, order, counter.now, BUYER) for _ in range(10)))
+    looks = await asyncio.gather(*(look_if_stale(counter.desk(BUYER), order) for _ in range(10)))
     assert looks.count(True) == 1
     assert (await counter.poll(order)).status == "settled"
 

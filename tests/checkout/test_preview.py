@@ -8,7 +8,7 @@ from sqlalchemy import select
 from keysat.checkout.preview import preview
 from keysat.checkout.tables import Redemption
 from tests.catalog.shelf import a_code, a_tier, code_now
-from tests.checkout.counter import Counter
+from tests.checkout.counter import BUYER, Counter
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ async def test_a_code_that_takes_nothing_off_is_not_used_up(  # W-09
 ) -> None:
     await a_tier(counter.store, "free", price_value=0)
     await a_code(counter.store, "NIL", max_uses=1, **fields)
-    shown = await preview(counter.desk, "NIL", "app", tier, None, counter.now)
+    shown = await preview(counter.desk(BUYER), "NIL", "app", tier, None)
     assert (shown.valid, shown.final_price_value, shown.discount_applied_sats) == (True, shown.base_price_value, 0)
     assert "takes nothing off" in shown.message
     order = await counter.buy(tier, code="NIL")

@@ -358,7 +358,7 @@ async def test_a_word_nobody_knows_changes_nothing_and_calls_a_person(counter: C
     async with aclosing(HttpClient(transport=NewWords(counter.fake.transport))) as http:
         tills = Tills(counter.store, counter.vault, http)
         for _ in range(2):
-            await collect(replace(counter.desk, tills=tills), order.id, counter.now, LOOKER)
+            await collect(replace(counter.desk(LOOKER), tills=tills), order.id)
     assert await status_of(counter, order) == S.AWAITING
     assert await counter.attention() == ["unknown_status"]
     await counter.travel(minutes=2)

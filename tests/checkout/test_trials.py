@@ -128,7 +128,7 @@ async def test_a_trial_may_be_one_for_each_device_or_for_anyone_whom_the_door_ad
         raise RateLimited("Later.", retry_after_seconds=1)
 
     with pytest.raises(RateLimited):
-        await purchase(counter.desk, Wish("app", "open"), counter.now, BUYER, closed)
+        await purchase(counter.desk(BUYER), Wish("app", "open"), closed)
     async with counter.store.read() as read:
         hashes = set(await read.session.scalars(select(Trial.hash)))
         product = await product_by_slug(read, "app")

@@ -53,7 +53,7 @@ class Reader:
     async def comes_to(self, moment: datetime) -> list[EmailMessage]:
         """The letters of that moment, after what time asks for."""
         self.desk.counter.clock.move(moment)
-        await work_off(self.desk.counter.desk, (await self.row()).id, self.desk.counter.now, LOOKER)
+        await work_off(self.desk.counter.desk(LOOKER), (await self.row()).id)
         return await self.desk.run()
 
 
@@ -92,7 +92,7 @@ async def test_a_subscriber_is_reminded_once_a_cycle_thanked_with_the_key_and_to
 
     row = await ann.row()
     desk.counter.clock.move(row.paid_through - DAY)
-    await work_off(desk.counter.desk, row.id, desk.counter.now, LOOKER)
+    await work_off(desk.counter.desk(LOOKER), row.id)
     await ann.pay()
     assert subjects(await desk.run()) == ["App Team: your subscription is renewed"], "it was paid before it was due"
 
@@ -126,7 +126,7 @@ async def test_a_declined_card_a_new_price_another_tier_and_the_end_are_told(ann
     await desk.run()
     row = await ann.row()
     desk.counter.clock.move(row.paid_through - DAY)
-    await work_off(desk.counter.desk, row.id, desk.counter.now, LOOKER)
+    await work_off(desk.counter.desk(LOOKER), row.id)
     order = await ann.open_order()
     async with desk.room.store.work(desk.counter.now, TESTER) as work:
         assert await openings.begin_charge(work, row.id, order.id)

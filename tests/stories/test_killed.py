@@ -22,12 +22,10 @@ from keysat.checkout.renew import work_off
 from keysat.checkout.tables import Order, OrderId, OrderStatus, Purpose
 from keysat.infra.store import Store
 from keysat.infra.tables import AttentionRow, EventRow
-from keysat.jobs.renew import RENEWER
 from keysat.kit.ids import SeededChance
 from keysat.licenses.tables import License
 from keysat.payments.tables import Attempt
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
-from tests.checkout.counter import LOOKER
 from tests.conftest import TESTER
 from tests.providers.worlds import PlayCard
 from tests.stories.conftest import Story, WalletStory
@@ -52,7 +50,7 @@ class Doomed:
 
     def __init__(self, story: Story) -> None:
         self._url = story.shop.store.url.render_as_string(hide_password=False)
-        self._desk = story.shop.desk
+        self._story = story
         self.statements = 0
 
     async def runs(self, errand: Errand, subject: UUID, last: int) -> bool:
@@ -69,7 +67,7 @@ class Doomed:
         event.listen(engine, "before_cursor_execute", count)
         event.listen(engine, "commit", count)
         try:
-            await errand(replace(self._desk, store=store), subject)
+            await errand(replace(self._story.shop.desk(self._story.now, TESTER), store=store), subject)
         except Killed:
             return True
         finally:
@@ -129,11 +127,9 @@ class Shop:
         assert len(invoices) == len(orders)
         return orders
 
-    async def renew(self, desk: Desk, subscription_id: UUID) -> None:
-        await work_off(desk, subscription_id, self.story.now, RENEWER)
 
-    async def settle(self, desk: Desk, order_id: UUID) -> None:
-        await collect(desk, OrderId(order_id), self.story.now, LOOKER)
+async def _settle(desk: Desk, order_id: UUID) -> None:
+    await collect(desk, OrderId(order_id))
 
 
 async def test_killed_at_any_statement_nothing_is_half_done(story: Story, database_kind: str) -> None:
@@ -147,7 +143,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
     # The errand that opens the order of a renewal
     since, end = await story.last_event(), (await shop.all(Subscription.paid_through))[0]
     story.counter.clock.move(end)
-    await shop.kill_at_each(shop.renew, ids)
+    await shop.kill_at_each(work_off, ids)
     await shop.survive()
     await shop.each_once("subscription.renewal_pending", since, ids)
     await shop.each_once("subscription.past_due", since, ids)
@@ -156,7 +152,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
     # Settling it
     orders = await shop.pay_all(Purpose.RENEWAL)
     assert len(orders) == many
-    await shop.kill_at_each(shop.settle, orders)
+    await shop.kill_at_each(_settle, orders)
     await shop.survive()
     await shop.each_once("subscription.renewed", since, ids)
     assert await shop.values(Subscription.cycle_number) == {2}
@@ -168,7 +164,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
         await story.admin("POST", f"/licenses/{license_id}/change-tier", to_policy_slug="club", when="by_invoice")
     changes = await shop.pay_all(Purpose.TIER_CHANGE)
     assert len(changes) == many
-    await shop.kill_at_each(shop.settle, changes)
+    await shop.kill_at_each(_settle, changes)
     await shop.survive()
     licenses = await shop.all(License.id)
     await shop.each_once("license.tier_changed", since, licenses, "license_id")
@@ -180,7 +176,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
     for license_id in licenses:
         await story.admin("POST", f"/licenses/{license_id}/change-tier", to_policy_slug="monthly", when="at_renewal")
     story.counter.clock.move((await shop.all(Subscription.paid_through))[0])
-    await shop.kill_at_each(shop.renew, ids)
+    await shop.kill_at_each(work_off, ids)
     await shop.survive()
     await shop.each_once("license.tier_changed", since, licenses, "license_id")
     await shop.each_once("subscription.renewal_pending", since, ids)
@@ -189,7 +185,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
 
     # The end of grace
     story.counter.clock.move((await shop.all(Subscription.lapses_at))[0])
-    await shop.kill_at_each(shop.renew, ids)
+    await shop.kill_at_each(work_off, ids)
     await story.run()
     await shop.each_once("subscription.lapsed", since, ids)
     assert await shop.values(Subscription.status) == {SubscriptionStatus.LAPSED}
@@ -209,13 +205,10 @@ async def test_killed_at_any_statement_a_saved_card_is_charged_once(cards: Walle
         await cards.subscribe(PlayCard.WORKS)
     ids, since = await shop.all(Subscription.id), await cards.story.last_event()
 
-    async def renew(desk: Desk, subscription_id: UUID) -> None:
-        await work_off(desk, subscription_id, cards.story.now, RENEWER)
-
     end = (await shop.all(Subscription.paid_through))[-1]
     cards.wallet.clock.at = end
     cards.story.counter.clock.move(end)
-    await shop.kill_at_each(renew, ids)
+    await shop.kill_at_each(work_off, ids)
     for _ in range(4):
         await cards.pass_by(minutes=3)
     assert await shop.values(Subscription.cycle_number) == {2}

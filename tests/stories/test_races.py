@@ -63,7 +63,7 @@ async def race(story: Story) -> None:
         assert order.license_id is not None
         row = rows[order.license_id]
         rivals = rivals_of(story, row)
-        errands += [collect(story.shop.desk, OrderId(order.id), story.now, TESTER)]
+        errands += [collect(story.shop.desk(story.now, TESTER), OrderId(order.id))]
         errands += [rivals[number % len(rivals)](), rivals[(number + 1) % len(rivals)]()]
     ends = await asyncio.gather(*errands, return_exceptions=True)
     raised = [end for end in ends if isinstance(end, BaseException)]
@@ -77,14 +77,14 @@ def rivals_of(story: Story, row: Subscription) -> list[Callable[[], Awaitable[ob
         async with story.shop.store.work(story.now, TESTER) as work:
             await act(work)
 
-    desk, license_id, key = story.shop.desk, row.license_id, UUID(str(row.id))
+    desk, license_id, key = story.shop.desk(story.now, TESTER), row.license_id, UUID(str(row.id))
     given = Wanted("plus")
     return [
         lambda: in_work(lambda work: cancel(work, key, reason=None)),
-        lambda: by_operator(desk, license_id, given, When.AT_ONCE, story.now, TESTER, "a race"),
+        lambda: by_operator(desk, license_id, given, When.AT_ONCE, "a race"),
         lambda: in_work(lambda work: lapse(work, key)),
         lambda: in_work(lambda work: plan(work, license_id, given, OPERATOR)),
         lambda: in_work(lambda work: pause(work, key)),
         lambda: in_work(lambda work: revoke(work, license_id, "a race")),
-        lambda: pay(desk, key, story.now, TESTER),
+        lambda: pay(desk, key),
     ]

@@ -16,7 +16,7 @@ from keysat.upkeep.admin_key import ADMIN_KEY_HASH, admin_key_hash
 from keysat.upkeep.doctor import violations
 from keysat.upkeep.opening import CannotOpen, Founding, open_shop, refresh_tills
 from keysat.upkeep.shop import Shop
-from tests.conftest import NOON
+from tests.conftest import NOON, TESTER
 
 Opens = Callable[..., AbstractAsyncContextManager[Shop]]
 VAULT_KEY = "A" * 43
@@ -54,7 +54,7 @@ async def test_a_first_start_sets_up_all_that_a_shop_needs(opens: Opens, shown: 
     async with opens() as shop:
         assert shop.mode == Mode.LIVE
         assert shop.ring.signing.key_id
-        assert shop.desk.public_url == shop.settings.public_url
+        assert shop.desk(shop.now(), TESTER).public_url == shop.settings.public_url
         async with shop.read() as read:
             assert await fact(read, ADMIN_KEY_HASH) == admin_key_hash(shown[0])
             assert await violations(read, shop.now()) == []

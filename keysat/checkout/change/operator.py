@@ -1,6 +1,5 @@
 """What the operator does to a license's tier: gives, plans, or sends an invoice for."""
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -15,7 +14,6 @@ from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.quote import given
 from keysat.checkout.settle import settle
 from keysat.checkout.tables import PaidHow, Purpose
-from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.money import Money
 from keysat.subscriptions.proration import Proration
@@ -29,14 +27,12 @@ class When(StrEnum):
     BY_INVOICE = "by_invoice"  # as soon as the difference is paid
 
 
-async def by_operator(
-    desk: Desk, license_id: UUID, wanted: Wanted, when: When, now: datetime, actor: Actor, reason: str | None
-) -> TierChangeId:
+async def by_operator(desk: Desk, license_id: UUID, wanted: Wanted, when: When, reason: str | None) -> TierChangeId:
     """Also to tiers that are not open, and without ranks. Raises as the one of the three that is meant."""
     asker = Asker(ChangedBy.ADMIN, reason)
     if when is When.BY_INVOICE:
-        return await upgrade(desk, license_id, wanted, now, actor, asker)
-    async with desk.store.work(now, actor) as work:
+        return await upgrade(desk, license_id, wanted, asker)
+    async with desk.work() as work:
         return await (give if when is When.AT_ONCE else plan)(work, license_id, wanted, asker)
 
 

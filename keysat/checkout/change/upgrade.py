@@ -3,7 +3,6 @@
 Quoted again here, order and change written in one transaction, then the provider is asked.
 """
 
-from datetime import datetime
 from uuid import UUID
 
 from keysat.catalog.tiers import Choice
@@ -19,7 +18,6 @@ from keysat.checkout.quote import Quote, quote
 from keysat.checkout.schedule import OPENING_TAKES
 from keysat.checkout.tables import HAS_MONEY, Order, OrderStatus, Purpose
 from keysat.checkout.wish import checked_redirect
-from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, Conflict
 from keysat.licenses.tables import License
@@ -29,35 +27,33 @@ from keysat.payments.tills import OpenTill
 from keysat.subscriptions.read import subscription_of
 
 
-async def upgrade(
-    desk: Desk, license_id: UUID, wanted: Wanted, now: datetime, actor: Actor, asker: Asker = BUYER
-) -> TierChangeId:
+async def upgrade(desk: Desk, license_id: UUID, wanted: Wanted, asker: Asker = BUYER) -> TierChangeId:
     """A change that is to be paid: it has a checkout page then. What is open for the same target is shown again.
 
     A buyer's downgrade is planned for the next renewal where the product allows it. Raises NotFound and BadRequest as
     contract 7 says; Conflict when the license changes at this very moment; UpstreamError as a purchase does.
     """
     redirect_url = checked_redirect(asker.redirect_url)
-    async with desk.store.read() as read:
+    async with desk.read() as read:
         asked = await quote_change(
-            read, await read.get(License, license_id), wanted, now, by_operator=asker.is_operator
+            read, await read.get(License, license_id), wanted, desk.now, by_operator=asker.is_operator
         )
         pin = await pin_of(read, asked.charge.currency)
     if asked.direction is ChangeDirection.DOWNGRADE and not asker.is_operator:
         if not asked.choice.product.downgrade_at_renewal:
             raise BadRequest(ADMIN_ONLY)
-        async with desk.store.work(now, actor) as work:
+        async with desk.work() as work:
             return await plan(work, license_id, wanted, asker)
     if asked.charge.minor == 0:
         raise BadRequest("This change costs nothing now, so there is nothing to pay. Ask the seller to make it.")
     quoted = quote(asked.charge, await rate_for(desk, asked.charge, None, pin))
     till = await desk.tills.pick(asked.choice.product.merchant_profile_id)
-    async with desk.store.work(now, actor) as work:
+    async with desk.work() as work:
         open_already = await _clear_the_way(work, asked)
         if open_already is not None:
             return open_already
         change, order, attempt = await _written(work, asked, quoted, till, asker, redirect_url)
-    await open_invoice(desk, till, order, attempt, asked.choice, now, actor)
+    await open_invoice(desk, till, order, attempt, asked.choice)
     return change.id
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from keysat.checkout import operate, subscribed
+from keysat.checkout.collect import collect
 from keysat.checkout.gate import Doubt
 from keysat.checkout.sales import Sold, orders_in_short
 from keysat.checkout.settle import UNFULFILLED
@@ -61,7 +62,7 @@ def _verb(verb: Callable[[Work, Any], Awaitable[object]]) -> Do:
 
 
 async def _look_again(visit: Visit, call: AttentionView) -> None:
-    await operate.retry(visit.shop.desk, OrderId(UUID(call.subject)), visit.now, visit.actor)
+    await collect(visit.desk, OrderId(UUID(call.subject)))
 
 
 async def _pause(work: Work, endpoint_id: UUID) -> None:

@@ -15,7 +15,7 @@ from keysat.kit.errors import BadRequest
 from keysat.web.api.reasons import Reason
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithNow, WithShop, WithWork
+from keysat.web.provide import WithVisit, WithWork
 from keysat.web.wire import Line, StrictInbound
 
 
@@ -48,14 +48,12 @@ class TierChange(StrictInbound, frozen=True, kw_only=True):
     opt=CREATES,
     responses=refusals(404, 502),
 )
-async def change_tier(
-    license_id: FromPath[UUID], shop: WithShop, now: WithNow, actor: WithActor, data: JSONBody[TierChange]
-) -> Change:
+async def change_tier(license_id: FromPath[UUID], visit: WithVisit, data: JSONBody[TierChange]) -> Change:
     """To another tier or offer of its product, private and archived ones too. Id, key and seats stay."""
     wanted = Wanted(data.to_policy_slug, data.offer or None)
     reason = (data.reason or "").strip() or None
-    change_id = await by_operator(shop.desk, license_id, wanted, data.moment(), now, actor, reason)
-    async with shop.read() as read:
+    change_id = await by_operator(visit.desk, license_id, wanted, data.moment(), reason)
+    async with visit.shop.read() as read:
         return await read_change(read, change_id)
 
 

@@ -11,6 +11,7 @@ from litestar.openapi.spec import Example
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from keysat.checkout import operate
+from keysat.checkout.collect import collect
 from keysat.checkout.read import OrderFilter, attempts_of, find_order, orders
 from keysat.checkout.tables import Order as OrderRow
 from keysat.checkout.tables import OrderId, OrderStatus, Purpose
@@ -27,7 +28,7 @@ from keysat.web.auth import needs
 from keysat.web.filters import Cursor, Limit, Moment, of_buyer
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithVisit, WithWork
+from keysat.web.provide import WithRead, WithVisit, WithWork
 from keysat.web.visit import Visit
 from keysat.web.wire import NO_NUL, Line, Outbound
 
@@ -202,18 +203,12 @@ async def refuse_order(work: WithWork, visit: WithVisit, reference: FromPath[str
 
 
 @post("/orders/{reference:str}/retry", operation_id="retryOrder", status_code=200, responses=refusals(404, 409))
-async def retry_order(
-    shop: WithShop,
-    visit: WithVisit,
-    now: WithNow,
-    actor: WithActor,
-    reference: FromPath[str],
-) -> OrderDetail:
+async def retry_order(visit: WithVisit, reference: FromPath[str]) -> OrderDetail:
     """Look at the provider's invoices now, and fulfil what is paid and has no license yet."""
-    async with shop.read() as read:
+    async with visit.shop.read() as read:
         found = await find_order(read, reference)
-    await operate.retry(shop.desk, found.id, now, actor)
-    async with shop.read() as read:
+    await collect(visit.desk, found.id)
+    async with visit.shop.read() as read:
         return await _detail(read, visit, await read.get(OrderRow, found.id))
 
 

@@ -15,7 +15,7 @@ from keysat.checkout.wish import Wish
 from keysat.kit.errors import BadRequest
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithNow, WithShop
+from keysat.web.provide import WithShop, WithVisit
 from keysat.web.throttle import Rate
 from keysat.web.visit import limited
 from keysat.web.wire import NO_NUL, Inbound, Line, Outbound, Paragraph
@@ -51,15 +51,14 @@ class Redeemed(Outbound, frozen=True, kw_only=True):
     responses=refusals(404, 429, 502),
 )
 async def preview_code(
-    shop: WithShop,
-    now: WithNow,
+    visit: WithVisit,
     code: Code,
     product: Slug,
     policy_slug: FromQuery[Line | None] = None,
     offer: FromQuery[Line | None] = None,
 ) -> Preview:
     """What a purchase with this code would cost now. Uses nothing up; a code that does not apply is no error."""
-    return await preview(shop.desk, code, product, policy_slug or None, offer or None, now)
+    return await preview(visit.desk, code, product, policy_slug or None, offer or None)
 
 
 @post(
@@ -70,7 +69,7 @@ async def preview_code(
     guards=[limited(Rate.PURCHASE)],
     responses=refusals(404, 429, 502),
 )
-async def redeem_code(data: JSONBody[RedeemRequest], shop: WithShop, now: WithNow, actor: WithActor) -> Redeemed:
+async def redeem_code(data: JSONBody[RedeemRequest], shop: WithShop, visit: WithVisit) -> Redeemed:
     """A license for a code that makes it free. A code that leaves something to pay `requires payment`: purchase."""
     if not data.code.strip():
         raise BadRequest("The code is blank. Type one.")
@@ -83,7 +82,7 @@ async def redeem_code(data: JSONBody[RedeemRequest], shop: WithShop, now: WithNo
         buyer_note=data.buyer_note or None,
         only_free=True,
     )
-    order_id = await purchase(shop.desk, wish, now, actor, unlimited)
+    order_id = await purchase(visit.desk, wish, unlimited)
     async with shop.read() as read:
         made = await purchased(read, shop.ring, order_id, shop.settings.public_url)
         used = await redemption_of(read, order_id)

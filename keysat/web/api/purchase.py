@@ -15,7 +15,7 @@ from keysat.checkout.wish import REDIRECT_MAX, Wish, checked_redirect, rail_of
 from keysat.infra.house import Mode
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.web.provide import WithShop, WithVisit
 from keysat.web.shared_limits import limit_shared
 from keysat.web.throttle import Rate
 from keysat.web.visit import limited
@@ -70,28 +70,20 @@ class Polled(Poll, frozen=True):
     guards=[limited(Rate.PURCHASE)],
     responses=refusals(404, 429, 502),
 )
-async def create_purchase(
-    data: JSONBody[PurchaseRequest], shop: WithShop, visit: WithVisit, now: WithNow, actor: WithActor
-) -> Purchase:
+async def create_purchase(data: JSONBody[PurchaseRequest], shop: WithShop, visit: WithVisit) -> Purchase:
     """Open an order. What costs nothing is answered with its key; for anything else there is a checkout page."""
-    order_id = await open_order(shop.desk, data.wish(), now, actor, partial(limit_shared, visit, Rate.TRIAL))
+    order_id = await open_order(visit.desk, data.wish(), partial(limit_shared, visit, Rate.TRIAL))
     async with shop.read() as read:
         return await purchased(read, shop.ring, order_id, shop.settings.public_url)
 
 
 @get("/v1/purchase/{invoice_id:str}", operation_id="getPurchase", responses=refusals(404, 429))
-async def get_purchase(
-    invoice_id: FromPath[str],
-    shop: WithShop,
-    visit: WithVisit,
-    now: WithNow,
-    actor: WithActor,
-) -> Polled:
+async def get_purchase(invoice_id: FromPath[str], shop: WithShop, visit: WithVisit) -> Polled:
     """How far the order is. A client that polls also makes this server look at the payment."""
     async with shop.read() as read:
         order = await order_by_invoice(read, invoice_id)
     visit.limit(Rate.WEAK_POLL if order.is_weak else Rate.POLL, order.id)
-    await look_if_stale(shop.desk, order, now, actor)
+    await look_if_stale(visit.desk, order)
     async with shop.read() as read:
         seen = await poll(read, shop.ring, await order_by_invoice(read, invoice_id))
     return Polled(**msgspec.structs.asdict(seen), sandbox=True if shop.mode == Mode.SANDBOX else UNSET)

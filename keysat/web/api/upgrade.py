@@ -17,7 +17,7 @@ from keysat.licenses.tables import License
 from keysat.web.api.purchase import RedirectUrl
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithNow, WithShop, WithVisit
+from keysat.web.provide import WithShop, WithVisit
 from keysat.web.throttle import Rate
 from keysat.web.visit import Visit, limited
 from keysat.web.wire import Inbound, KeyText, Line
@@ -60,14 +60,12 @@ async def quote_upgrade(data: JSONBody[UpgradeQuoteRequest], shop: WithShop, vis
     guards=[limited(Rate.PURCHASE)],
     responses=refusals(401, 404, 429, 502),
 )
-async def start_upgrade(
-    data: JSONBody[UpgradeRequest], shop: WithShop, visit: WithVisit, now: WithNow, actor: WithActor
-) -> Change:
+async def start_upgrade(data: JSONBody[UpgradeRequest], shop: WithShop, visit: WithVisit) -> Change:
     """Open the order that pays the change, at the price of now. Once it is paid, the sold key is good for that tier."""
     async with shop.read() as read:
         license_id = (await _presented(read, visit, data.license_key)).id
     asker = Asker(redirect_url=data.redirect_url or None)
-    change_id = await upgrade(shop.desk, license_id, data.wanted(), now, actor, asker)
+    change_id = await upgrade(visit.desk, license_id, data.wanted(), asker)
     async with shop.read() as read:
         return await read_change(read, change_id)
 

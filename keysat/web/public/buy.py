@@ -131,7 +131,7 @@ async def buy(
         _check_email(data.buyer_email)
         async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
             wish, admit = _wish(counter, data, buyer), partial(limit_shared, visit, Rate.TRIAL)
-            order_id = await purchase(shop.desk, wish, visit.now, visit.actor, admit)
+            order_id = await purchase(visit.desk, wish, admit)
         address = await _where_to_pay(shop, order_id)
     except SAYABLE as error:
         if not counter.tiers and not counter.sells_itself:

@@ -137,7 +137,7 @@ async def _upgrade(visit: Visit, data: LicenseForm, license: License) -> str | R
     visit.limit(Rate.PURCHASE)
     if await _costs_more(visit, data, license):
         return await _way_shown(visit, data, license, is_dearer=True)
-    change_id = await upgrade(visit.shop.desk, license.id, _wanted(data), visit.now, visit.actor)
+    change_id = await upgrade(visit.desk, license.id, _wanted(data))
     async with visit.shop.read() as read:
         change = await read_change(read, change_id)
     if change.checkout_url:

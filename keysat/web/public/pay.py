@@ -44,7 +44,7 @@ async def show_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
     async with shop.read() as read:
         order = (await _holding(read, visit, subscription)).order
     if order is not None:  # whoever comes back from the checkout is not asked to pay again
-        await look_if_stale(shop.desk, order, visit.now, visit.actor)
+        await look_if_stale(visit.desk, order)
     return await _shown(visit, subscription)
 
 
@@ -59,7 +59,7 @@ async def pay_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
     trouble: KeysatError | None = None
     try:
         visit.limit(Rate.PURCHASE)
-        order_id = await pay(shop.desk, subscription.id, visit.now, visit.actor)
+        order_id = await pay(visit.desk, subscription.id)
         async with shop.read() as read:
             order, attempt = await read.get(Order, order_id), await payable_attempt(read, order_id)
         if order.status is OrderStatus.AWAITING and attempt is not None and attempt.checkout_url:

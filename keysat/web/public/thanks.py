@@ -128,7 +128,7 @@ async def thank_you(request: Request[Any, Any, Any], visit: WithVisit) -> Respon
     except NotFound as error:
         return _unknown(visit, error)
     visit.limit(Rate.WEAK_POLL if order.is_weak else Rate.POLL, order.id)
-    await look_if_stale(visit.shop.desk, order, visit.now, visit.actor)
+    await look_if_stale(visit.desk, order)
     async with visit.shop.read() as read:
         sale = await sale_of(read, visit.shop, invoice_id, visit.now)
     return _page(visit, sale)

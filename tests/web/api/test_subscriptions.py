@@ -41,7 +41,7 @@ async def row(front: Front) -> Subscription:
 async def comes_to(front: Front, **since: float) -> None:
     subscription = await row(front)
     front.counter.clock.move(subscription.paid_through + timedelta(**since))
-    await work_off(front.shop.desk, subscription.id, front.counter.now, LOOKER)
+    await work_off(front.counter.desk(LOOKER), subscription.id)
 
 
 async def test_a_buyer_cancels_once_and_the_open_order_ends_with_it(front: Front) -> None:
@@ -87,7 +87,7 @@ async def test_what_has_lapsed_is_over_unless_an_order_for_it_is_open(front: Fro
     await comes_to(front)
     await comes_to(front, days=8)
     assert (await cancel(front, key)).json()["already"] == "lapsed"
-    await pay(front.shop.desk, (await row(front)).id, front.counter.now, LOOKER)
+    await pay(front.counter.desk(LOOKER), (await row(front)).id)
     assert (await cancel(front, key)).json()["status"] == "cancelled"
     assert (await front.order()).status is OrderStatus.EXPIRED
 
