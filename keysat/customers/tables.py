@@ -19,7 +19,10 @@ def _searched(length: int) -> String:
 
 
 class Customer(Base):
-    """`email` as it was typed; `email_normal` is what addresses are compared by. Both are None once erased."""
+    """`email` as it was typed; `email_normal` is what addresses are compared by. Both are None once erased.
+
+    `erased_hash`: of the address then, keyed with the vault key, so that an import does not bring it again.
+    """
 
     __tablename__ = "customers"
 
@@ -30,6 +33,7 @@ class Customer(Base):
     note: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     erased_at: Mapped[datetime | None]
+    erased_hash: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (  # what a search walks along (`read.py`), and need not leave
         Index("ix_customers_email", "email_normal", "id"),

@@ -1,8 +1,9 @@
 """What is kept about one customer: to be handed out, or erased.
 
 Erasing keeps the books and the chain of events: orders, licenses, amounts and events stay, without anything that tells
-who it was. Keys go on validating. What is kept all the same: the keyed hash that a trial was had with, hashes of the
-fingerprints of machines, and an issued invoice's own copy of its buyer, which the law asks for.
+who it was. Keys go on validating. What is kept all the same: the keyed hash that a trial was had with, and the one by
+which an import knows the address, hashes of the fingerprints of machines, and an issued invoice's own copy of its
+buyer, which the law asks for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from keysat.checkout.change.tables import TierChange
 from keysat.checkout.tables import Order, OrderStatus, Redemption
 from keysat.customers.tables import Customer, CustomerNote
 from keysat.infra.tables import Base, EventOrigin, EventRow, OneTimeLink
+from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict
 from keysat.licenses.tables import License, Machine, OwnValue
@@ -98,7 +100,12 @@ async def personal_data(read: Read, customer_id: UUID) -> dict[str, list[dict[st
     return found
 
 
-async def erase(work: Work, customer_id: UUID) -> Sequence[str]:
+def erased_hash(vault: Vault, email_normal: str) -> str:
+    """By which an erased address is known, should it be met again."""
+    return vault.derive("erased", email_normal.encode()).hex()
+
+
+async def erase(work: Work, vault: Vault, customer_id: UUID) -> Sequence[str]:
     """Returns the words by which copies elsewhere are found: what was erased, and ids. A second time does no harm.
 
     Raises NotFound; Conflict while money is on its way or a subscription renews.
@@ -112,6 +119,8 @@ async def erase(work: Work, customer_id: UUID) -> Sequence[str]:
     words = [*(word for word in known if word), *subjects, *secret_ids]
     await _forget_origins(work, subjects)
     await _blank(work, theirs)
+    if customer.email_normal is not None:
+        customer.erased_hash = erased_hash(vault, customer.email_normal)
     customer.email = customer.email_normal = customer.name = customer.note = None
     if customer.erased_at is None:
         customer.erased_at = work.now

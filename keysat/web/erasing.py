@@ -18,7 +18,7 @@ AT_ONCE = 500
 
 async def erase_customer(work: Work, vault: Vault, customer_id: UUID) -> None:
     """Raises NotFound, Conflict."""
-    await _forget_answers(work, vault, [word.encode() for word in await erase(work, customer_id)])
+    await _forget_answers(work, vault, [word.encode() for word in await erase(work, vault, customer_id)])
 
 
 async def _forget_answers(work: Work, vault: Vault, words: Sequence[bytes]) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import func, select, update
 from keysat.catalog.tables import DiscountCode, Feature, Policy, Product
 from keysat.checkout import operate, subscribed
 from keysat.checkout.tables import Order, OrderId, OrderStatus, Redemption
+from keysat.customers.accounts import CustomerEdit, edit, remember
 from keysat.customers.tables import Customer, CustomerNote
 from keysat.infra.seals import seal
 from keysat.infra.store import Store
@@ -281,21 +282,46 @@ async def test_what_was_sold_there_after_a_first_move_comes_with_the_next(front:
 
 
 async def test_who_was_erased_here_does_not_come_again(front: Front, old: Published) -> None:
-    await move(front, old)
+    """Nor with rows that were left behind, came later, or had never been here."""
+    old.invoice("mended", buyer_email="ann@example.org", buyer_note="Ann again", updated_at=7)
+    old.license("mended", invoice_id=old.ids["mended"], max_machines=-1, metadata_json={"note": "Ann L."})
+    report = await move(front, old)
+    assert old.ids["mended"] in [name for names in report.left.values() for name in names]
     async with front.shop.work(TESTER) as work:
-        ann = (await work.session.scalars(select(Customer).where(Customer.email_normal == "ann@example.org"))).one()
-        await erase(work, ann.id)
+        for name in ("zoe", "rob"):  # bought here
+            await remember(work, f"{name}@example.org")
+        ids = {row.email_normal: row.id for row in await work.session.scalars(select(Customer))}
+        await edit(work, ids["bob@example.org"], CustomerEdit(email="robert@example.org"))
+        for name in ("ann", "bob", "zoe", "rob"):
+            await erase(work, front.shop.vault, ids[f"{name}@example.org"])
         assert not any(await work.session.scalars(select(Machine.hostname)))  # all are hers
+        await remember(work, "rob@example.org")  # came again by himself
+    change(old, "UPDATE licenses SET max_machines = 3 WHERE id = ?", old.ids["mended"])
+    machine = {"fingerprint": "m", "fingerprint_hash": sha256(b"m").hexdigest(), "activated_at": at(old.now)}
+    old.add("machines", license_id=old.ids["mended"], hostname="anns-box", **machine)
+    for name in ("zoe", "bob", "Rob"):
+        told = {"metadata_json": {"note": name}, "suspension_reason": f"{name} is ill"}
+        old.sold(name, days_ago=9, email=f"{name}@example.org", status="suspended", **told)
     told = "UPDATE licenses SET status = 'revoked', revocation_reason = 'Ann is ill' WHERE id = ?"
     change(old, told, old.ids["sold"])
     machine = {"fingerprint": "new", "fingerprint_hash": sha256(b"new").hexdigest(), "activated_at": at(old.now)}
     old.add("machines", license_id=old.ids["bound"], hostname="anns-box", deactivated_at=at(old.now), **machine)
     report = await move(front, old)
-    assert (report.brought["customers"], report.brought["machines"], report.changed["licenses revoked"]) == (0, 1, 1)
+    assert (report.brought["customers"], report.brought["machines"], report.changed["licenses revoked"]) == (0, 2, 1)
+    await seal(front.shop.store, front.counter.now)
     async with front.shop.read() as read:
-        assert "ann@example.org" not in (await read.session.scalars(select(Customer.email_normal))).all()
+        here = set(await read.session.scalars(select(Customer.email_normal)))
+        assert (here & {f"{name}@example.org" for name in ("ann", "bob", "zoe", "rob")}) == {"rob@example.org"}
         assert "Ann" not in str((await read.get(License, uuid_of(old, "sold"))).revocation_reason)
         assert not any(await read.session.scalars(select(Machine.hostname)))
+        notes = "".join(map(str, await read.session.scalars(select(CustomerNote.note))))
+        for name in ("mended", "zoe", "bob", "Rob"):
+            license = await read.get(License, uuid_of(old, name))
+            owner = await read.get(Customer, (await read.get(Order, license.order_id)).customer_id)
+            told = f"{license.note} {license.suspension_reason} {notes}"
+            wanted = (False, True) if name == "Rob" else (True, False)
+            assert (owner.erased_at is not None, name in told or "Ann" in told) == wanted
+        assert await violations(read, front.counter.now) == []
 
 
 async def test_what_was_deleted_here_comes_again_only_if_it_was_sold_there(front: Front, old: Published) -> None:

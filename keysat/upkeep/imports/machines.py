@@ -109,7 +109,6 @@ def _machine(move: Move, row: Row) -> Values:
         "last_seen_at": row.moment("last_heartbeat_at") or activated,
         "deactivated_at": move.at(row, "deactivated_at") if gone else None,
         "deactivation_reason": row.words("deactivation_reason", 255),
-        **move.untold(row.id("license_id"), "hostname", "platform", "deactivation_reason"),
     }
 
 

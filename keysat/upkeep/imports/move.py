@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping, insert, inspect, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
+from keysat.checkout.tables import Order
 from keysat.customers.tables import Customer
 from keysat.infra.events import Actor
 from keysat.infra.tables import Base, EventRow
@@ -21,6 +22,7 @@ from keysat.licenses.tables import License
 from keysat.upkeep.imports.judge import misfit
 from keysat.upkeep.imports.report import Report
 from keysat.upkeep.imports.source import Row, Senseless, Source
+from keysat.upkeep.person import BLANKED
 from keysat.upkeep.rows import parted
 
 T = TypeVar("T")
@@ -60,8 +62,8 @@ class Move:
     """What sells what names no other: here that is no profile at all."""
     gone: set[UUID] = field(default_factory=set[UUID])
     """What an earlier import had brought, and was deleted here. Not what was sold there, for its keys are to hold."""
-    erased: set[UUID] = field(default_factory=set[UUID])
-    """Licenses of who was erased here: no more is told of them."""
+    erased: dict[UUID, UUID] = field(default_factory=dict[UUID, UUID])
+    """Orders and licenses of who was erased here, and who that was: no more is told of them."""
 
     async def look(self) -> None:
         """At what was decided here, before anything comes."""
@@ -70,8 +72,10 @@ class Move:
             for column in SOLD:
                 with suppress(Senseless):
                     self.gone.discard(row.id(column))
-        theirs = select(License.id).join(Customer, Customer.id == License.customer_id)
-        self.erased.update(await self.work.session.scalars(theirs.where(Customer.erased_at.is_not(None))))
+        for model in (Order, License):
+            theirs = select(model.id, Customer.id).join(Customer, Customer.id == model.customer_id)
+            for row_id, owner in await self.work.session.execute(theirs.where(Customer.erased_at.is_not(None))):
+                self.erased[row_id] = owner
 
     def at(self, row: Row, column: str) -> datetime:
         """A moment that has to be there; now, where nobody can read it."""
@@ -94,6 +98,8 @@ class Move:
             if row["id"] in self.gone:
                 self.report.differ(kind, row["id"], "was deleted here")
                 continue
+            if {row["id"], row.get("license_id")} & self.erased.keys():
+                row |= dict.fromkeys(row.keys() & BLANKED.get(model, {}))
             why = "has the id of another" if row["id"] in kept else misfit(model, row, self.here)
             if why is None:
                 kept[row["id"]] = row
@@ -149,10 +155,6 @@ class Move:
         """What goes with rows that came now."""
         if rows:
             await self.work.session.execute(insert(model), rows)
-
-    def untold(self, license_id: UUID, *columns: str) -> Values:
-        """Nothing in these columns, where the license is of somebody who was erased here."""
-        return dict.fromkeys(columns) if license_id in self.erased else {}
 
     async def decided(self, *names: str) -> set[UUID]:
         """What there is such an event about that no import has recorded."""

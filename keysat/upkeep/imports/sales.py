@@ -23,6 +23,7 @@ from keysat.upkeep.imports.machines import bring_machines
 from keysat.upkeep.imports.move import Move, Values, Written
 from keysat.upkeep.imports.source import Row, Senseless
 from keysat.upkeep.imports.uses import bring_uses
+from keysat.upkeep.person import erased_hash
 
 NO_PRICE: Values = {"listed_currency": SAT, "listed_value": 0, "base_value": 0, "amount_sats": 0, "base_sats": 0}
 NO_RATE: Values = {"exchange_rate_centibps": None, "exchange_rate_source": None}
@@ -42,10 +43,11 @@ async def bring_sales(move: Move, issuer_key_id: UUID) -> Mapping[UUID, Values]:
     made = [row | {"issuer_key_id": issuer_key_id} for row in move.read("licenses", "licenses", _license)]
     invoices = move.read("orders", "invoices", _order)
     typed = _normal_buyers(move, (*made, *invoices))
+    erased = await _erased(move, typed, (*invoices, *made))
     move.here["orders"] = {order["id"] for order in invoices} | {row["order_id"] for row in made if not row["is_sold"]}
     licenses = move.fitting("licenses", License, made)
     orders = [*_ordered(move, invoices, licenses), *(_given(move, row) for row in licenses if not row["is_sold"])]
-    customers = await _customers(move, typed, (*orders, *licenses))
+    customers = await _customers(move, typed, (*orders, *licenses), erased)
     for row in (*orders, *licenses):
         row["customer_id"] = customers.get(row["buyer"])
     ordered = await _orders(move, orders)
@@ -119,15 +121,41 @@ async def _orders(move: Move, orders: Sequence[Values]) -> Written:
     return written
 
 
-async def _customers(move: Move, typed: Mapping[str, str], sales: Iterable[Values]) -> Mapping[str | None, UUID]:
-    """Ids by address. Of what is here already nobody comes again: he may be erased by now."""
+async def _erased(move: Move, typed: Iterable[str], sales: Sequence[Values]) -> Mapping[str | None, UUID]:
+    """Ids by address, of who was erased here and did not come again. Their sales are marked, and lose their notes.
+
+    Such an address is told by its hash; or by what it had brought before, since it may have been another here by then.
+    """
+    told = select(Customer.id, Customer.email_normal, Customer.erased_hash)
+    customers = (await move.work.session.execute(told)).all()
+    hashes = {row.erased_hash: row.id for row in customers if row.erased_hash is not None}
+    if not hashes:
+        return {}
+    found: dict[str | None, UUID | None] = {address: hashes.get(erased_hash(move.vault, address)) for address in typed}
+    found |= {row["buyer"]: move.erased[row["id"]] for row in sales if row["id"] in move.erased}
+    here = {None, *(row.email_normal for row in customers)}
+    erased = {address: owner for address, owner in found.items() if owner is not None and address not in here}
+    for row in sales:
+        order_id: UUID = row.get("order_id", row["id"])
+        owner = erased.get(row["buyer"]) if row["buyer"] else move.erased.get(order_id)
+        if owner is not None:
+            move.erased[row["id"]] = owner
+            row["note"] = None
+    move.report.not_kept(len(erased), "addresses of buyers who were erased here")
+    return erased
+
+
+async def _customers(
+    move: Move, typed: Mapping[str, str], sales: Iterable[Values], erased: Mapping[str | None, UUID]
+) -> Mapping[str | None, UUID]:
+    """Ids by address. Of what is here already nobody comes again: he may have another address by now."""
     known = {
         *await move.work.session.scalars(select(Order.id)),
         *await move.work.session.scalars(select(License.id)),
     }
     wanted = dict.fromkeys(row["buyer"] for row in sales if row["buyer"] and row["id"] not in known)
     there = select(Customer.email_normal, Customer.id).where(Customer.email_normal.is_not(None))
-    here: dict[str | None, UUID] = {row.email_normal: row.id for row in await move.work.session.execute(there)}
+    here = {**erased, **{row.email_normal: row.id for row in await move.work.session.execute(there)}}
     new = [
         {"id": move.work.new_id(), "email": typed[normal], "email_normal": normal, "created_at": move.work.now}
         for normal in wanted
@@ -233,5 +261,4 @@ def _license(move: Move, row: Row) -> Values:
         "buyer": row.words("buyer_email"),
         "is_sold": invoice_id is not None,
         "fingerprint": row.words("fingerprint") if most == 1 else None,  # kept in the clear there (D-33)
-        **move.untold(row.id(), "note", "suspension_reason", "revocation_reason"),
     }
