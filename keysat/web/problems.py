@@ -122,7 +122,9 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     refusal = refusal or Refusal(errors.INTERNAL_ERROR, _BLAND)
     status, headers = refusal.code.status, dict(refusal.headers)
     if wants_page(request.scope):
-        text = page_text(visit, "problem.html", refusal=refusal, request_id=visit.request_id)
+        for_operators = f"{request.scope['path']}/".startswith("/admin/")
+        template = "admin/problem.html" if for_operators else "problem.html"
+        text = page_text(visit, template, refusal=refusal, request_id=visit.request_id)
         return Response(text, status_code=status, headers=headers, media_type="text/html")
     body = msgspec.to_builtins(_problem(refusal, visit.request_id)) | refusal.extra
     return Response(msgspec.json.encode(body), status_code=status, headers=headers, media_type=MEDIA_TYPE)

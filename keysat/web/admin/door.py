@@ -18,16 +18,18 @@ from typing import Any, cast
 from urllib.parse import quote
 from uuid import UUID
 
-from litestar import Request, Response, Router
+from litestar import HttpMethod, Request, Response, Router, route
+from litestar.exceptions import HTTPException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.types import ControllerRouterHandler, HTTPScope
 
 from keysat.infra.attention import open_calls
-from keysat.kit.errors import BadRequest, Forbidden, KeysatError, Unauthorized
+from keysat.kit.errors import BadRequest, Forbidden, KeysatError, NotFound, Unauthorized
+from keysat.kit.states import IllegalStep
 from keysat.operators.scopes import Scope
 from keysat.web.auth import recognise_session
 from keysat.web.html import page, see_other
-from keysat.web.problems import answer, wants_page
+from keysat.web.problems import answer, refusal_of, wants_page
 from keysat.web.security import SAFE_METHODS, same_origin
 from keysat.web.visit import Connection, Guard, Visit, visit_of
 
@@ -52,6 +54,7 @@ PLACES = (
     Place("Account", f"{PATH}/account"),
 )
 """A page adds its line here once it is there."""
+TOLD_IN_THE_FRAME = (KeysatError, IllegalStep, HTTPException)
 
 
 class SignInFirst(Unauthorized):
@@ -69,16 +72,20 @@ def signed_in(scope: Scope | None = None) -> Guard:
     """
 
     async def let_in(connection: Connection, handler: BaseRouteHandler) -> None:
-        if not await recognise_session(connection):
+        if not await _recognise(connection):
             raise SignInFirst(_back(connection))
         await same_origin(connection, handler)
-        visit = visit_of(connection)
-        if scope is not None and scope not in visit.scopes:
+        if scope is not None and scope not in visit_of(connection).scopes:
             raise Forbidden(f"Your account may not do this: it needs the scope {scope}.")
-        if visit.may(Scope.ORDERS_READ):
-            visit.calls = await open_calls(visit.shop.store)
 
     return let_in
+
+
+@route("/{rest:path}", http_method=[*HttpMethod], status_code=200)
+async def nothing_here(request: Request[Any, Any, Any]) -> None:
+    """Told in the frame to who is signed in. Strangers are not sent to the login: there is nothing to come back to."""
+    await _recognise(request)
+    raise NotFound("There is nothing at this address.")
 
 
 def admin_page(
@@ -99,9 +106,9 @@ def admin_page(
 def admin_router(handlers: Sequence[ControllerRouterHandler]) -> Router:
     return Router(
         path=PATH,
-        route_handlers=handlers,
+        route_handlers=[*handlers, nothing_here],
         include_in_schema=False,
-        exception_handlers={SignInFirst: _to_login, KeysatError: _refused},
+        exception_handlers={SignInFirst: _to_login, **dict.fromkeys(TOLD_IN_THE_FRAME, _refused)},
     )
 
 
@@ -117,6 +124,16 @@ def safe_back(path: str) -> str:
     """Where to go after the login: a page of ours, whatever was asked for."""
     ours = path == PATH or path.startswith((f"{PATH}/", f"{PATH}?"))
     return path if ours and path.isascii() and path.isprintable() and "\\" not in path and "//" not in path else PATH
+
+
+async def _recognise(connection: Connection) -> bool:
+    """With what the frame shows."""
+    if not await recognise_session(connection):
+        return False
+    visit = visit_of(connection)
+    if visit.may(Scope.ORDERS_READ):
+        visit.calls = await open_calls(visit.shop.store)
+    return True
 
 
 def _places(visit: Visit) -> list[Place]:
@@ -138,8 +155,12 @@ def _to_login(request: Request[Any, Any, Any], error: SignInFirst) -> Response[A
     return see_other(LOGIN + back)
 
 
-def _refused(request: Request[Any, Any, Any], error: KeysatError) -> Response[Any]:
-    visit = visit_of(request)
-    if visit.operator is None or error.code.status >= 500 or not wants_page(request.scope):
+def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    visit, refusal = visit_of(request), refusal_of(error)
+    if visit.operator is None or refusal is None or refusal.code.status >= 500 or not wants_page(request.scope):
         return answer(request, error)
-    return admin_page(visit, "admin/refused.html", at="", trouble=error, request_id=visit.request_id, refusal=error)
+    response = admin_page(
+        visit, "admin/refused.html", at="", headers=refusal.headers, refusal=refusal, request_id=visit.request_id
+    )
+    response.status_code = refusal.code.status
+    return response

@@ -61,8 +61,23 @@ async def test_every_place_in_the_bar_is_there_and_shown_to_who_may_see_it(shop:
             assert (shown.status_code, 'aria-current="page"' in shown.text) == (200, True), place.path
         refused = await owner.post("/admin/account/sessions/end", data={"session": "x"})
         assert (refused.status_code, "Pages of the operator" in refused.text) == (400, True)
-        away = await owner.get("/admin/nothing-here")
-        assert away.status_code == 404
+        for ask, path in ((owner.get, "/admin/nothing-here"), (owner.post, "/admin/nothing/there")):
+            away = await ask(path)
+            assert (away.status_code, "Pages of the operator" in away.text) == (404, True)
+        garbled = await owner.post("/admin/account/password", data={"new_password": "x" * 20_000})
+        assert (garbled.status_code, "Pages of the operator" in garbled.text) == (400, True)
+        program = await owner.get("/admin/nothing-here", headers={"Accept": "application/json"})
+        assert (program.status_code, program.json()["error"]) == (404, "not_found")
+
+
+async def test_what_is_no_page_of_the_operator_leads_a_stranger_to_them_and_not_to_the_buyers(
+    client: httpx.AsyncClient,
+):
+    for path in ("/admin/nothing-here", "/admin/webhooks/nothing/there", "/admin/profiles/x", "/admin/"):
+        away = await client.get(path, headers=BROWSER)
+        assert (away.status_code, 'href="/admin"' in away.text, "Lost your key" in away.text) == (404, True, False)
+    buyers = await client.get("/administration", headers=BROWSER)
+    assert (buyers.status_code, 'href="/admin"' in buyers.text, "Lost your key" in buyers.text) == (404, False, True)
 
 
 async def test_a_session_works_for_the_api_as_its_account_may(shop: Shop):
