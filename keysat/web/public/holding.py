@@ -13,8 +13,9 @@ from keysat.checkout.change.tables import ChangeStatus
 from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import known_quote
+from keysat.checkout.read import payable_attempt
 from keysat.checkout.seller import told_of
-from keysat.checkout.tables import OPEN, Order, OrderStatus
+from keysat.checkout.tables import HAS_MONEY, Order, OrderStatus
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.money import Money
@@ -25,6 +26,7 @@ from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License, LicenseStatus, Machine
 from keysat.payments.rates.board import RateEvidence
 from keysat.payments.rates.pins import pin_of
+from keysat.payments.tables import Attempt
 from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.rules import can_renew, next_cycle, payable
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
@@ -108,6 +110,8 @@ class Holding:
     subscription: Subscription | None
     order: Order | None
     """The one that is open for the next period."""
+    attempt: Attempt | None
+    """At which that is paid."""
     has_plan: bool
     """Another tier is planned for the end of what is paid: nothing is to be paid before."""
     bill: Bill | None
@@ -172,14 +176,17 @@ class Holding:
 
     @property
     def is_paying(self) -> bool:
-        """Money was seen, and need not be sent again."""
-        return self.order is not None and self.order.status in (OrderStatus.PROCESSING, OrderStatus.PAID)
+        """All the money was seen, be it late, and need not be sent again."""
+        if self.order is None or self.order.status in (OrderStatus.REVIEW, OrderStatus.INVALID):
+            return False
+        is_all_there = self.attempt is not None and self.attempt.seen is not None and self.attempt.missing is None
+        return self.order.status in HAS_MONEY or is_all_there
 
     @property
     def is_moving(self) -> bool:
-        """It may change by itself at any moment: who has just paid is not left before a button that says pay."""
+        """It may change by itself, also by late money: who has paid is not left before a button that says pay."""
         order = self.order
-        return order is not None and order.status in (OrderStatus.DRAFT, *OPEN, OrderStatus.PAID)
+        return order is not None and order.status is not OrderStatus.INVALID and self.now <= order.watch_until
 
     @property
     def is_in_review(self) -> bool:
@@ -219,12 +226,14 @@ async def holding_of(read: Read, shop: Shop, license: License, now: datetime) ->
     bill = await bill_of(read, shop, license, subscription, now) if subscription else None
     is_active = license.status is LicenseStatus.ACTIVE
     sold = await product(read, license.product_id)
+    order = await open_order(read, subscription.id) if subscription else None
     return Holding(
         license=license,
         product=sold,
         tier=await policy(read, license.policy_id) if license.policy_id else None,
         subscription=subscription,
-        order=await open_order(read, subscription.id) if subscription else None,
+        order=order,
+        attempt=await payable_attempt(read, order.id) if order else None,
         has_plan=await open_change(read, license.id, ChangeStatus.SCHEDULED) is not None,
         bill=bill,
         pay_path=f"/pay/{pay_token(shop.vault, subscription.id)}" if subscription else "",

@@ -35,7 +35,7 @@ from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN
 from keysat.web.public.holding import WITHDRAWN, holding_of, rate_known
-from keysat.web.public.ways import Way, planned, ways
+from keysat.web.public.ways import Way, paid_change, planned, ways
 from keysat.web.public.words import seen
 from keysat.web.security import same_origin
 from keysat.web.throttle import Rate
@@ -200,6 +200,7 @@ async def _shown(
         holding = await holding_of(read, visit.shop, license, visit.now)
         is_shown = holding.state not in WITHDRAWN
         plan = await planned(read, license.id) if is_shown else None
+        paid = await paid_change(read, license.id) if is_shown else None
         tiers = [tier for tier in await policies(read, holding.product) if tier.is_open] if is_shown else []
         offered = await ways(read, license, tiers, visit.now) if plan is None else []
     return page(
@@ -211,6 +212,7 @@ async def _shown(
         seller=holding.seller,
         state=holding.state,
         plan=plan,
+        paid_change=paid,
         ways=offered,
         news=news,
         seen=partial(seen, now=visit.now),

@@ -12,12 +12,13 @@ from litestar.params import FromPath
 from sqlalchemy import select
 
 from keysat.checkout.collect import look_if_stale
+from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import subscription_to_pay
 from keysat.checkout.read import payable_attempt
 from keysat.checkout.renew import pay
 from keysat.checkout.tables import Order, OrderStatus, Purpose
 from keysat.infra.work import Read
-from keysat.kit.errors import KeysatError, NotFound, RateLimited
+from keysat.kit.errors import KeysatError, NotFound
 from keysat.licenses.tables import License
 from keysat.subscriptions.tables import Cycle, Subscription
 from keysat.web.html import page, see_other
@@ -36,15 +37,10 @@ THANKS_FOR = timedelta(days=1)
 
 @get("/pay/{token:str}", include_in_schema=False)
 async def show_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
-    shop = visit.shop
     try:
         subscription = await _subscription(visit, token)
-    except (NotFound, RateLimited) as error:
+    except NotFound as error:
         return _gone(visit, error)
-    async with shop.read() as read:
-        order = (await _holding(read, visit, subscription)).order
-    if order is not None:  # whoever comes back from the checkout is not asked to pay again
-        await look_if_stale(visit.desk, order)
     return await _shown(visit, subscription)
 
 
@@ -54,11 +50,15 @@ async def pay_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
     shop = visit.shop
     try:
         subscription = await _subscription(visit, token)
-    except (NotFound, RateLimited) as error:
+    except NotFound as error:
         return _gone(visit, error)
     trouble: KeysatError | None = None
     try:
         visit.limit(Rate.PURCHASE)
+        async with shop.read() as read:
+            holding = await _holding(read, visit, subscription)
+        if holding.is_paying:  # late money stands in no new order's way, but its buyer needs none
+            return await _shown(visit, subscription)
         order_id = await pay(visit.desk, subscription.id)
         async with shop.read() as read:
             order, attempt = await read.get(Order, order_id), await payable_attempt(read, order_id)
@@ -72,14 +72,18 @@ async def pay_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
 
 
 async def _subscription(visit: Visit, token: str) -> Subscription:
-    """Raises NotFound, RateLimited."""
+    """After a look at its open order, so that nobody is asked to pay again. Raises NotFound, RateLimited."""
+    shop = visit.shop
     try:
-        async with visit.shop.read() as read:
-            found = await subscription_to_pay(read, visit.shop.vault, token)
+        async with shop.read() as read:
+            found = await subscription_to_pay(read, shop.vault, token)
+            order = await open_order(read, found.id)
     except NotFound:
         visit.limit(Rate.BAD_KEY)
         raise
     visit.limit(Rate.POLL, found.id)
+    if order is not None:
+        await look_if_stale(visit.desk, order)
     return found
 
 
@@ -91,8 +95,7 @@ async def _shown(visit: Visit, subscription: Subscription, trouble: KeysatError 
     async with visit.shop.read() as read:
         holding = await _holding(read, visit, subscription)
         is_paid = not holding.is_payable and await _paid_lately(read, visit, subscription)
-        attempt = await payable_attempt(read, holding.order.id) if holding.order else None
-    order = holding.order
+    order, attempt = holding.order, holding.attempt
     left = order.expires_at - holding.now if order and holding.is_open else None
     return page(
         visit,

@@ -37,11 +37,14 @@ MOVING = frozenset(
         Progress.PART_PAID,
         Progress.TIME_UP,
         Progress.SEEN,
+        Progress.UNDERPAID,
+        Progress.EXPIRED,
         Progress.LATE,
         Progress.FINISHING,
+        Progress.REVIEW,
     }
 )
-"""The page looks again by itself."""
+"""The page looks again by itself: something may still come, be it late money or what the seller decides."""
 
 _FIXED = {
     OrderStatus.DRAFT: Progress.OPENING,
@@ -56,6 +59,7 @@ _FIXED = {
 class Facts:
     status: OrderStatus
     expires_at: datetime
+    takes_late: bool  # of its own accord, for a while
     was_opened: bool  # there is, or was, a page to pay on
     money_seen: bool
     money_missing: bool  # less was seen than is asked for
@@ -71,9 +75,9 @@ def progress(facts: Facts, now: datetime) -> Progress:
                 return Progress.FINISHING
             return Progress.READY if facts.license_status == LicenseStatus.ACTIVE else Progress.WITHDRAWN
         case OrderStatus.EXPIRED:
-            if now >= facts.expires_at + LATE_WINDOW:
-                return Progress.OVER
-            return Progress.LATE if facts.money_seen else Progress.EXPIRED
+            if facts.money_seen:
+                return Progress.LATE
+            return Progress.EXPIRED if facts.takes_late and now < facts.expires_at + LATE_WINDOW else Progress.OVER
         case OrderStatus.INVALID:
             return Progress.INVALID if facts.was_opened else Progress.NOT_OPENED
         case _:

@@ -10,6 +10,7 @@ from litestar import Request, Response, get
 from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import look_if_stale
+from keysat.checkout.gate import late_window
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.read import order_by_invoice, payable_attempt, poll
 from keysat.checkout.recover import claim_code_to_show
@@ -25,7 +26,7 @@ from keysat.payments.tables import Attempt
 from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.tables import Subscription
 from keysat.upkeep.shop import Shop
-from keysat.web.html import page
+from keysat.web.html import page, see_other
 from keysat.web.provide import WithVisit
 from keysat.web.public import words
 from keysat.web.public.cards import Line, entitlement_lines
@@ -62,6 +63,7 @@ class Sale:
         return Facts(
             status=self.order.status,
             expires_at=self.order.expires_at,
+            takes_late=bool(late_window(self.order.purpose)),
             was_opened=self.attempt is not None,
             money_seen=self.seen is not None,
             money_missing=self.missing is not None,
@@ -135,7 +137,7 @@ async def thank_you(request: Request[Any, Any, Any], visit: WithVisit) -> Respon
 
 
 @get("/thank-you/key", include_in_schema=False)
-async def download(request: Request[Any, Any, Any], visit: WithVisit) -> Response[str]:
+async def download(request: Request[Any, Any, Any], visit: WithVisit) -> Response[Any]:
     """The key alone, so that a program can read the file as it is."""
     try:
         async with visit.shop.read() as read:
@@ -143,8 +145,8 @@ async def download(request: Request[Any, Any, Any], visit: WithVisit) -> Respons
     except NotFound as error:
         return _unknown(visit, error)
     visit.limit(Rate.WEAK_POLL if sale.order.is_weak else Rate.POLL, sale.order.id)
-    if sale.key is None:
-        return _page(visit, sale)
+    if sale.key is None:  # the page that waits, which looks again at its own address
+        return see_other(page_of(sale), SECRET_PAGE)
     return Response(
         sale.key + "\n",
         media_type="text/plain",

@@ -116,16 +116,36 @@ async def test_an_upgrade_says_its_price_before_and_is_paid(front: Front):
     change = await front.order()
     assert (to_pay.status_code, change.purpose, change.listed_value) == (303, Purpose.TIER_CHANGE, 900)
     assert to_pay.headers["location"].startswith("http")
-    await front.counter.pay(change)
+    told = "Money for a change of tier has arrived. See how it stands before you pay anything again."
+    assert told not in plain(await shown(front, key))
+    await front.counter.pay(change, confirmed=False)
+    assert told in plain(await shown(front, key))
+    await front.counter.fake.confirm(await front.counter.invoice_of(change))
+    await front.counter.work_off()
     thanks = await front.thanks(change)
     assert "your license is App Max now" in plain(thanks)
     assert "claim code" not in thanks.text
     upgraded = plain(await shown(front, key))
     assert "App Max Active." in upgraded
+    assert told not in upgraded
     assert "Next payment $30.00" in upgraded
     assert "Upgrade" not in upgraded
     assert (await shown(front, key, act="quote", choice="nope")).status_code == 404
     assert order.license_id == change.license_id
+
+
+async def test_late_money_for_a_change_is_not_said_to_count_nor_asked_for_again(front: Front):
+    _, key = await subscribed(front)
+    await front.counter.travel(days=15)
+    await shown(front, key, act="upgrade", choice="max", charge="900")
+    change = await front.order()
+    await front.counter.travel(minutes=20)
+    over = plain(await front.thanks(change))
+    assert ("This payment has expired" in over, "still counts" in over) == (True, False)
+    await front.counter.pay(change, confirmed=False)
+    assert "The price of a change holds for that time only, so the seller decides" in plain(await front.thanks(change))
+    page = await shown(front, key)
+    assert f'href="/thank-you?invoice_id={change.invoice_id}">See how it stands' in page.text
 
 
 async def test_where_the_product_allows_it_a_lower_tier_is_planned_and_taken_back(front: Front):

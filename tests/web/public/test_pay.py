@@ -1,5 +1,7 @@
 """The stable address to pay, as its subscriber and a mail scanner use it."""
 
+import re
+from datetime import timedelta
 from uuid import UUID
 
 import httpx
@@ -11,6 +13,7 @@ from keysat.licenses.issue import suspend
 from keysat.payments.provider import Rail
 from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
+from tests.fakes.btcpay import Accident
 from tests.web.public.subscribing import pay_link, plain, subscribed, subscription
 from tests.web.selling import Front
 
@@ -18,6 +21,8 @@ pytestmark = pytest.mark.once
 
 REFRESH = '<noscript><meta http-equiv="refresh"'
 """A browser without JavaScript asks again."""
+STATE = re.compile(r'data-state="([^"]*)"')
+"""By which the script tells that there is something new."""
 
 
 async def pressed(front: Front, link: str) -> httpx.Response:
@@ -97,18 +102,48 @@ async def test_who_comes_back_before_we_know_of_the_money_is_not_left_before_a_b
     assert ("Paid. Thank you" in plain(paid), REFRESH in paid.text) == (True, False)
 
 
+async def test_money_that_comes_late_or_unseen_is_not_asked_for_again(front: Front):
+    order, _ = await subscribed(front)
+    link = await pay_link(front, order)
+    await front.counter.travel(days=32)
+    await pressed(front, link)
+    renewal, counter = await front.order(), front.counter
+    counter.deaf = True
+    counter.clock.move(renewal.expires_at)
+    counter.fake.fail_next(Accident.BUSY)
+    assert "Wait here if you have paid" in plain(await front.http.get(link))
+    counter.clock.move(counter.now + timedelta(seconds=20))
+    over = await front.http.get(link)
+    told = "Wait here" in plain(over), "This price stands" in plain(over), REFRESH in over.text
+    assert told == (False, False, True)
+    counter.clock.move(counter.now + timedelta(seconds=20))
+    await counter.fake.pay(await counter.invoice_of(renewal), confirmed=False)
+    pressed_late = await pressed(front, link)  # in another tab, where nobody had looked since
+    assert ("do not pay again" in plain(pressed_late), REFRESH in pressed_late.text) == (True, True)
+    assert "do not pay again" in plain(await front.http.get(link))
+    await counter.fake.confirm(await counter.invoice_of(renewal))
+    counter.clock.move(counter.now + timedelta(seconds=20))
+    assert "Paid. Thank you" in plain(await front.http.get(link))
+    assert await front.orders() == 2
+
+
 async def test_a_part_that_came_is_told_with_what_is_missing(front: Front):
     order, _ = await subscribed(front)
     link = await pay_link(front, order)
     await front.counter.travel(days=32)
     await pressed(front, link)
+    states = [STATE.findall((await front.http.get(link)).text)]
     await front.counter.pay(await front.order(), percent=50)
+    states.append(STATE.findall((await front.http.get(link)).text))
     page = plain(await front.http.get(link))
     assert "$6.00 has arrived, $6.00 is still missing: pay it on the same page" in page
     assert "Pay the missing $6.00" in page
     await front.counter.travel(minutes=20)
-    page = plain(await front.http.get(link))
+    last = await front.http.get(link)
+    page = plain(last)
     assert "$6.00 has arrived for a request that is over" in page
+    states.append(STATE.findall(last.text))
+    assert len({state for [state] in states}) == 3, "or the script that waits would not show it"
     assert "Pay $12.00" in page
 
 

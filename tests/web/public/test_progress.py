@@ -12,6 +12,7 @@ MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 AWAITING = Facts(
     status=OrderStatus.AWAITING,
     expires_at=NOON + 15 * MINUTE,
+    takes_late=True,
     was_opened=True,
     money_seen=False,
     money_missing=True,
@@ -39,6 +40,15 @@ def test_a_payment_that_ran_out_is_not_called_final_while_late_money_counts():
     assert progress(expired, NOON + DAY) == Progress.EXPIRED
     assert progress(replace(expired, money_seen=True), NOON + DAY) == Progress.LATE
     assert progress(expired, NOON + DAY + 15 * MINUTE) == Progress.OVER
+    assert progress(replace(expired, money_seen=True), NOON + 3 * DAY) == Progress.LATE  # and not asked for again
+    change = replace(expired, takes_late=False)  # of a tier, which another took the place of
+    assert progress(change, NOON) == Progress.OVER
+    assert progress(replace(change, money_seen=True), NOON) == Progress.LATE
+
+
+def test_the_page_looks_again_by_itself_as_long_as_anything_may_still_come():
+    at_rest = {Progress.READY, Progress.WITHDRAWN, Progress.OVER, Progress.INVALID, Progress.NOT_OPENED}
+    assert set(Progress) - MOVING == at_rest
 
 
 def test_when_the_time_is_up_but_nobody_has_looked_the_page_says_just_that():
