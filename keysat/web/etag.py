@@ -62,7 +62,7 @@ class Tags(ASGIMiddleware):
         answer = await answer_of(next_app, scope, receive, send)
         if answer.status == 200:  # who may not look is told so before anything else
             wanted = Conditions.of(Headers.from_scope(scope))
-            tag = _tag(answer.body)
+            tag = tag_of(answer.body)
             if not wanted.match(tag):
                 await refuse(scope["litestar_app"], scope, receive, send, PreconditionFailed(_CHANGED))
                 return
@@ -125,10 +125,10 @@ async def _tag_of_what_is_shown(request: Request[Any, Any, Any], work: Work) -> 
     shown = request.route_handler.opt[_EDITS]
     given = {"read": work, "now": work.now, **request.path_params}
     named = {name: given[name] for name in signature(shown).parameters if name in given}
-    return _tag(encode_json(await shown(**named)))
+    return tag_of(encode_json(await shown(**named)))
 
 
-def _tag(body: bytes) -> str:
+def tag_of(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 

@@ -5,19 +5,19 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, URLEncodedBody
 
 from keysat.checkout.seller import delete_profile, hanging_on
 from keysat.infra.work import Work
-from keysat.kit.errors import BadRequest, Conflict, KeysatError, TierCap
+from keysat.kit.errors import BadRequest, Conflict, KeysatError, PreconditionFailed, TierCap
 from keysat.operators.scopes import Scope
 from keysat.payments import profiles
 from keysat.payments.profiles import NewProfile, ProfileEdit, ProfileFields
 from keysat.payments.provider import Rail
 from keysat.payments.tables import ConnectionId, ConnectionRow, MerchantProfile
 from keysat.web.admin.door import PATH, admin_page, id_in, signed_in
+from keysat.web.admin.editing import EditForm, expect_unchanged, filled_in, shown_again
 from keysat.web.connecting import rails_of, selling
 from keysat.web.html import see_other
 from keysat.web.provide import WithVisit
@@ -25,11 +25,12 @@ from keysat.web.visit import Visit
 from keysat.web.wire import Line, Paragraph
 
 HERE = f"{PATH}/profiles"
+TEXTS = ProfileFields.__struct_fields__
 LOOK, CHANGE = [signed_in(Scope.MERCHANT_PROFILES_READ)], [signed_in(Scope.MERCHANT_PROFILES_WRITE)]
-TOLD = (BadRequest, Conflict, TierCap)
+TOLD = (BadRequest, Conflict, PreconditionFailed, TierCap)
 
 
-class ProfileForm(msgspec.Struct, frozen=True, kw_only=True):
+class ProfileForm(EditForm, frozen=True, kw_only=True):
     """What is empty is cleared."""
 
     name: Line = ""
@@ -41,10 +42,10 @@ class ProfileForm(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def texts(self) -> dict[str, str | None]:
         """All but the name."""
-        return {field: getattr(self, field).strip() or None for field in ProfileFields.__struct_fields__}
+        return {field: getattr(self, field).strip() or None for field in TEXTS}
 
 
-class RailsForm(msgspec.Struct, frozen=True, kw_only=True):
+class RailsForm(EditForm, frozen=True, kw_only=True):
     """The id of the connection that each goes to; empty: the earliest that serves it."""
 
     lightning: Line = ""
@@ -76,13 +77,12 @@ async def show_profile(visit: WithVisit, profile_id: FromPath[UUID], done: FromQ
 async def edit_profile(
     data: URLEncodedBody[ProfileForm], visit: WithVisit, profile_id: FromPath[UUID]
 ) -> Response[Any]:
-    wanted = ProfileEdit(name=data.name.strip() or None, **data.texts)
-    return await _changed(visit, profile_id, partial(profiles.edit, request=wanted), "edited", form=data)
+    return await _changed(visit, profile_id, partial(_edit, wanted=data), "edited", form=data)
 
 
 @post("/profiles/{profile_id:uuid}/rails", status_code=200, guards=CHANGE)
 async def prefer_rails(data: URLEncodedBody[RailsForm], visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
-    return await _changed(visit, profile_id, partial(_prefer, wanted=data), "rails")
+    return await _changed(visit, profile_id, partial(_prefer, wanted=data), "rails", rails=data)
 
 
 @post("/profiles/{profile_id:uuid}/default", status_code=200, guards=CHANGE)
@@ -102,6 +102,7 @@ async def _changed(
     done: str,
     *,
     form: ProfileForm | None = None,
+    rails: RailsForm | None = None,
     back: str = "",
 ) -> Response[Any]:
     """The profile's page says why not; that or `back` says what was done."""
@@ -109,13 +110,20 @@ async def _changed(
         async with visit.shop.work(visit.actor) as work:
             await act(work, profile_id)
     except TOLD as error:
-        return await _profile_page(visit, profile_id, error, form=form)
+        return await _profile_page(visit, profile_id, error, form=form, rails=rails)
     return see_other(f"{back or _place(profile_id)}?done={done}")
 
 
+async def _edit(work: Work, profile_id: UUID, wanted: ProfileForm) -> None:
+    expect_unchanged(wanted, _texts_of(await work.hold(MerchantProfile, profile_id)))
+    await profiles.edit(work, profile_id, ProfileEdit(name=wanted.name.strip() or None, **wanted.texts))
+
+
 async def _prefer(work: Work, profile_id: UUID, wanted: RailsForm) -> None:
-    """Those alone that are otherwise than they were. Raises NotFound, BadRequest."""
+    """Those alone that are otherwise than they were. Raises NotFound, BadRequest, PreconditionFailed."""
+    await work.hold(MerchantProfile, profile_id)
     known = await profiles.preferences(work, profile_id)
+    expect_unchanged(wanted, _rails_of(known))
     for rail in Rail:
         connection = getattr(wanted, rail)
         if connection == str(known.get(rail, "")):
@@ -124,6 +132,14 @@ async def _prefer(work: Work, profile_id: UUID, wanted: RailsForm) -> None:
             await profiles.prefer(work, profile_id, rail, id_in(connection, "connection"))
         else:
             await profiles.prefer_none(work, profile_id, rail)
+
+
+def _texts_of(row: MerchantProfile) -> ProfileForm:
+    return filled_in(ProfileForm(**{field: getattr(row, field) or "" for field in ("name", *TEXTS)}))
+
+
+def _rails_of(preferred: Mapping[Rail, ConnectionId]) -> RailsForm:
+    return filled_in(RailsForm(**{rail.value: str(connection) for rail, connection in preferred.items()}))
 
 
 async def _list_page(
@@ -148,14 +164,17 @@ async def _profile_page(
     trouble: KeysatError | None = None,
     *,
     form: ProfileForm | None = None,
+    rails: RailsForm | None = None,
     done: str = "",
 ) -> Response[str]:
+    """`form`, `rails`: as they were sent, where there was trouble with them."""
     async with visit.shop.read() as read:
         row = await read.get(MerchantProfile, profile_id)
         connections = await selling(read, row)
         preferred = await profiles.preferences(read, profile_id)
         hanging = await hanging_on(read, profile_id)
-    known = ProfileForm(**{field: getattr(row, field) or "" for field in ProfileForm.__struct_fields__})
+    texts, texts_now = shown_again(form, _texts_of(row), trouble)
+    chosen, chosen_now = shown_again(rails, _rails_of(preferred), trouble)
     return admin_page(
         visit,
         "admin/profile.html",
@@ -163,10 +182,12 @@ async def _profile_page(
         trouble=trouble,
         done=done,
         profile=row,
-        form=form or known,
+        form=texts,
+        chosen=chosen,
+        meanwhile={**texts_now, **chosen_now},
         connections=[(one, rails_of(one.provider)) for one in connections],
+        labels={"": "The one connected first"} | {str(one.id): one.label for one in connections},
         rails=_choices(connections, preferred),
-        preferred=preferred,
         hanging=hanging,
     )
 

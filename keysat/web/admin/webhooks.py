@@ -7,9 +7,10 @@ import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, URLEncodedBody
 
-from keysat.kit.errors import BadRequest, Conflict, KeysatError
+from keysat.kit.errors import BadRequest, Conflict, KeysatError, PreconditionFailed
 from keysat.operators.scopes import Scope
 from keysat.web.admin.door import PATH, admin_page, signed_in
+from keysat.web.admin.editing import EditForm, expect_unchanged, filled_in, shown_again
 from keysat.web.admin.finding import of_endpoint
 from keysat.web.html import see_other
 from keysat.web.provide import WithRead, WithVisit, WithWork
@@ -19,7 +20,7 @@ from keysat.webhooks import deliveries, endpoints
 from keysat.webhooks.endpoints import Description, EndpointEdit, NewEndpoint, Shown
 from keysat.webhooks.health import health_of
 from keysat.webhooks.names import NAMES
-from keysat.webhooks.tables import DeliveryStatus
+from keysat.webhooks.tables import DeliveryStatus, Endpoint
 
 HERE = f"{PATH}/webhooks"
 SHOWN_AT_ONCE = 50
@@ -28,7 +29,7 @@ OVERLAPS = {"0": "no more", "1": "for an hour", "24": "for a day", "168": "for a
 """By hours: how long the older secret signs too."""
 
 
-class EndpointForm(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointForm(EditForm, frozen=True, kw_only=True):
     url: Paragraph = ""
     event_types: Paragraph = "*"
     """Names, with spaces, commas or line ends between them."""
@@ -84,8 +85,9 @@ async def edit_webhook(
     try:
         await visit.shop.exchange.check(data.given["url"])
         async with visit.shop.work(visit.actor) as work:
+            expect_unchanged(data, _known(await endpoints.held(work, endpoint_id)))
             await endpoints.edit(work, endpoint_id, EndpointEdit(**data.given))
-    except BadRequest as error:
+    except (BadRequest, PreconditionFailed) as error:
         return await _endpoint_page(visit, endpoint_id, error, form=data)
     return _back(endpoint_id, "edited")
 
@@ -197,7 +199,7 @@ async def _endpoint_page(
         filters = deliveries.Wanted(endpoint_id=row.id, status=wanted)
         page = await deliveries.deliveries(read, filters, SHOWN_AT_ONCE, cursor)
         health = (await health_of(read, [row]))[row.id]
-    known = EndpointForm(url=row.url, event_types=" ".join(row.event_types), description=row.description or "")
+    typed, meanwhile = shown_again(form, _known(row), trouble)
     return admin_page(
         visit,
         "admin/webhook.html",
@@ -206,7 +208,8 @@ async def _endpoint_page(
         done=done,
         endpoint=row,
         keys=keys,
-        form=form or known,
+        form=typed,
+        meanwhile=meanwhile,
         names=NAMES,
         deliveries=page.items,
         next_cursor=page.next_cursor,
@@ -215,6 +218,11 @@ async def _endpoint_page(
         finding=of_endpoint(row, health),
         overlaps=OVERLAPS,
     )
+
+
+def _known(row: Endpoint) -> EndpointForm:
+    words = " ".join(row.event_types)
+    return filled_in(EndpointForm(url=row.url, event_types=words, description=row.description or ""))
 
 
 def _secret_page(visit: Visit, shown: Shown, overlap: str | None = None) -> Response[str]:

@@ -13,6 +13,7 @@ from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
 HERE = "/admin/profiles"
+ETAG = r'name="etag" value="(.+)"'
 
 
 async def test_an_owner_writes_edits_prefers_makes_default_and_deletes(front: Front) -> None:
@@ -33,12 +34,26 @@ async def test_an_owner_writes_edits_prefers_makes_default_and_deletes(front: Fr
         assert ("Saved." in saved.text, 'value="Ada Ltd"' in saved.text) == (True, True)
         cleared = await owner.post(first, data={"name": "Ada's"}, follow_redirects=True)
         assert 'value="Ada Ltd"' not in cleared.text
+        [texts] = re.findall(ETAG, (await owner.get(first)).text)
+        assert (await owner.post(first, data={"name": "<Theirs>", "etag": texts})).status_code == 303
+        late = await owner.post(first, data={"name": "Mine", "legal_name": "Ada Ltd", "etag": texts})
+        assert (late.status_code, late.text.count("There now: <strong>")) == (412, 2)
+        for words in ('value="Mine"', "<strong>&lt;Theirs&gt;<", 'value="Ada Ltd"', "<strong>nothing<"):
+            assert words in late.text
+        [texts] = re.findall(ETAG, late.text)
+        wrong = await owner.post(first, data={"name": "Mine", "support_email": "x", "etag": texts})
+        assert (wrong.status_code, f'value="{texts}"' in wrong.text) == (400, True)
+        mine = await owner.post(first, data={"name": "Ada's", "etag": texts}, follow_redirects=True)
+        assert ("Saved." in mine.text, "There now" in mine.text) == (True, False)
         [till] = front.shop.tills.all()
         rails = await owner.post(f"{first}/rails", data={"lightning": str(till.id)}, follow_redirects=True)
         assert f'value="{till.id}" selected' in rails.text
         async with front.shop.read() as read:
             assert await preferences(read, UUID(first.rpartition("/")[2])) == {Rail.LIGHTNING: till.id}
+        [_, rail] = re.findall(ETAG, rails.text)
         assert "New orders go there" in (await owner.post(f"{first}/rails", follow_redirects=True)).text
+        late = await owner.post(f"{first}/rails", data={"lightning": str(till.id), "etag": rail})
+        assert (late.status_code, "Somebody else has saved" in late.text) == (412, True)
         wrong = await owner.post(f"{first}/rails", data={"card": str(till.id)}, follow_redirects=True)
         assert (wrong.status_code, "cannot be paid by card" in wrong.text) == (400, True)
 

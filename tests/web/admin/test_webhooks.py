@@ -70,7 +70,11 @@ async def test_an_operator_adds_tests_rotates_replays_and_deletes(sandbox: Shop,
         assert "Retire the older secret" not in (await browser.post(f"{here}/retire", follow_redirects=True)).text
         assert "on its way again" in (await browser.post(f"{delivery}/retry", follow_redirects=True)).text
 
-        await browser.post(here, data={**form, "event_types": "*"})
+        [etag] = set(re.findall(r'name="etag" value="(.+)"', (await browser.get(here)).text))
+        assert (await browser.post(here, data={**form, "event_types": "*", "etag": etag})).status_code == 303
+        late = await browser.post(here, data={**form, "description": "Chat", "etag": etag})
+        assert (late.status_code, "<strong>*<" in late.text, "<strong>&lt;b&gt;Books" in late.text) == (412, True, True)
+        assert ('value="Chat"' in late.text, 'invalid="true"' in late.text) == (True, False)
         paused = await browser.post(f"{here}/active", data={"active": "off"}, follow_redirects=True)
         assert ("Paused." in paused.text, "Resume" in paused.text) == (True, True)
         retried = (await browser.post(f"{delivery}/retry", follow_redirects=True)).text

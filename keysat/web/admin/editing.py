@@ -1,0 +1,48 @@
+"""Forms that edit what stands there: of two operators with the same one open, the second is told of the first.
+
+Such a form brings back the ETag of what it was filled in with: of its own fields alone, since what else the page shows
+(a count, how deliveries go) may move while somebody types.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from litestar.serialization import encode_json
+
+from keysat.kit.errors import KeysatError, PreconditionFailed
+from keysat.web.etag import tag_of
+from keysat.web.wire import Line
+
+MEANWHILE = (
+    "Somebody else has saved this while you had it open, so nothing of yours is saved yet. What stands there now is "
+    "told beneath each field that says otherwise. Saving again puts yours in its place."
+)
+
+
+class EditForm(msgspec.Struct, frozen=True, kw_only=True):
+    etag: Line = ""
+    """Without one, whatever stands there is written over."""
+
+
+F = TypeVar("F", bound=EditForm)
+
+
+def filled_in(now: F) -> F:
+    """With the tag of what it says."""
+    return msgspec.structs.replace(now, etag=tag_of(encode_json(now)).strip('"'))
+
+
+def expect_unchanged(typed: EditForm, now: EditForm) -> None:
+    """`now` as it is in the transaction that edits. Raises PreconditionFailed."""
+    if typed.etag and typed.etag != now.etag:
+        raise PreconditionFailed(MEANWHILE)
+
+
+def shown_again(typed: F | None, now: F, trouble: KeysatError | None) -> tuple[F, Mapping[str, str]]:
+    """What stands in the form, and by field what was saved meanwhile, where it is something else."""
+    if typed is None or not isinstance(trouble, PreconditionFailed):
+        return typed or now, {}
+    texts = {name: str(getattr(now, name)) for name in now.__struct_fields__ if name != "etag"}
+    others = {name: text for name, text in texts.items() if text != getattr(typed, name).strip()}
+    return msgspec.structs.replace(typed, etag=now.etag), others
