@@ -14,14 +14,21 @@ import httpx
 
 ROOT = Path(__file__).parents[1]
 ADMIN_KEY = "an-admin-key-for-processes-under-test-0123456789"
-READY_SECONDS = 30
-STOP_SECONDS = 20
+READY_SECONDS = 120  # it is seen when a program ends before: this is for one that hangs
+STOP_SECONDS = 60
+ANSWER_SECONDS = 60  # on a machine that does other things besides
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """A port that a program can be told to listen at. For a minute the kernel gives it to nobody who asks for any.
+
+    It remembers the connection of which the listening end was closed first; who names the port may have it all the
+    same, with SO_REUSEADDR, as every server here does.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+        with socket.create_connection(("127.0.0.1", port)), free.accept()[0]:
+            return port
 
 
 def surroundings(**settings: str) -> dict[str, str]:

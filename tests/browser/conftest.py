@@ -12,12 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
-from tests.running import ADMIN_KEY, Program, free_port, running, surroundings
+from tests.running import ADMIN_KEY, ANSWER_SECONDS, Program, free_port, running, surroundings
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
-WAITS_MILLISECONDS = 40_000  # a slow machine that does other things besides
+WAITS_MILLISECONDS = 1000 * ANSWER_SECONDS
+expect.set_options(timeout=WAITS_MILLISECONDS)
 
 BESIDE = ThreadPoolExecutor(1)
 """Playwright's event loop runs as long as it is open, and where other tests run they want loops of their own."""

@@ -7,14 +7,15 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import WAITS_MILLISECONDS, Demo, Visit
+from tests.browser.conftest import Demo, Visit
+from tests.running import ANSWER_SECONDS
 
 REFUSED = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
 KEY = re.compile(r"LIC1-[A-Z2-7]+-[A-Z2-7]+")
 
 
 def heading(page: Page, words: str) -> None:
-    expect(page.get_by_role("heading", level=1)).to_have_text(words, timeout=WAITS_MILLISECONDS)
+    expect(page.get_by_role("heading", level=1)).to_have_text(words)
 
 
 def choose(page: Page, tier: str) -> None:
@@ -32,12 +33,12 @@ def checkout(page: Page) -> str:
 
 def press(address: str, button: str) -> None:
     """Somebody presses a button of the wallet elsewhere."""
-    assert httpx.post(f"{address}/{button}", trust_env=False).status_code == 303
+    assert httpx.post(f"{address}/{button}", timeout=ANSWER_SECONDS, trust_env=False).status_code == 303
 
 
 def validated(demo: Demo, key: str) -> bool:
     body = {"key": key, "product_slug": "aurora", "fingerprint": "a-phone"}
-    answer = httpx.post(f"{demo.url}/v1/validate", json=body, trust_env=False).json()
+    answer = httpx.post(f"{demo.url}/v1/validate", json=body, timeout=ANSWER_SECONDS, trust_env=False).json()
     return answer["ok"] and "priority-support" in answer["entitlements"]
 
 

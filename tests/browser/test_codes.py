@@ -6,8 +6,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import WAITS_MILLISECONDS, Demo, Visit
-from tests.running import ADMIN_KEY
+from tests.browser.conftest import Demo, Visit
+from tests.browser.test_buying import heading
+from tests.running import ADMIN_KEY, ANSWER_SECONDS
 
 REFUSED = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
 
@@ -29,6 +30,7 @@ def borealis(demo: Demo) -> str:
             f"{demo.url}/v1/admin/{path}",
             json=body,
             headers={"Authorization": f"Bearer {ADMIN_KEY}"},
+            timeout=ANSWER_SECONDS,
             trust_env=False,
         )
         assert answer.status_code in (200, 409), answer.text
@@ -64,4 +66,4 @@ def test_a_code_is_removed_explained_applied_and_bought_with(visit: Visit, borea
         page.get_by_role("button", name="Pay $25.00 with Bitcoin").click()
         page.wait_for_url("**/checkout/*")
         page.locator("form[action$='/pay'] button").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Your license key", timeout=WAITS_MILLISECONDS)
+        heading(page, "Your license key")

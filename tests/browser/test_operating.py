@@ -18,10 +18,10 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import WAITS_MILLISECONDS, Demo, Visit, demo_in
+from tests.browser.conftest import Demo, Visit, demo_in
 from tests.browser.test_buying import heading, validated
 from tests.fakes.btcpay import STORE
-from tests.running import Program, free_port, keysat, running, surroundings
+from tests.running import ANSWER_SECONDS, Program, free_port, keysat, running, surroundings
 
 pytestmark = pytest.mark.once
 
@@ -44,7 +44,9 @@ def btcpay(tmp_path: Path) -> Generator[str, None, None]:
 
 
 def control(btcpay: str, verb: str, **arguments: object) -> Any:
-    answer = httpx.post(f"{btcpay}/_control/{verb}", content=json.dumps(arguments), trust_env=False)
+    answer = httpx.post(
+        f"{btcpay}/_control/{verb}", content=json.dumps(arguments), timeout=ANSWER_SECONDS, trust_env=False
+    )
     assert answer.status_code == 200, answer.text
     return answer.json()["result"]
 
@@ -59,7 +61,7 @@ def sign_in(page: Page, demo: Demo) -> None:
 
 
 def said(page: Page, words: str) -> None:
-    expect(page.get_by_role("main")).to_contain_text(words, timeout=WAITS_MILLISECONDS)
+    expect(page.get_by_role("main")).to_contain_text(words)
 
 
 def connect(page: Page, btcpay: str) -> None:
@@ -105,7 +107,7 @@ class Receiver:
 
     def told(self, event: str, count: int = 1) -> list[tuple[dict[str, str], bytes]]:
         """The first deliveries of an event, once there are so many."""
-        until = time.monotonic() + WAITS_MILLISECONDS / 1000
+        until = time.monotonic() + ANSWER_SECONDS
         while True:
             found = [(headers, body) for headers, body in self.came if json.loads(body)["event_type"] == event]
             if len(found) >= count:
@@ -204,8 +206,9 @@ def test_from_the_first_click_to_the_backup_that_holds_every_key(
         log=tmp_path / "restored.log",
         environ=surroundings(KEYSAT_PUBLIC_URL=f"http://127.0.0.1:{port}"),
     )
-    with running(restored, f"http://127.0.0.1:{port}/healthz"):
+    url = f"http://127.0.0.1:{port}"
+    with running(restored, f"{url}/healthz"):
         for sold in (key, other_key):
             asked = {"key": sold, "product_slug": "aurora"}
-            answer = httpx.post(f"http://127.0.0.1:{port}/v1/validate", json=asked, trust_env=False).json()
+            answer = httpx.post(f"{url}/v1/validate", json=asked, timeout=ANSWER_SECONDS, trust_env=False).json()
             assert (answer["ok"], answer["status"]) == (True, "active")

@@ -31,7 +31,7 @@ async def crash_test(folder: Path, seed: int, purchases: int, database_url: str 
 async def _play(stage: Stage, chance: random.Random, purchases: int) -> Sequence[str]:
     began = time.monotonic()
     async with (
-        httpx.AsyncClient(base_url=stage.url, timeout=30, trust_env=False) as shop,
+        httpx.AsyncClient(base_url=stage.url, timeout=60, trust_env=False) as shop,
         httpx.AsyncClient(base_url=stage.btcpay_url, timeout=None, trust_env=False) as btcpay,
     ):
         wallet = Wallet(btcpay, chance)

@@ -22,7 +22,7 @@ from tests.crash.stage import Stage
 from tests.crash.storm import Story
 
 UNAIDED_SECONDS = 5
-SETTLE_SECONDS = 60
+SETTLE_SECONDS = 240
 SKIPPED = timedelta(minutes=10)
 SEALED_AFTER_SECONDS = 6
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from tests.fakes.btcpay import API_KEY, STORE
-from tests.running import ADMIN_KEY, Program, free_port, keysat, surroundings
+from tests.running import ADMIN_KEY, ANSWER_SECONDS, Program, free_port, keysat, surroundings
 
 PRODUCT = "aurora"
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -45,7 +45,7 @@ class Stage:
         connect = ("provider", "connect", "btcpay", "--url", self.btcpay_url, "--api-key", API_KEY, "--store", STORE)
         keysat(self.data_dir, *connect, environ=self.environ)
         self.rise()
-        with httpx.Client(base_url=self.url, headers=ADMIN, timeout=10, trust_env=False) as admin:
+        with httpx.Client(base_url=self.url, headers=ADMIN, timeout=ANSWER_SECONDS, trust_env=False) as admin:
             product = {"slug": PRODUCT, "name": "Aurora", "price_currency": "USD", "price_value": 2500}
             admin.post("/v1/admin/products", json=product).raise_for_status()
             policy = {"product_slug": PRODUCT, "slug": "pro", "name": "Pro", "max_machines": 3}

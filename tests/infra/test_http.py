@@ -146,7 +146,7 @@ async def test_a_slow_drip_ends_too():
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    limits = HttpLimits(connect_seconds=0.1, read_seconds=0.2)
+    limits = HttpLimits(connect_seconds=0.6, read_seconds=0.1)
     async with listening(answer) as url, client(limits) as http:
         error = await failure(http, url)
     assert isinstance(error, NetworkError)

@@ -29,7 +29,7 @@ async def test_a_sale_ends_with_a_letter(shop: Shop, counter: Counter):
         runner = Runner(shop, [job for job in jobs() if job.name in ("seal", "letters")])
         async with runner.running():
             await sell(shop)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not office.letters:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
     assert [letter["To"] for letter in office.letters] == ["ann@example.org"]

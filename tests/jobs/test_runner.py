@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110  the runner has no event for a test to wait on
             await asyncio.sleep(0.005)
 

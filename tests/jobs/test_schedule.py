@@ -1,6 +1,9 @@
 import asyncio
 
+from sqlalchemy import func, select
+
 from keysat.infra.chain import verify
+from keysat.infra.tables import EventRow
 from keysat.jobs.runner import Runner
 from keysat.jobs.schedule import jobs
 from keysat.upkeep.doctor import violations
@@ -8,15 +11,21 @@ from keysat.upkeep.shop import Shop
 from tests.checkout.counter import Counter
 
 
+async def unsealed(shop: Shop) -> int:
+    async with shop.read() as read:
+        return await read.session.scalar(select(func.count()).where(~EventRow.sealed).select_from(EventRow)) or 0
+
+
 async def test_the_jobs_of_the_house_carry_a_sale_from_webhook_to_sealed_events(shop: Shop, counter: Counter):
     order = await counter.buy()
     runner = Runner(shop, jobs())
     async with runner.running():
         await counter.fake.pay(await counter.invoice_of(order))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await counter.poll(order)).status != "settled":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0.3)  # one round of the sealer
+            while await unsealed(shop):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
     assert {one.name: one.error for one in runner.health() if one.error} == {}
     async with shop.read() as read:
         chain = await verify(read)

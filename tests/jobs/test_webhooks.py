@@ -27,7 +27,7 @@ async def test_a_sale_is_told_while_it_happens(shop: Shop, counter: Counter) -> 
         runner = Runner(here, [job for job in jobs() if job.name in names])
         async with runner.running():
             await counter.fake.pay(await counter.invoice_of(order))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await receiver.has_taken(3)
             await asyncio.sleep(0.1)  # the last one is written down
         assert {one.error for one in runner.health()} == {None}

@@ -15,7 +15,7 @@ from keysat.kit.money import Money
 from keysat.payments.provider import InvoiceRequest
 from providers.sandbox import SANDBOX
 from tests.conftest import NOON
-from tests.running import ROOT, surroundings
+from tests.running import ANSWER_SECONDS, READY_SECONDS, ROOT, STOP_SECONDS, surroundings
 
 KEY = "play"
 
@@ -33,13 +33,13 @@ async def running_wallet(data_dir: Path) -> AsyncGenerator[str, None]:
     )
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)
         ready = re.fullmatch(r"sandbox wallet ready at (http://127\.0\.0\.1:\d+)\n", line.decode())
         assert ready is not None, line
         yield ready[1]
     finally:
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), STOP_SECONDS) == 0
 
 
 @asynccontextmanager
@@ -72,11 +72,11 @@ async def test_a_sale_through_the_real_process_survives_its_restart(tmp_path: Pa
                     "a1", Money("USD", 500), "A thing", "thing/one", 900, 86400, f"{shop}/thanks", frozenset(), NOON
                 )
             )
-            async with httpx.AsyncClient(trust_env=False) as browser:
+            async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as browser:
                 assert (await browser.get(f"{invoice.checkout_url}")).status_code == 200
                 answer = await browser.post(f"{invoice.checkout_url}/pay")
             assert (answer.status_code, answer.headers["location"]) == (303, f"{shop}/thanks")
-            nudges = [till.parse_webhook(*await asyncio.wait_for(heard.get(), 10)) for _ in range(3)]
+            nudges = [till.parse_webhook(*await asyncio.wait_for(heard.get(), ANSWER_SECONDS)) for _ in range(3)]
             assert [nudge.event for nudge in nudges if nudge] == [
                 "InvoiceReceivedPayment",
                 "InvoiceProcessing",
@@ -92,7 +92,7 @@ async def test_a_sale_through_the_real_process_survives_its_restart(tmp_path: Pa
             assert late.created_at is not None
             assert invoice.created_at is not None
             assert (late.created_at - invoice.created_at).days == 31
-            expired = till.parse_webhook(*await asyncio.wait_for(heard.get(), 10))
+            expired = till.parse_webhook(*await asyncio.wait_for(heard.get(), ANSWER_SECONDS))
             assert expired is not None
             assert (expired.event, expired.invoice_id) == ("InvoiceExpired", late.invoice_id)
         (tmp_path / "sandbox-wallet.db").chmod(0o644)

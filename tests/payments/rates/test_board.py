@@ -15,7 +15,7 @@ from keysat.payments.rates.board import Pace, RateBoard, RateUnavailable
 from tests.fakes.rate_sources import NAMES, RateSources, TravellingClock
 
 START = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
-IMPATIENT = Pace(source_seconds=0.05)
+IMPATIENT = Pace(source_seconds=0.5)
 
 
 @pytest.fixture
