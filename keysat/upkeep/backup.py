@@ -4,12 +4,15 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from keysat.infra.attention import clear
 from keysat.infra.chain import head_of
 from keysat.infra.events import Actor
 from keysat.infra.house import fact, rewrite
 from keysat.infra.migrate import known_revisions, revision_of
+from keysat.infra.settings import Backups
 from keysat.infra.vault import vault_key
-from keysat.infra.work import Read
+from keysat.infra.work import Read, Work
+from keysat.kit.ids import token
 from keysat.upkeep.archive import Draft, Manifest, written
 from keysat.upkeep.happenings import ShopBackedUp
 from keysat.upkeep.opening import VAULT_CHECK, CannotOpen
@@ -17,7 +20,10 @@ from keysat.upkeep.rows import lines, one_moment, strangers, tables
 from keysat.upkeep.shop import Shop
 from keysat.upkeep.wrapped_key import WrappedKey, wrap
 
-LAST_BACKUP = "last_backup"  # a fact in `house`
+LAST_BACKUP = "last_backup"  # a fact in `house`, as are the schedule's:
+BEGUN, DONE = "backup_begun", "backup_done"  # when the last one was begun, and when one was made that counts for it
+SERIES = "backup_series"  # what their names begin with, where the vault key does not tell
+FAILED, SUBJECT = "backup_failed", "schedule"  # of the call for attention
 
 
 async def back_up(shop: Shop, to: Path, passphrase: str | None, actor: Actor) -> tuple[Path, Manifest]:
@@ -47,6 +53,9 @@ async def back_up(shop: Shop, to: Path, passphrase: str | None, actor: Actor) ->
     async with shop.work(actor) as work:
         work.record(ShopBackedUp(shop.mode, manifest.schema, sum(one.rows for one in manifest.tables)))
         await rewrite(work, LAST_BACKUP, now.isoformat())
+        if _is_as_scheduled(shop.settings.backups, path, manifest):
+            await rewrite(work, DONE, now.isoformat())
+            await clear(work, SUBJECT, FAILED)
     return path, manifest
 
 
@@ -54,6 +63,25 @@ async def last_backup(read: Read) -> datetime | None:
     """Of when the last whole one is, wherever it was put."""
     made = await fact(read, LAST_BACKUP)
     return datetime.fromisoformat(made) if made is not None else None
+
+
+async def series(shop: Shop, read: Read) -> str:
+    """What the names of scheduled ones begin with: shops that share a folder leave each other's alone."""
+    return await fact(read, SERIES) or f"keysat-{shop.vault.check_value()[:8]}"
+
+
+async def new_series(work: Work) -> None:
+    """For a copy of a shop, which has made none yet, and removes none of the other's."""
+    await rewrite(work, SERIES, f"keysat-{token(work.chance, 40)}")
+    for name in (BEGUN, DONE):
+        await rewrite(work, name, None)
+
+
+def _is_as_scheduled(wanted: Backups | None, path: Path, manifest: Manifest) -> bool:
+    """Also one that was made by hand: it is where the next one would go, and as complete."""
+    if wanted is None or path.resolve().parent != wanted.folder.resolve():
+        return False
+    return manifest.vault_key is not None or wanted.passphrase_file is None
 
 
 def _place(to: Path, now: datetime) -> Path:

@@ -26,6 +26,7 @@ from keysat.kit.ids import Chance
 from keysat.subscriptions.openings import park
 from keysat.subscriptions.tables import Subscription
 from keysat.upkeep.archive import Archive, Manifest, opened
+from keysat.upkeep.backup import new_series
 from keysat.upkeep.happenings import ShopRestored
 from keysat.upkeep.occupy import occupied
 from keysat.upkeep.opening import CannotOpen, explained
@@ -161,6 +162,7 @@ async def _resume(connection: AsyncConnection, manifest: Manifest, clock: Clock,
         charged = (await session.scalars(select(Subscription).where(due))).all()
         for subscription in charged:
             await park(work, subscription, RESTORED, ASKED)
+        await new_series(work)
         work.record(ShopRestored(manifest.mode, made_at))
         await session.flush()
         await work.write_events()

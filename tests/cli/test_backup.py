@@ -83,6 +83,12 @@ def test_a_backup_by_schedule_is_made_beside_the_daemon_the_old_ones_go_and_it_i
     assert "Secrets that open with the vault key: 1.\n" in told.out
     taken = house("audit", "list", "--action", "shop.backed_up", "--json").json["items"]
     assert [one["actor"] for one in taken] == ["job:backup"]
+    elsewhere = ("--data-dir", str(nowhere / "elsewhere"))
+    assert house("restore", str(made), "--passphrase-file", "words", *elsewhere).code == 0
+    kept = {path.name for path in folder.iterdir()}
+    monkeypatch.setenv("KEYSAT_BACKUP_KEEP", "1")
+    assert house("job", "backup", *elsewhere).code == 0  # at once: of the one it came from it knows no end
+    assert kept < {path.name for path in folder.iterdir()}  # the copy takes nothing from the shop that it was made of
     made.write_bytes(made.read_bytes()[:-1])
     (nowhere / "words").write_bytes(b"\xff\xfe")
     told = house("backup", "verify", str(made), "--passphrase-file", "words")

@@ -30,7 +30,7 @@ from keysat.kit.ids import SeededChance
 from keysat.payments.tables import ConnectionRow
 from keysat.subscriptions.tables import Subscription
 from keysat.upkeep.archive import LINE_BYTES_MAX, TABLES_MAX, Lines, Manifest, opened, written
-from keysat.upkeep.backup import back_up
+from keysat.upkeep.backup import FAILED, SUBJECT, back_up
 from keysat.upkeep.doctor import violations
 from keysat.upkeep.drill import SEALED, drill
 from keysat.upkeep.opening import VAULT_CHECK, CannotOpen, open_shop
@@ -45,7 +45,7 @@ from tests.web.selling import open_front
 
 VAULT_KEY = "A" * 43  # of the counter's vault
 PASSPHRASE = "correct horse battery staple"
-MOVES_ON = {"events", "event_seals", "attention", "subscriptions"}
+MOVES_ON = {"events", "event_seals", "attention", "subscriptions", "house"}
 """Tables that a restore itself writes to."""
 
 
@@ -269,14 +269,28 @@ def replaced(struct: Any, **values: Any) -> Any:
     return type(struct)(**{name: getattr(struct, name) for name in struct.__struct_fields__} | values)
 
 
+async def asked_for(story: Story) -> list[str]:
+    async with story.shop.read() as read:
+        return list(await read.session.scalars(select(AttentionRow.kind).where(AttentionRow.subject == SUBJECT)))
+
+
 @pytest.mark.once
 async def test_with_a_passphrase_the_file_alone_brings_the_shop_back(story: Story, tmp_path: Path) -> None:
-    story.shop = replace(story.shop, settings=load({"KEYSAT_VAULT_KEY": VAULT_KEY}, data_dir=tmp_path))
+    scheduled = {"KEYSAT_BACKUP_DIR": str(tmp_path), "KEYSAT_BACKUP_PASSPHRASE_FILE": "words"}
+    settings = load({"KEYSAT_VAULT_KEY": VAULT_KEY, **scheduled}, data_dir=tmp_path)
+    story.shop = replace(story.shop, settings=settings)
     key = await story.buy("pro")
+    async with story.shop.work(TESTER) as work:
+        await work.attend(FAILED, SUBJECT, "No backup was made: it is gone.")
+    for name, words in (("elsewhere", PASSPHRASE), ("bare.zip", None)):  # not where, or what, the daemon would make
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        await back_up(story.shop, tmp_path / name, words, TESTER)
+        assert await asked_for(story) == [FAILED]
     with pytest.raises(BadRequest, match="at least 12"):
         await back_up(story.shop, tmp_path, "too short", TESTER)
     path, _ = await back_up(story.shop, tmp_path, PASSPHRASE, TESTER)
-    bare = load({}, data_dir=tmp_path / "elsewhere")
+    assert await asked_for(story) == []  # by hand it is made as well
+    bare = load({}, data_dir=tmp_path / "restored")
     with pytest.raises(CannotOpen, match="not the passphrase"):
         await restore(bare, path, PASSPHRASE + "!", Noon(), SeededChance(3))
     with pytest.raises(CannotOpen, match="give the passphrase"):
