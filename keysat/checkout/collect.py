@@ -7,7 +7,7 @@ twice at once: what it learns is applied under the order's lock, and every statu
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
@@ -29,6 +29,7 @@ from keysat.checkout.settle import fulfil_now, settle
 from keysat.checkout.tables import ENDED, OPEN, ORDER, Order, OrderId, OrderStatus, PaidHow, Step
 from keysat.infra.house import Mode
 from keysat.infra.work import Work
+from keysat.kit.errors import Unavailable
 from keysat.kit.ids import fraction
 from keysat.kit.money import Money
 from keysat.payments.provider import (
@@ -279,24 +280,25 @@ async def look_if_stale(desk: Desk, order: Order) -> bool:
 
     An order that ended unpaid is looked at too, less often: late money is still money.
 
-    The look is given a few seconds; a provider that is slow must not make the page slow.
+    The look is given a few seconds; a provider that is slow, or a busy database, must not make the page slow.
     """
     now, every = desk.now, PAGE_EVERY.get(order.status)
-    if every is None or (order.looked_at is not None and now - order.looked_at < every) or now > order.watch_until:
+    if every is None or (order.looked_at is not None and abs(now - order.looked_at) < every) or now > order.watch_until:
         return False
-    async with desk.work() as work:
-        mine = await work.session.execute(
-            update(Order)
-            .where(Order.id == order.id, (Order.looked_at.is_(None)) | (Order.looked_at <= now - every))
-            .values(looked_at=now)
-            .returning(Order.id)
-            .execution_options(synchronize_session=False)
-        )
-        if mine.first() is None:
-            return False
     try:
         async with asyncio.timeout(PAGE_WAITS_SECONDS):
+            if not await _is_ours_to_look(desk, order.id, every):
+                return False
             await collect(desk, order.id)
-    except TimeoutError:
+    except (TimeoutError, Unavailable):
         return False
     return True
+
+
+async def _is_ours_to_look(desk: Desk, order_id: OrderId, every: timedelta) -> bool:
+    """Nobody looked lately; what lies ahead of us was written before a clock was set back."""
+    lately = Order.looked_at.is_not(None) & (Order.looked_at > desk.now - every) & (Order.looked_at < desk.now + every)
+    taken = update(Order).where(Order.id == order_id, ~lately).values(looked_at=desk.now).returning(Order.id)
+    async with desk.work() as work:
+        mine = await work.session.scalar(taken.execution_options(synchronize_session=False))
+    return mine is not None

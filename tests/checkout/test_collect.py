@@ -1,7 +1,9 @@
 """What the reconciler does when the provider forgets, falls silent, or says again what the operator has decided."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import update
 
 from keysat.checkout.collect import look_if_stale
@@ -9,6 +11,7 @@ from keysat.checkout.operate import accept, refuse
 from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.attention import attention
 from keysat.licenses.tables import IssuerKey, IssuerStatus
+from keysat.payments.provider import Rail
 from tests.checkout.counter import BUYER, Counter
 from tests.conftest import TESTER
 
@@ -71,6 +74,23 @@ async def test_late_money_is_seen_by_a_buyer_who_waits_on_the_page(counter: Coun
     await counter.fake.pay(await counter.invoice_of(order))
     counter.clock.move(counter.now + timedelta(seconds=20))
     assert await look_if_stale(counter.desk(BUYER), await counter.order(order.id))
+    assert (await counter.poll(order)).status == "settled"
+
+
+async def test_a_page_waits_neither_for_a_busy_database_nor_for_a_clock_that_was_set_back(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await counter.buy()
+    await counter.travel(minutes=2)
+    counter.deaf = True
+    await counter.fake.pay(await counter.invoice_of(order), rail=Rail.LIGHTNING)
+    order, desk = await counter.order(order.id), replace(counter.desk(BUYER), now=counter.now - timedelta(hours=1))
+    monkeypatch.setattr("keysat.checkout.collect.PAGE_WAITS_SECONDS", 0.2)
+    async with counter.store.work(counter.now, TESTER) as work:
+        await work.hold(Order, order.id)
+        assert not await look_if_stale(desk, order)
+    monkeypatch.undo()
+    assert await look_if_stale(desk, order)
     assert (await counter.poll(order)).status == "settled"
 
 
