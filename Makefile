@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+# Where it is set, each of the suite's hundred processes would compile the whole program again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check bench openapi lock migration clean
 
