@@ -76,7 +76,7 @@ class Idempotency(ASGIMiddleware):
 
 async def _begin(visit: Visit, row_id: str, body_hash: str) -> Asked | Answer:
     """Raises RequestInFlight and IdempotencyMismatch."""
-    async with visit.shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         asked = Asked(row_id, body_hash, work.secret_id())
         await _sweep(work)
         if await _claim(work, asked):
@@ -115,7 +115,7 @@ async def _ask(visit: Visit, asked: Asked, app: ASGIApp, scope: Scope, receive: 
 async def _finish(visit: Visit, asked: Asked, answer: Answer) -> None:
     row = IdempotentAnswer
     ours = (row.id == asked.id) & (row.claim == asked.claim)
-    async with visit.shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         if answer.status >= 500 or answer.status in NOT_KEPT:
             await work.session.execute(delete(row).where(ours))
         else:

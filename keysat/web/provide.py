@@ -12,7 +12,6 @@ from litestar import Request
 from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 
-from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
 from keysat.upkeep.shop import Shop
 from keysat.web import etag
@@ -21,7 +20,6 @@ from keysat.web.visit import Visit, visit_of
 WithVisit = NamedDependency[SkipValidation[Visit]]
 WithShop = NamedDependency[SkipValidation[Shop]]
 WithNow = NamedDependency[SkipValidation[datetime]]
-WithActor = NamedDependency[SkipValidation[Actor]]
 WithWork = NamedDependency[SkipValidation[Work]]
 WithRead = NamedDependency[SkipValidation[Read]]
 
@@ -39,14 +37,10 @@ async def now(request: Request[Any, Any, Any]) -> datetime:
     return visit_of(request).now
 
 
-async def actor(request: Request[Any, Any, Any]) -> Actor:
-    return visit_of(request).actor
-
-
 async def work(request: Request[Any, Any, Any]) -> AsyncGenerator[Work, None]:
     """One transaction: committed after the answer is written and before it is sent, undone when anything raises."""
     met = visit_of(request)
-    async with met.shop.store.work(met.now, met.actor) as work:
+    async with met.work() as work:
         await etag.expect(request, work)
         yield work
         met.etag = await etag.afterwards(request, work)
@@ -62,7 +56,6 @@ DEPENDENCIES: Mapping[str, Any] = {
     "visit": Provide(visit),
     "shop": Provide(shop),
     "now": Provide(now),
-    "actor": Provide(actor),
     "work": Provide(work),
     "read": Provide(read),
 }

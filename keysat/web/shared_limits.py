@@ -28,7 +28,7 @@ async def limit_shared(visit: Visit, rate: Rate, key: object = None) -> None:
         return
     counted = limit_key(visit.address) if key is None else str(key)
     bucket = _bucket(visit.shop.vault, rate, counted)
-    async with visit.shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         await _sweep(work)
         decision = await _take(work, rate, bucket)
     visit.rate = (rate, decision)
@@ -37,7 +37,7 @@ async def limit_shared(visit: Visit, rate: Rate, key: object = None) -> None:
 
 async def empty_shared(visit: Visit, rate: Rate, key: object) -> None:
     """What was typed was right: who knows it need not be counted."""
-    async with visit.shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         await empty(work, visit.shop.vault, rate, key)
 
 

@@ -1,6 +1,7 @@
 """One request, from its first moment on: what every part of the door wants to know of it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -11,6 +12,7 @@ from litestar.types import Scope as AsgiScope
 
 from keysat.checkout.desk import Desk
 from keysat.infra.events import Actor
+from keysat.infra.work import Work
 from keysat.kit.errors import Forbidden
 from keysat.kit.gcra import Decision
 from keysat.kit.ids import token
@@ -53,6 +55,9 @@ class Visit:
     @property
     def desk(self) -> Desk:
         return self.shop.desk(self.now, self.actor)
+
+    def work(self) -> AbstractAsyncContextManager[Work]:
+        return self.shop.store.work(self.now, self.actor)
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes

@@ -8,19 +8,19 @@ from litestar import get
 from keysat.upkeep.admin_key import make_admin_key
 from keysat.upkeep.shop import Shop
 from keysat.web.auth import admin_only
-from keysat.web.provide import WithActor
+from keysat.web.provide import WithVisit
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN, ADMIN_KEY, Watch, browse, doors_of
 
 
 @get("/v1/secret", guards=[admin_only])
-async def secret(actor: WithActor) -> dict[str, str | None]:
-    return {"kind": actor.kind, "address": actor.address}
+async def secret(visit: WithVisit) -> dict[str, str | None]:
+    return {"kind": visit.actor.kind, "address": visit.actor.address}
 
 
 @get("/v1/open")
-async def open_to_all(actor: WithActor) -> dict[str, str | None]:
-    return {"kind": actor.kind, "address": actor.address}
+async def open_to_all(visit: WithVisit) -> dict[str, str | None]:
+    return {"kind": visit.actor.kind, "address": visit.actor.address}
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ async def change_password(
     try:
         await _confirm(visit, operator, data.password)
         hashed = await HASHING.hashed(data.new_password)
-        async with visit.shop.work(visit.actor) as work:
+        async with visit.work() as work:
             token = await accounts.change_password(work, operator.account_id, hashed, operator.session_id)
     except TOLD as error:
         return await _account_page(visit, error, about="password")
@@ -132,7 +132,7 @@ async def switch_totp_on(
     except BadRequest as error:
         return await _account_page(visit, error, about="totp")
     try:
-        async with visit.shop.work(visit.actor) as work:
+        async with visit.work() as work:
             token, codes = await second_step.switch_on(
                 work, visit.shop.vault, operator.account_id, operator.session_id, offer.seed, data.code
             )
@@ -192,7 +192,7 @@ async def _change_second_step(
     await limit_shared(visit, Rate.LOGIN_CODE, operator.account_id)
     await confirm_code(shop.store, shop.vault, visit.now, visit.actor, operator.account_id, typed.code)
     await empty_shared(visit, Rate.LOGIN_CODE, operator.account_id)
-    async with shop.work(visit.actor) as work:
+    async with visit.work() as work:
         return await act(work, operator.account_id, operator.session_id)
 
 

@@ -55,7 +55,7 @@ def _verb(verb: Callable[[Work, Any], Awaitable[object]]) -> Do:
     """Of a slice, which takes the id of what the call is about."""
 
     async def do(visit: Visit, call: AttentionView) -> None:
-        async with visit.shop.work(visit.actor) as work:
+        async with visit.work() as work:
             await verb(work, UUID(call.subject))
 
     return do
@@ -70,7 +70,7 @@ async def _pause(work: Work, endpoint_id: UUID) -> None:
 
 
 async def _settle(visit: Visit, call: AttentionView) -> None:
-    async with visit.shop.work(visit.actor) as work:
+    async with visit.work() as work:
         await attention.settle(work, call.id)
 
 

@@ -128,7 +128,7 @@ async def _let_in(request: Request[Any, Any, Any], visit: Visit, half: Half, cod
 async def _end_this(visit: Visit) -> None:
     operator = visit.operator
     if operator is not None:
-        async with visit.shop.work(visit.actor) as work:
+        async with visit.work() as work:
             await sessions.end(work, operator.account_id, only=operator.session_id)
 
 

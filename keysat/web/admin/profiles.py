@@ -61,7 +61,7 @@ async def show_profiles(visit: WithVisit, done: FromQuery[str] = "") -> Response
 @post("/profiles", status_code=200, guards=CHANGE)
 async def add_profile(data: URLEncodedBody[ProfileForm], visit: WithVisit) -> Response[Any]:
     try:
-        async with visit.shop.work(visit.actor) as work:
+        async with visit.work() as work:
             made = await profiles.create(work, NewProfile(name=data.name, **data.texts))
     except TOLD as error:
         return await _list_page(visit, error, form=data)
@@ -107,7 +107,7 @@ async def _changed(
 ) -> Response[Any]:
     """The profile's page says why not; that or `back` says what was done."""
     try:
-        async with visit.shop.work(visit.actor) as work:
+        async with visit.work() as work:
             await act(work, profile_id)
     except TOLD as error:
         return await _profile_page(visit, profile_id, error, form=form, rails=rails)

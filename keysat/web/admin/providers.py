@@ -104,7 +104,7 @@ async def go_to_btcpay(data: URLEncodedBody[BtcpayForm], visit: WithVisit) -> Re
     shop = visit.shop
     try:
         may_connect(visit)
-        async with shop.store.work(visit.now, visit.actor) as work:
+        async with visit.work() as work:
             places = await places_of(work, shop, data.url.strip() or None, None)
             begun = await begin(work, shop.office, BTCPAY, places, _profile_id(data.profile))
     except TOLD as error:

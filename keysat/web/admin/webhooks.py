@@ -60,7 +60,7 @@ async def add_webhook(data: URLEncodedBody[EndpointForm], visit: WithVisit) -> R
     """The page shows the secret, once."""
     try:
         await visit.shop.exchange.check(data.given["url"])
-        async with visit.shop.work(visit.actor) as work:
+        async with visit.work() as work:
             shown = await endpoints.create(work, visit.shop.vault, NewEndpoint(**data.given))
     except (BadRequest, Conflict) as error:
         return await _list_page(visit, error, form=data)
@@ -84,7 +84,7 @@ async def edit_webhook(
 ) -> Response[Any]:
     try:
         await visit.shop.exchange.check(data.given["url"])
-        async with visit.shop.work(visit.actor) as work:
+        async with visit.work() as work:
             expect_unchanged(data, _known(await endpoints.held(work, endpoint_id)))
             await endpoints.edit(work, endpoint_id, EndpointEdit(**data.given))
     except (BadRequest, PreconditionFailed) as error:
@@ -107,7 +107,7 @@ async def rotate_webhook(
 ) -> Response[str]:
     hours = data.overlap_hours if data.overlap_hours in OVERLAPS else "24"
     try:
-        async with visit.shop.work(visit.actor) as work:
+        async with visit.work() as work:
             shown = await endpoints.rotate(work, visit.shop.vault, endpoint_id, int(hours) * 3600)
     except Conflict as error:
         return await _endpoint_page(visit, endpoint_id, error)

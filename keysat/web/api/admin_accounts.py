@@ -18,7 +18,7 @@ from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import Cursor, Limit
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithRead, WithShop, WithWork
+from keysat.web.provide import WithRead, WithVisit, WithWork
 from keysat.web.wire import NO_NUL, Outbound, StrictInbound
 
 Password = Annotated[str, Meta(min_length=CHARACTERS_MIN, max_length=CHARACTERS_MAX, pattern=NO_NUL)]
@@ -58,10 +58,10 @@ class Accounts(Outbound, frozen=True, kw_only=True):
 
 
 @post("/accounts", operation_id="createAccount", status_code=200, opt=CREATES)
-async def create_account(data: JSONBody[NewAccount], shop: WithShop, actor: WithActor) -> MadeAccount:
+async def create_account(data: JSONBody[NewAccount], visit: WithVisit) -> MadeAccount:
     """Who signs in with it may do what its role allows; an `owner` may do all."""
-    password, hashed = await HASHING.given_or_made(data.password, shop.chance)
-    async with shop.work(actor) as work:
+    password, hashed = await HASHING.given_or_made(data.password, visit.shop.chance)
+    async with visit.work() as work:
         made = await accounts.create(work, data.name, data.role, hashed)
     return MadeAccount(account=made, password=password)
 
@@ -86,14 +86,12 @@ async def edit_account(work: WithWork, account_id: FromPath[UUID], data: JSONBod
 
 
 @post("/accounts/{account_id:uuid}/reset", operation_id="resetAccount", status_code=200, responses=refusals(404))
-async def reset_account(
-    account_id: FromPath[UUID], data: JSONBody[ResetBody], shop: WithShop, actor: WithActor
-) -> MadeAccount:
+async def reset_account(account_id: FromPath[UUID], data: JSONBody[ResetBody], visit: WithVisit) -> MadeAccount:
     """For who lost password or phone: a new password, no second step, and every browser is signed out."""
-    password, hashed = await HASHING.given_or_made(data.password, shop.chance)
-    async with shop.work(actor) as work:
+    password, hashed = await HASHING.given_or_made(data.password, visit.shop.chance)
+    async with visit.work() as work:
         account = await accounts.reset(work, AccountId(account_id), hashed)
-        await unlock(work, shop.vault, await work.get(Account, account_id))
+        await unlock(work, visit.shop.vault, await work.get(Account, account_id))
     return MadeAccount(account=account, password=password)
 
 

@@ -16,7 +16,7 @@ from keysat.upkeep.person import personal_data
 from keysat.web.auth import needs
 from keysat.web.erasing import erase_customer
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithShop, WithWork
+from keysat.web.provide import WithShop, WithVisit, WithWork
 from keysat.web.wire import Outbound
 
 
@@ -35,9 +35,9 @@ class Erased(Outbound, frozen=True, kw_only=True):
 
 
 @get("/export", opt=needs(Scope.OWNER), include_in_schema=False)
-async def export_everything(shop: WithShop, actor: WithActor) -> Stream:
+async def export_everything(visit: WithVisit) -> Stream:
     """Lines of `{"table": ..., "row": {...}}`, as many as the shop has rows: no answer that one shape describes."""
-    return Stream(stream(shop, actor), media_type="application/x-ndjson")
+    return Stream(stream(visit.shop, visit.actor), media_type="application/x-ndjson")
 
 
 @get("/customers/{customer_id:uuid}/export", operation_id="exportCustomer", responses=refusals(404))

@@ -20,7 +20,7 @@ from keysat.upkeep.self_license import NotLicensed, refresh_edition
 from keysat.upkeep.shop import Shop
 from keysat.web.auth import needs
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithNow, WithRead, WithShop
+from keysat.web.provide import WithNow, WithRead, WithShop, WithVisit
 from keysat.web.wire import Outbound, StrictInbound
 
 
@@ -61,13 +61,11 @@ async def get_self_license(shop: WithShop, now: WithNow) -> SelfLicense:
 @post(
     "/self-license", operation_id="presentSelfLicense", status_code=200, opt=needs(Scope.OWNER), responses=refusals(409)
 )
-async def present_self_license(
-    shop: WithShop, now: WithNow, actor: WithActor, data: JSONBody[PresentedLicense]
-) -> SelfLicense:
+async def present_self_license(data: JSONBody[PresentedLicense], shop: WithShop, visit: WithVisit) -> SelfLicense:
     """Take another license for this shop. What its edition allows holds at once."""
-    async with shop.store.work(now, actor) as work:
+    async with visit.work() as work:
         await self_license.present(work, shop.vault, shop.settings, shop.vendor, data.license_key)
-    return await _looked_again(shop, now)
+    return await _looked_again(shop, visit.now)
 
 
 @post("/self-license/refresh", operation_id="refreshSelfLicense", status_code=200, opt=needs(Scope.OWNER))
@@ -79,11 +77,11 @@ async def refresh_self_license(shop: WithShop, now: WithNow) -> SelfLicense:
 @delete(
     "/self-license", operation_id="dropSelfLicense", status_code=200, opt=needs(Scope.OWNER), responses=refusals(409)
 )
-async def drop_self_license(shop: WithShop, now: WithNow, actor: WithActor) -> SelfLicense:
+async def drop_self_license(shop: WithShop, visit: WithVisit) -> SelfLicense:
     """Forget it. What there is more than the least edition allows stays."""
-    async with shop.store.work(now, actor) as work:
+    async with visit.work() as work:
         await self_license.drop(work, shop.settings)
-    return await _looked_again(shop, now)
+    return await _looked_again(shop, visit.now)
 
 
 @get("/tier", operation_id="getTier")

@@ -10,7 +10,7 @@ from keysat.operators.scopes import Scope
 from keysat.upkeep.operator_name import rename
 from keysat.upkeep.volume import Database, database
 from keysat.web.auth import needs
-from keysat.web.provide import WithActor, WithRead, WithShop
+from keysat.web.provide import WithRead, WithShop, WithVisit
 from keysat.web.wire import Line, Outbound, StrictInbound
 
 
@@ -42,9 +42,9 @@ async def get_operator_name(shop: WithShop) -> OperatorName:
 
 
 @post("/settings/operator-name", operation_id="setOperatorName", status_code=200, opt=needs(Scope.OWNER))
-async def set_operator_name(shop: WithShop, actor: WithActor, data: JSONBody[Naming]) -> Named:
+async def set_operator_name(shop: WithShop, visit: WithVisit, data: JSONBody[Naming]) -> Named:
     """Shown from now on, here and, half a minute later, by every other daemon of this shop."""
-    async with shop.work(actor) as work:
+    async with visit.work() as work:
         await rename(work, data.name)
     await shop.nameplate.read_again(shop.store)
     return Named(operator_name=shop.operator_name)

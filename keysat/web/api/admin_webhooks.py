@@ -18,7 +18,7 @@ from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import Cursor, Limit
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
-from keysat.web.provide import WithActor, WithNow, WithRead, WithShop, WithWork
+from keysat.web.provide import WithRead, WithShop, WithVisit, WithWork
 from keysat.web.visit import Connection, visit_of
 from keysat.web.wire import Instant, Line, Outbound, StrictInbound, WireRequest
 from keysat.webhooks import deliveries, endpoints
@@ -247,12 +247,10 @@ async def retire_old_secrets(work: WithWork, endpoint_id: FromPath[UUID]) -> Web
     status_code=200,
     responses=refusals(404),
 )
-async def test_endpoint(
-    shop: WithShop, now: WithNow, actor: WithActor, endpoint_id: FromPath[UUID]
-) -> WebhookDeliveryDetail:
+async def test_endpoint(visit: WithVisit, endpoint_id: FromPath[UUID]) -> WebhookDeliveryDetail:
     """Send a `ping` now, once, and tell what came of it: `status` is delivered or failed."""
-    row = await deliveries.test(shop.exchange, endpoint_id, now, actor)
-    async with shop.read() as read:
+    row = await deliveries.test(visit.shop.exchange, endpoint_id, visit.now, visit.actor)
+    async with visit.shop.read() as read:
         return await _detail(read, row)
 
 

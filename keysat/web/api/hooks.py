@@ -86,7 +86,7 @@ async def receive_webhook(
         raise BadRequest("The message cannot be read.") from error
     visit.limit(Rate.NUDGE, till.id)
     if nudge is not None:
-        async with shop.store.work(visit.now, visit.actor) as work:
+        async with visit.work() as work:
             orders = await keep(work, till.id, nudge)
             await mark_due(work, [OrderId(order_id) for order_id in orders])
     return Taken()
@@ -101,7 +101,7 @@ async def _alarm(visit: Visit, till: OpenTill) -> None:
     """More than two in ten minutes are no accident: the secrets have fallen out of step, or somebody is trying."""
     if visit.throttle.allows(Rate.WRONG_SIGNATURE, str(till.id), visit.now).allowed:
         return
-    async with visit.shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         await work.attend(
             "webhook_secret",
             till.id,

@@ -48,7 +48,7 @@ async def recover_license(data: JSONBody[RecoverRequest], shop: WithShop, visit:
     """The key of an order; for a support reference and an e-mail address, a link is mailed instead."""
     ask = Ask(data.invoice_id, data.email or "", data.claim_code or "")
     await limit_recovery(visit, ask)
-    async with shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         found = await recover(work, shop.vault, ask)
         return await shown(work, shop.ring, found.license) if found is not None else LinkSent(ok=True, sent=True)
 
@@ -74,7 +74,7 @@ async def replace_key(data: JSONBody[LeakedKey], shop: WithShop, visit: WithVisi
     """A new key for one that leaked: all older ones answer `revoked` from now on. Seats and history stay."""
     presented = await present(shop.ring, data.license_key, visit.now)
     license_id = await limit_replacement(visit, presented, data.claim_code)
-    async with shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         found = await replace_leaked_key(work, shop.vault, license_id, data.claim_code)
         return await shown(work, shop.ring, found.license)
 

@@ -43,7 +43,7 @@ async def cancel_subscription(data: JSONBody[CancelRequest], shop: WithShop, vis
     async with shop.read() as read:
         license = await authorized(read, presented)
         subscription = await the_subscription_of(read, license.id)
-    async with shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         return await cancelled(work, subscription.id, data.reason, at_period_end=bool(data.at_period_end))
 
 

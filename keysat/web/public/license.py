@@ -108,27 +108,27 @@ async def _release(visit: Visit, data: LicenseForm, license: License) -> str:
         machine_id = UUID(data.machine)
     except ValueError:
         raise NotFound("This device has no seat any more.") from None
-    async with visit.shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         await give_back(work, license.id, machine_id)
     return "released"
 
 
 async def _cancel(visit: Visit, data: LicenseForm, license: License) -> str:
     """For good, or at the `end` of what is paid."""
-    async with visit.shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         subscription = await the_subscription_of(work, license.id)
         already = await cancel(work, subscription.id, reason=None, at_period_end=data.act == "end")
     return "over" if already else "cancelled"
 
 
 async def _keep_on(visit: Visit, _data: LicenseForm, license: License) -> str:
-    async with visit.shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         await keep_on(work, (await the_subscription_of(work, license.id)).id)
     return "kept_on"
 
 
 async def _unplan(visit: Visit, _data: LicenseForm, license: License) -> str:
-    async with visit.shop.store.work(visit.now, visit.actor) as work:
+    async with visit.work() as work:
         await unplan(work, license.id, ChangedBy.BUYER)
     return "unplanned"
 

@@ -46,7 +46,7 @@ async def ask(data: URLEncodedBody[RecoverForm], visit: WithVisit) -> Response[s
     wanted = Ask(data.reference, data.email, data.claim_code)
     try:
         await limit_recovery(visit, wanted)
-        async with visit.shop.store.work(visit.now, visit.actor) as work:
+        async with visit.work() as work:
             found = await recover(work, visit.shop.vault, wanted)
     except SAYABLE as error:
         return _form(visit, data, error)
@@ -69,7 +69,7 @@ async def show_link(token: FromPath[str], visit: WithVisit) -> Response[str]:
 async def use_link(token: FromPath[str], visit: WithVisit) -> Response[str]:
     await limit_shared(visit, Rate.RECOVER)
     try:
-        async with visit.shop.store.work(visit.now, visit.actor) as work:
+        async with visit.work() as work:
             found = await recover_with_link(work, token)
     except NotFound:
         return _gone(visit)
@@ -86,7 +86,7 @@ async def replace_key(data: URLEncodedBody[ReplaceForm], visit: WithVisit) -> Re
     try:
         presented = await present(visit.shop.ring, data.license_key, visit.now)
         license_id = await limit_replacement(visit, presented, data.claim_code)
-        async with visit.shop.store.work(visit.now, visit.actor) as work:
+        async with visit.work() as work:
             found = await replace_leaked_key(work, visit.shop.vault, license_id, data.claim_code)
     except SAYABLE as error:
         return _replace_form(visit, data, error)
