@@ -124,7 +124,8 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     if wants_page(request.scope):
         for_operators = f"{request.scope['path']}/".startswith("/admin/")
         template = "admin/problem.html" if for_operators else "problem.html"
-        text = page_text(visit, template, refusal=refusal, request_id=visit.request_id)
+        again = headers.get("Retry-After") if request.method == "GET" else None
+        text = page_text(visit, template, refusal=refusal, request_id=visit.request_id, again_seconds=again)
         return Response(text, status_code=status, headers=headers, media_type="text/html")
     body = msgspec.to_builtins(_problem(refusal, visit.request_id)) | refusal.extra
     return Response(msgspec.json.encode(body), status_code=status, headers=headers, media_type=MEDIA_TYPE)

@@ -197,6 +197,16 @@ async def test_a_paused_one_is_not_billed(front: Front):
     assert "App Team is paused by the seller, and nothing is billed meanwhile" in plain(await front.http.get(link))
 
 
+async def test_who_asks_too_often_is_not_told_that_the_address_is_wrong_and_asked_for_again(front: Front):
+    link = await pay_link(front, (await subscribed(front))[0])
+    answers = [await front.http.get(link) for _ in range(61)]
+    assert {answer.status_code for answer in answers[:-1]} == {200}
+    busy = answers[-1]
+    assert (busy.status_code, "There is no such page" in busy.text) == (429, False)
+    assert f'<meta http-equiv="refresh" content="{busy.headers["retry-after"]}">' in busy.text
+    assert "http-equiv" not in (await pressed(front, link)).text
+
+
 async def test_an_address_that_is_none_says_so_and_is_counted(front: Front):
     wrong = f"/pay/{pay_token(front.shop.vault, UUID(int=7))}"
     for link in (wrong, wrong[:-1], "/pay/x"):
