@@ -27,11 +27,15 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { words.textContent = before; }, 2500);
 });
 
-// A form that is sent once: the button rests until the page is shown again.
+// A form that is sent once: the button rests until the page is shown again, or long enough for whoever stopped it.
+const RESTS_SECONDS = 20;
+const ONCE = "[type=submit]:not([data-closed])";
+
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-once]")) return;
-  const buttons = event.target.querySelectorAll("[type=submit]");
-  setTimeout(() => { for (const button of buttons) button.disabled = true; });
+  const rest = (disabled) => { for (const button of event.target.querySelectorAll(ONCE)) button.disabled = disabled; };
+  setTimeout(rest, 0, true);
+  setTimeout(rest, 1000 * RESTS_SECONDS, false);
 });
 
 // Enter in a field that has a button of its own presses that one.
@@ -42,7 +46,7 @@ document.addEventListener("keydown", (event) => {
   button.click();
 });
 addEventListener("pageshow", () => {
-  for (const button of document.querySelectorAll("[data-once] [type=submit]:not([data-closed])")) button.disabled = false;
+  for (const button of document.querySelectorAll(`[data-once] ${ONCE}`)) button.disabled = false;
 });
 
 // The time left. The server says how much it is, so a wrong clock here does no harm.
@@ -60,6 +64,7 @@ function tick() {
 
 // The page that waits: looked at every 3 s for 2 min, every 10 s to 10 min, every 30 s to 30 min.
 const PACE = [[120, 3], [600, 10], [1800, 30]];
+const LOOK_SECONDS = 20; // an answer that got lost on the way is waited for no longer
 let waited = 0;
 let timer = 0;
 
@@ -73,7 +78,7 @@ function say(words) {
 
 async function look() {
   try {
-    const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" }, signal: AbortSignal.timeout?.(1000 * LOOK_SECONDS) });
     if (answer.ok) show(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch { /* the network is away: the next look tells more */ }
   plan();
