@@ -184,6 +184,7 @@ async def _profile_page(
         profile=row,
         form=texts,
         chosen=chosen,
+        is_rails=rails is not None,
         meanwhile={**texts_now, **chosen_now},
         connections=[(one, rails_of(one.provider)) for one in connections],
         labels={"": "The one connected first"} | {str(one.id): one.label for one in connections},

@@ -209,6 +209,7 @@ async def _endpoint_page(
         endpoint=row,
         keys=keys,
         form=typed,
+        is_typed=form is not None,
         meanwhile=meanwhile,
         names=NAMES,
         deliveries=page.items,

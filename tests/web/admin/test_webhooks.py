@@ -45,7 +45,7 @@ async def test_an_operator_adds_tests_rotates_replays_and_deletes(sandbox: Shop,
         await seal(sandbox.store, sandbox.now())
         await work_off(sandbox.exchange)
         waiting = (await browser.get(here, params={"status": "pending"})).text
-        assert ("tried 1 time, again" in waiting, "tried 0 times, waits its turn" in waiting) == (True, True)
+        assert ("tried 1 time, again" in waiting, " · waits its turn" in waiting) == (True, True)
         for _ in range(10):
             await work_off(sandbox.exchange)
             watch.pass_by(hours=30)
@@ -75,6 +75,8 @@ async def test_an_operator_adds_tests_rotates_replays_and_deletes(sandbox: Shop,
         late = await browser.post(here, data={**form, "description": "Chat", "etag": etag})
         assert (late.status_code, "<strong>*<" in late.text, "<strong>&lt;b&gt;Books" in late.text) == (412, True, True)
         assert ('value="Chat"' in late.text, 'invalid="true"' in late.text) == (True, False)
+        edit = late.text.partition("<summary>Edit")[2].partition("</form>")[0]
+        assert ("Somebody else" in edit, "autofocus" in edit, late.text.count('role="alert"')) == (True, True, 1)
         paused = await browser.post(f"{here}/active", data={"active": "off"}, follow_redirects=True)
         assert ("Paused." in paused.text, "Resume" in paused.text) == (True, True)
         retried = (await browser.post(f"{delivery}/retry", follow_redirects=True)).text
