@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
@@ -75,6 +76,8 @@ def anyio_backend() -> str:
 def pytest_configure(config: pytest.Config) -> None:
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    settings.register_profile("keysat", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("keysat")  # how long an example takes says how busy the machine is
     config.addinivalue_line("markers", "once: does not depend on the kind of database; runs on SQLite alone")
 
 

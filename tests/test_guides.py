@@ -16,7 +16,7 @@ import pytest
 from tests.running import ROOT, free_port, surroundings
 
 GUIDES = ("integrators", "operators")
-SECONDS = 240
+SECONDS = 600
 COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -1,9 +1,6 @@
 """The fake must be like BTCPay where it hurts: states, queues and the judge (`payment-rails.md` 1.12, 2.1)."""
 
-import asyncio
 import json
-import socket
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,11 +13,11 @@ import pytest
 from tests.fakes import btcpay_contract
 from tests.fakes.btcpay import API_KEY, STORE, FakeBtcPay
 from tests.fakes.btcpay_hooks import RETRIES_AFTER, sign
+from tests.running import ANSWER_SECONDS, Program, free_port, running
 
 INVOICES = f"/api/v1/stores/{STORE}/invoices"
 WEBHOOKS = f"/api/v1/stores/{STORE}/webhooks"
 ORDER = {"amount": "49.00", "currency": "USD", "metadata": {"orderId": "a1"}}
-ROOT = Path(__file__).parents[2]
 SECRET = "a secret of ours"
 
 
@@ -247,49 +244,26 @@ async def test_a_message_can_be_sent_again_from_the_page(stage: Stage) -> None:
 # As a process
 
 
-@asynccontextmanager
-async def running() -> AsyncGenerator[httpx.AsyncClient, None]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.fakes.btcpay", "--port", str(port), "--network", "regtest", cwd=ROOT
-    )
-    headers = {"Authorization": f"token {API_KEY}"}
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
-            await _answering(client)
-            yield client
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _answering(client: httpx.AsyncClient) -> None:
-    for _ in range(200):
-        try:
-            (await client.get("/api/v1/health")).raise_for_status()
-        except httpx.ConnectError:
-            await asyncio.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the fake did not start")
-
-
-async def test_it_runs_as_a_process_and_is_driven_through_its_door() -> None:
-    async with running() as client:
-        made = (await client.post(INVOICES, json=ORDER)).raise_for_status().json()
-        assert made["checkoutLink"].startswith(str(client.base_url))
-        paid = await client.post("/_control/pay", json={"invoice_id": made["id"], "rail": "lightning"})
+def test_it_runs_as_a_process_and_is_driven_through_its_door(tmp_path: Path) -> None:
+    port = free_port()
+    url, headers = f"http://127.0.0.1:{port}", {"Authorization": f"token {API_KEY}"}
+    program = Program("tests.fakes.btcpay", "--port", str(port), "--network", "regtest", log=tmp_path / "log")
+    with (
+        running(program, f"{url}/api/v1/health"),
+        httpx.Client(base_url=url, headers=headers, timeout=ANSWER_SECONDS, trust_env=False) as client,
+    ):
+        made = client.post(INVOICES, json=ORDER).raise_for_status().json()
+        assert made["checkoutLink"].startswith(url)
+        paid = client.post("/_control/pay", json={"invoice_id": made["id"], "rail": "lightning"})
         assert paid.status_code == 200
-        late = (await client.post(INVOICES, json=ORDER)).json()
-        await client.post("/_control/advance", json={"seconds": 3600})
-        statuses = [(await client.get(f"{INVOICES}/{found['id']}")).json()["status"] for found in (made, late)]
+        late = client.post(INVOICES, json=ORDER).json()
+        client.post("/_control/advance", json={"seconds": 3600})
+        statuses = [client.get(f"{INVOICES}/{found['id']}").json()["status"] for found in (made, late)]
         assert statuses == ["Settled", "Expired"]
-        await client.post("/_control/fail_next", json={"accident": "lost_after", "method": "POST", "path": "/invoices"})
+        client.post("/_control/fail_next", json={"accident": "lost_after", "method": "POST", "path": "/invoices"})
         with pytest.raises(httpx.ReadTimeout):
-            await client.post(INVOICES, json={**ORDER, "metadata": {"orderId": "a2"}}, timeout=0.2)
-        found = (await client.get(INVOICES, params={"orderId": "a2", "take": "5"})).json()
+            client.post(INVOICES, json={**ORDER, "metadata": {"orderId": "a2"}}, timeout=0.2)
+        found = client.get(INVOICES, params={"orderId": "a2", "take": "5"}).json()
         assert len(found) == 1
-        assert (await client.post("/_control/state")).json()["result"]["violations"] == []
-        assert (await client.post("/_control/__init__")).status_code == 404
+        assert client.post("/_control/state").json()["result"]["violations"] == []
+        assert client.post("/_control/__init__").status_code == 404
