@@ -54,6 +54,7 @@ _WORDS = {  # where the message of an error of the framework's own would not hel
     413: "The body is larger than this address takes.",
 }
 _BLAND = "Something went wrong on our side. If it stays so, tell the seller the request id."
+_BLAND_TO_OPERATORS = "Something went wrong. The shop's log says what, at the request's id."
 _PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
 _QUOTES_VALUE = re.compile(r"^Invalid (enum )?value .*", re.DOTALL)
 _MISSING = re.compile(r"^Missing required \w+ parameter '(\w+)'")
@@ -119,10 +120,10 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         scope = cast("dict[str, str]", request.scope)
         route = scope.get("path_template", "?")  # never the path: it may hold an order's id
         log.error("%s %s failed (request %s)", request.method, route, visit.request_id, exc_info=error)
-    refusal = refusal or Refusal(errors.INTERNAL_ERROR, _BLAND)
+    for_operators = f"{request.scope['path']}/".startswith("/admin/")
+    refusal = refusal or Refusal(errors.INTERNAL_ERROR, _BLAND_TO_OPERATORS if for_operators else _BLAND)
     status, headers = refusal.code.status, dict(refusal.headers)
     if wants_page(request.scope):
-        for_operators = f"{request.scope['path']}/".startswith("/admin/")
         template = "admin/problem.html" if for_operators else "problem.html"
         again = headers.get("Retry-After") if request.method == "GET" else None
         text = page_text(visit, template, refusal=refusal, request_id=visit.request_id, again_seconds=again)

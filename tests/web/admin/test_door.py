@@ -25,6 +25,11 @@ async def rates_only(visit: WithVisit) -> Response[str]:
     return door.admin_page(visit, "admin/base.html", at=door.PATH)
 
 
+@get("/admin/broken")
+async def broken() -> None:
+    raise RuntimeError
+
+
 async def test_a_stranger_signs_in_first_and_comes_back(client: httpx.AsyncClient, shop: Shop):
     sent = await client.get("/admin/account?done=x&y=%2F", headers=BROWSER)
     assert sent.status_code == 303
@@ -44,7 +49,9 @@ async def test_a_stranger_signs_in_first_and_comes_back(client: httpx.AsyncClien
 async def test_a_page_is_for_who_has_its_scope_and_the_refusal_stands_in_the_frame(shop: Shop):
     router = door.admin_router([])
     assert (door.SignInFirst in router.exception_handlers, router.include_in_schema) == (True, False)
-    async with browse(doors_of(shop, rates_only)) as client:
+    async with browse(doors_of(shop, rates_only, broken)) as client:
+        failed = await client.get("/admin/broken", headers=BROWSER)
+        assert (failed.status_code, "log says what" in failed.text, "seller" in failed.text) == (500, True, False)
         for role, status in ((Role.OWNER, 200), (Role.FULL_ADMIN, 200), (Role.SUPPORT, 403), (Role.READ_ONLY, 403)):
             client.cookies.set(SESSION_COOKIE, await token_for(shop, role), domain="shop.test")
             answer = await client.get("/admin/rates-only", headers=BROWSER)
