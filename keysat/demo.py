@@ -227,15 +227,15 @@ def _is_free(port: int) -> bool:
 
 async def _connect(shop: Shop, known: OpenTill | None, url: str, api_key: str) -> None:
     """Make the connection, or tell it where the wallet and the shop are this time."""
-    now = shop.now()
+    office = shop.office(shop.now(), DEMO)
     if known is None:
-        await connect(shop.office, PROVIDER, {"url": url, "api_key": api_key}, now, DEMO)
+        await connect(office, PROVIDER, {"url": url, "api_key": api_key})
     else:
-        async with shop.store.work(now, DEMO) as work:
+        async with office.work() as work:
             await work.session.execute(update(ConnectionRow).where(ConnectionRow.id == known.id).values(base_url=url))
         await shop.tills.refresh()
         till = await shop.tills.get(known.id)
-        await register_webhook(shop.office, till.id, till.till, now, DEMO)
+        await register_webhook(office, till.id, till.till)
     await refresh_tills(shop)
 
 

@@ -43,7 +43,7 @@ def connect(
     fields = {field: value for field, value in given.items() if value}
 
     async def act(shop: Shop) -> UUID:
-        return await connections.connect(shop.office, name, fields, shop.now(), CLI, profile)
+        return await connections.connect(shop.office(shop.now(), CLI), name, fields, profile)
 
     click.echo(f"Connected: {inside(data_dir, act)}. A running daemon takes it up at once.")
 
@@ -96,7 +96,7 @@ def check(data_dir: Path | None, as_json: bool, connection_id: UUID) -> None:
 
     async def act(shop: Shop) -> Health:
         till = await shop.tills.get(ConnectionId(connection_id))
-        return await checking.check(shop.office, till, shop.now(), CLI)
+        return await checking.check(shop.office(shop.now(), CLI), till)
 
     found = inside(data_dir, act)
     show_one(msgspec.to_builtins(found), as_json=as_json)
@@ -116,7 +116,7 @@ def repair(data_dir: Path | None, connection_id: UUID) -> None:
     from keysat.upkeep.shop import Shop
 
     async def act(shop: Shop) -> Health:
-        return await checking.repair(shop.office, shop.tills, ConnectionId(connection_id), shop.now(), CLI)
+        return await checking.repair(shop.office(shop.now(), CLI), shop.tills, ConnectionId(connection_id))
 
     found = inside(data_dir, act)
     for fault in found.webhook_faults:
@@ -140,7 +140,7 @@ def disconnect(data_dir: Path | None, connection_id: UUID, revoke_now: bool) -> 
 
     async def act(shop: Shop) -> Parted:
         till = await shop.tills.get(ConnectionId(connection_id))
-        return await part(shop.office, till, shop.now(), CLI, at_once=revoke_now)
+        return await part(shop.office(shop.now(), CLI), till, at_once=revoke_now)
 
     parted = inside(data_dir, act)
     click.echo("It was disconnected before." if parted.is_noop else "Disconnected.")

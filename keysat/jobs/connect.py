@@ -32,7 +32,7 @@ async def connect_from_settings(shop: Shop, now: datetime) -> None:
     if shop.settings.btcpay_webhook_secret is not None:
         fields["webhook_secret"] = shop.settings.btcpay_webhook_secret.reveal()
     try:
-        await connect(shop.office, PROVIDER, fields, now, CONNECTOR)
+        await connect(shop.office(now, CONNECTOR), PROVIDER, fields)
     except KeysatError as error:
         log.warning("btcpay.not_connected", reason=error.message)
         async with shop.store.work(now, CONNECTOR) as work:

@@ -12,9 +12,10 @@ CHECKER = Actor("job:health")
 
 
 async def check_connections(shop: Shop, now: datetime) -> None:
+    office = shop.office(now, CHECKER)
     await refresh_tills(shop)
     for till in shop.tills.all():
         if till.sells:
-            await check(shop.office, till, now, CHECKER)
-    await release_idle(shop.office, shop.tills, now, CHECKER)
+            await check(office, till)
+    await release_idle(office, shop.tills)
     await refresh_tills(shop)

@@ -5,8 +5,7 @@ by one guarded statement, stands for the operator who began it. A key that is no
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import quote
 from uuid import UUID
@@ -92,9 +91,7 @@ async def begin(work: Work, office: Office, name: str, places: Places, profile_i
     return Begun(url, state, profile.id)
 
 
-async def finish(
-    office: Office, name: str, state: str, api_key: str, now: datetime, address: str, trusted: Trusted
-) -> ConnectionId:
+async def finish(office: Office, name: str, state: str, api_key: str, trusted: Trusted) -> ConnectionId:
     """The operator is back with a key. It is checked as one that was typed, and kept or given back: also where who
     began this may not connect any more.
 
@@ -102,7 +99,8 @@ async def finish(
     Refused.
     """
     maker = authorizing(name)
-    async with office.store.work(now, Actor("provider", address=address)) as work:
+    address = office.actor.address
+    async with replace(office, actor=Actor("provider", address=address)).work() as work:
         try:
             request = await work.get(ConnectRequest, UUID(await links.use(work, PURPOSE, state)))
         except NotFound as error:
@@ -111,20 +109,20 @@ async def finish(
             ) from error
         if request.provider != name:
             raise Unauthorized("This connection was begun with another provider. Begin it again.")
-    actor = Actor(request.actor, credential=request.credential, address=address)
+    office = replace(office, actor=Actor(request.actor, credential=request.credential, address=address))
     fields = {"url": request.base_url, "api_key": api_key[:API_KEY_MAX]}
     if request.public_url is not None:
         fields["public_url"] = request.public_url
     try:
-        async with office.store.read() as read:
-            trust = await trusted(read, actor)
+        async with office.read() as read:
+            trust = await trusted(read, office.actor)
         if trust is Trust.NONE:
             raise Forbidden("Who began this may not connect providers any more.")
         quotes = trust is Trust.OWNS
-        return await connect(office, name, fields, now, actor, request.merchant_profile_id, quotes=quotes)
+        return await connect(office, name, fields, request.merchant_profile_id, quotes=quotes)
     except KeysatError as error:
         is_gone = await _gave_back(maker, request.base_url, fields["api_key"], office.http)
-        async with office.store.work(now, actor) as work:
+        async with office.work() as work:
             happened = ConnectRefused(request_id=request.id, provider=name, error=error.code.code, is_revoked=is_gone)
             work.record(happened)
         raise Refused(error, key_is_gone=is_gone) from error

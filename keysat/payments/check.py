@@ -1,12 +1,11 @@
 """Is a connection well? What is wrong is called, what can be mended is mended."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 from sqlalchemy import func, update
 
 from keysat.infra.attention import clear
-from keysat.infra.events import Actor
 from keysat.infra.log import get
 from keysat.infra.written import minute
 from keysat.kit.errors import Conflict
@@ -28,25 +27,26 @@ SILENT_FOR = timedelta(hours=1)  # longer than an update of the server takes
 log = get(__name__)
 
 
-async def check(office: Office, till: OpenTill, now: datetime, actor: Actor) -> Health:
+async def check(office: Office, till: OpenTill) -> Health:
     """Look, keep what was found, call attention to what only the operator can change. Registers a lost webhook."""
     health = await _look(till)
     has_moved = till.connection.webhook_url not in (None, office.webhook_url(till.connection.provider, till.id))
     said = _wrong(health, till, has_moved=has_moved)
     known = {UNAUTHORIZED, MISSING, EXCESS, UNREACHABLE, *([WEBHOOK_MISSING] if health.webhook_ok is not None else [])}
     gone = known - said.keys() if health.reachable else set[str]()
-    async with office.store.work(now, actor) as work:
+    async with office.work() as work:
+        first_silent = func.coalesce(ConnectionRow.unreachable_since, work.now)
         silent_since = await work.session.scalar(
             update(ConnectionRow)
             .where(ConnectionRow.id == till.id)
             .values(
                 health=msgspec.to_builtins(health, order="deterministic"),
-                checked_at=now,
-                unreachable_since=None if health.reachable else func.coalesce(ConnectionRow.unreachable_since, now),
+                checked_at=work.now,
+                unreachable_since=None if health.reachable else first_silent,
             )
             .returning(ConnectionRow.unreachable_since)
         )
-        if silent_since is not None and now - silent_since >= SILENT_FOR:
+        if silent_since is not None and work.now - silent_since >= SILENT_FOR:
             name, since = till.connection.provider, minute(silent_since)
             said[UNREACHABLE] = f"{name} has not answered since {since}. Nobody can pay through it."
         await clear(work, till.id, *gone)
@@ -54,7 +54,7 @@ async def check(office: Office, till: OpenTill, now: datetime, actor: Actor) -> 
             await work.attend(kind, till.id, said[kind])
     if WEBHOOK_MISSING in said:
         log.warning("webhook.missing", connection=str(till.id))
-        await register_webhook(office, till.id, till.till, now, actor)
+        await register_webhook(office, till.id, till.till)
     return health
 
 
@@ -91,8 +91,8 @@ async def selling_till(tills: Tills, connection_id: ConnectionId) -> OpenTill:
     return till
 
 
-async def repair(office: Office, tills: Tills, connection_id: ConnectionId, now: datetime, actor: Actor) -> Health:
+async def repair(office: Office, tills: Tills, connection_id: ConnectionId) -> Health:
     """Write the webhook anew, so that both sides have the same secret, and look. Raises as `selling_till`."""
     till = await selling_till(tills, connection_id)
-    await register_webhook(office, till.id, till.till, now, actor)
-    return await check(office, await tills.get(connection_id), now, actor)
+    await register_webhook(office, till.id, till.till)
+    return await check(office, await tills.get(connection_id))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -10,10 +9,9 @@ from sqlalchemy import Select, func, select
 
 from keysat.infra.attention import clear
 from keysat.infra.edition import Cap
-from keysat.infra.events import Actor
+from keysat.infra.errand import Errand
 from keysat.infra.house import Mode
 from keysat.infra.http import HttpClient
-from keysat.infra.store import Store
 from keysat.infra.vault import Vault
 from keysat.infra.work import Read, Work, flushed
 from keysat.kit.errors import BadRequest, KeysatError, UpstreamError
@@ -59,10 +57,9 @@ def fits(network: Network, mode: Mode) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
-    """What connecting needs besides a moment and an actor."""
+class Office(Errand):
+    """What an errand with a provider's account goes with."""
 
-    store: Store
     vault: Vault
     http: HttpClient
     mode: Mode
@@ -77,8 +74,6 @@ async def connect(
     office: Office,
     name: str,
     fields: Mapping[str, str],
-    now: datetime,
-    actor: Actor,
     profile_id: UUID | None = None,
     *,
     quotes: bool = True,
@@ -105,10 +100,10 @@ async def connect(
                 else "A sandbox shop takes play money only."
             )
         )
-    async with office.store.work(now, actor) as work:
+    async with office.work() as work:
         row = await _kept(work, office.vault, fresh, connection, profile_id)
     till = maker.open(replace(connection, id=str(row.id)), office.http)
-    await register_webhook(office, row.id, till, now, actor)
+    await register_webhook(office, row.id, till)
     return row.id
 
 
@@ -158,21 +153,19 @@ def _selling(name: str) -> Select[int]:
     return select(func.count()).where(ConnectionRow.provider == name, ConnectionRow.status == ConnectionStatus.ACTIVE)
 
 
-async def register_webhook(
-    office: Office, connection_id: ConnectionId, till: Till, now: datetime, actor: Actor
-) -> None:
+async def register_webhook(office: Office, connection_id: ConnectionId, till: Till) -> None:
     """Register or mend our webhook. A provider that refuses costs only speed: the reconciler sees every payment."""
-    async with office.store.read() as read:
+    async with office.read() as read:
         row = await read.get(ConnectionRow, connection_id)
         url = office.webhook_url(row.provider, connection_id)
     try:
         connection = await till.ensure_webhook(url)
     except ProviderError as error:
-        async with office.store.work(now, actor) as work:
+        async with office.work() as work:
             words = str(error) if isinstance(error, Unsupported) else f"No webhook could be registered: {error}"
             await work.attend(WEBHOOK_MISSING, connection_id, words, again=True)
         return
-    async with office.store.work(now, actor) as work:
+    async with office.work() as work:
         row = await work.get(ConnectionRow, connection_id)
         row.webhook_id, row.webhook_url = connection.webhook_id, url
         row.secrets_sealed = office.vault.seal(msgspec.json.encode(dict(connection.secrets)), SECRETS)

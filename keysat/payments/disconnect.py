@@ -9,7 +9,6 @@ import msgspec
 from sqlalchemy import delete, func, select, update
 
 from keysat.infra.attention import clear
-from keysat.infra.events import Actor
 from keysat.infra.work import Read, Work
 from keysat.infra.written import minute
 from keysat.payments.connections import CONDITIONS, Office
@@ -49,17 +48,17 @@ class Parted(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-async def part(office: Office, till: OpenTill, now: datetime, actor: Actor, *, at_once: bool = False) -> Parted:
+async def part(office: Office, till: OpenTill, *, at_once: bool = False) -> Parted:
     """Disconnect, and take back our webhook and our key once nothing can be paid through it any more, or at once.
 
     What waits is finished by the job of health.
     """
-    async with office.store.work(now, actor) as work:
+    async with office.work() as work:
         row = await work.hold(ConnectionRow, till.id)
         is_noop = row.released_at is not None
         if row.status == ConnectionStatus.ACTIVE:
             await disconnect(work, till.id)
-        until = await _payable_until(work, till.id, now)
+        until = await _payable_until(work, till.id, work.now)
     if is_noop:
         return Parted(is_noop, None, ())
     if until is not None and not at_once:
@@ -68,10 +67,10 @@ async def part(office: Office, till: OpenTill, now: datetime, actor: Actor, *, a
             "key is kept, and they are watched; then it is taken back by itself."
         )
         return Parted(False, until, (words,))
-    return Parted(False, None, await release(office, till, now, actor))
+    return Parted(False, None, await release(office, till))
 
 
-async def release(office: Office, till: OpenTill, now: datetime, actor: Actor) -> tuple[str, ...]:
+async def release(office: Office, till: OpenTill) -> tuple[str, ...]:
     """Take our webhook and our key back, and forget the credentials. Returns what was left behind.
 
     A server that does not answer is asked again later, for a week.
@@ -83,30 +82,30 @@ async def release(office: Office, till: OpenTill, now: datetime, actor: Actor) -
             left = await till.till.revoke()
         except Transient as error:
             left = (f"{name} did not answer, so its key and webhook are still there: {error}",)
-            async with office.store.read() as read:
+            async with office.read() as read:
                 gone_at = (await read.get(ConnectionRow, till.id)).disconnected_at
-            if gone_at is None or now - gone_at < ASKED_FOR:
+            if gone_at is None or office.now - gone_at < ASKED_FOR:
                 return tuple(left)
     nothing = office.vault.seal(b"{}", SECRETS)
-    async with office.store.work(now, actor) as work:
+    async with office.work() as work:
         await work.session.execute(
             update(ConnectionRow)
             .where(ConnectionRow.id == till.id, ConnectionRow.status == ConnectionStatus.DISCONNECTED)
-            .values(released_at=now, webhook_id=None, webhook_url=None, secrets_sealed=nothing)
+            .values(released_at=work.now, webhook_id=None, webhook_url=None, secrets_sealed=nothing)
             .execution_options(synchronize_session=False)
         )
         work.record(ProviderReleased(till.id, name))
     return tuple(left)
 
 
-async def release_idle(office: Office, tills: Tills, now: datetime, actor: Actor) -> None:
+async def release_idle(office: Office, tills: Tills) -> None:
     """All that were disconnected and have nothing left to be paid."""
     for till in tills.all():
         if not till.sells and not till.is_released:
-            async with office.store.read() as read:
-                until = await _payable_until(read, till.id, now)
+            async with office.read() as read:
+                until = await _payable_until(read, till.id, office.now)
             if until is None:
-                await release(office, till, now, actor)
+                await release(office, till)
 
 
 async def _payable_until(read: Read, connection_id: ConnectionId, now: datetime) -> datetime | None:

@@ -52,9 +52,8 @@ class Shop:
     def desk(self, now: datetime, actor: Actor) -> Desk:
         return Desk(self.store, now, actor, self.vault, self.tills, self.board, self.mode, self.settings.public_url)
 
-    @property
-    def office(self) -> Office:
-        return Office(self.store, self.vault, self.http, self.mode, self.settings.public_url)
+    def office(self, now: datetime, actor: Actor) -> Office:
+        return Office(self.store, now, actor, self.vault, self.http, self.mode, self.settings.public_url)
 
     @property
     def exchange(self) -> Exchange:

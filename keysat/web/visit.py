@@ -18,6 +18,7 @@ from keysat.kit.gcra import Decision
 from keysat.kit.ids import token
 from keysat.operators.scopes import Scope
 from keysat.operators.sessions import SignedIn
+from keysat.payments.connections import Office
 from keysat.upkeep.shop import Shop
 from keysat.web.address import limit_key
 from keysat.web.throttle import Rate, Throttle, refuse_unless
@@ -55,6 +56,10 @@ class Visit:
     @property
     def desk(self) -> Desk:
         return self.shop.desk(self.now, self.actor)
+
+    @property
+    def office(self) -> Office:
+        return self.shop.office(self.now, self.actor)
 
     def work(self) -> AbstractAsyncContextManager[Work]:
         return self.shop.store.work(self.now, self.actor)

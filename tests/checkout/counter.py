@@ -57,7 +57,6 @@ class Counter:
         self.tills = Tills(store, self.vault, self.http)
         rules = replace(RULES, exchanges_min=0)  # a test that wants rates brings its own sources
         self.board = RateBoard(self.http, self.clock, SeededChance(3), sources=(), rules=rules)
-        self.office = Office(store, self.vault, self.http, Mode.LIVE, PUBLIC_URL)
         self.door: httpx.AsyncClient | None = None  # where webhooks go in, when a story is told over HTTP
         self.deaf = False  # our door is closed: webhooks are answered 503
         self.breaks: tuple[str, ...] = ()  # words of the violations that a story makes on purpose
@@ -67,7 +66,7 @@ class Counter:
             await create_first(work, self.vault)
             await set_pin(work, "USD", Decimal(50_000))
         self.ring = await Ring.open(self.store, self.vault)
-        await connect(self.office, "btcpay", self.fake.fields, self.now, TESTER)
+        await connect(self.office(), "btcpay", self.fake.fields)
         await self.tills.refresh()
         await a_product(self.store, "app", price_currency="USD", price_value=2500)
         await a_tier(self.store, "pro", price_sats_override=7500, max_machines=3)
@@ -78,6 +77,9 @@ class Counter:
 
     def desk(self, actor: Actor) -> Desk:
         return Desk(self.store, self.now, actor, self.vault, self.tills, self.board, Mode.LIVE, PUBLIC_URL)
+
+    def office(self) -> Office:
+        return Office(self.store, self.now, TESTER, self.vault, self.http, Mode.LIVE, PUBLIC_URL)
 
     async def _hook(self, request: httpx.Request) -> httpx.Response:
         """Our webhook door, without its HTTP."""

@@ -21,7 +21,7 @@ from tests.fakes.btcpay import API_KEY
 
 
 async def connected(counter: Counter, mode: Mode = Mode.LIVE) -> ConnectionId:
-    return await connect(replace(counter.office, mode=mode), "btcpay", counter.fake.fields, counter.now, TESTER)
+    return await connect(replace(counter.office(), mode=mode), "btcpay", counter.fake.fields)
 
 
 async def disconnected(counter: Counter) -> ConnectionId:

@@ -254,7 +254,7 @@ async def through(
     async with shop.work(TESTER) as work:
         for row in await work.session.scalars(select(ConnectionRow)):
             await disconnect(work, row.id)
-    await connect(shop.office, name, fields, story.now, TESTER)
+    await connect(shop.office(story.now, TESTER), name, fields)
     await tills.refresh()
     async with browse(doors_of(shop)) as client:
         client.base_url = story.front.http.base_url

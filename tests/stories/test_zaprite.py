@@ -307,6 +307,6 @@ async def test_an_order_whose_answer_was_lost_is_found_and_not_made_again(shop: 
 
 @pytest.mark.once
 async def test_play_money_does_not_connect_to_a_live_shop(shop: ZapriteStory) -> None:
-    office, fields = shop.story.shop.office, {**shop.fake.fields, "label": "Sandbox"}
+    office, fields = shop.story.shop.office(shop.story.now, TESTER), {**shop.fake.fields, "label": "Sandbox"}
     with pytest.raises(BadRequest, match="sandbox"):
-        await connect(office, "zaprite", fields, shop.story.now, TESTER)
+        await connect(office, "zaprite", fields)

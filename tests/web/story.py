@@ -207,7 +207,7 @@ class Player:
         counter = self.front.counter
         counter.fake.stores["second"] = Shelf("second", name="Second shop")
         fields = {"url": counter.fake.base_url, "api_key": counter.fake.make_key(*LEAST_PRIVILEGES, store="second")}
-        return await connect(counter.office, "btcpay", fields, counter.now, TESTER)
+        return await connect(counter.office(), "btcpay", fields)
 
     async def _subscribe(self) -> None:
         """Eve gets a subscription, and its next order could not be opened."""

@@ -131,7 +131,7 @@ async def _providers(visit: Visit, read: Read) -> Sequence[Wellbeing]:
     )
     found: list[Wellbeing] = []
     for row in rows:
-        told = findings(shown(row), visit.shop.office.webhook_url(row.provider, row.id))
+        told = findings(shown(row), visit.office.webhook_url(row.provider, row.id))
         worst = next((one for one in told if one.tone == "bad"), told[0])
         found.append(Wellbeing(row.label, f"{PATH}/providers", worst))
     return found

@@ -106,7 +106,7 @@ async def go_to_btcpay(data: URLEncodedBody[BtcpayForm], visit: WithVisit) -> Re
         may_connect(visit)
         async with visit.work() as work:
             places = await places_of(work, shop, data.url.strip() or None, None)
-            begun = await begin(work, shop.office, BTCPAY, places, _profile_id(data.profile))
+            begun = await begin(work, visit.office, BTCPAY, places, _profile_id(data.profile))
     except TOLD as error:
         return await _page(visit, trouble=error, about=BTCPAY, url=data.url)
     return admin_page(visit, "admin/providers_leave.html", at=HERE, url=begun.url)
@@ -118,8 +118,8 @@ async def connect_zaprite(data: URLEncodedBody[ZapriteForm], visit: WithVisit) -
     try:
         may_connect(visit)
         profile_id = _profile_id(data.profile)
-        made = await connect(visit.shop.office, ZAPRITE, fields, visit.now, visit.actor, profile_id)
-        await check(visit.shop.office, await visit.shop.tills.get(made), visit.now, visit.actor)
+        made = await connect(visit.office, ZAPRITE, fields, profile_id)
+        await check(visit.office, await visit.shop.tills.get(made))
     except TOLD as error:
         return await _page(visit, trouble=error, about=ZAPRITE)
     return await _done(visit, "connected")
@@ -132,14 +132,14 @@ async def check_provider(data: URLEncodedBody[OneForm], visit: WithVisit) -> Res
         till = await selling_till(shop.tills, ConnectionId(data.provider_id))
     except TOLD as error:
         return await _page(visit, trouble=error)
-    await check(shop.office, till, visit.now, visit.actor)
+    await check(visit.office, till)
     return await _done(visit, "checked")
 
 
 @post("/providers/repair", status_code=200, guards=OWNERS)
 async def repair_provider(data: URLEncodedBody[OneForm], visit: WithVisit) -> Response[Any]:
     try:
-        await repair(visit.shop.office, visit.shop.tills, ConnectionId(data.provider_id), visit.now, visit.actor)
+        await repair(visit.office, visit.shop.tills, ConnectionId(data.provider_id))
     except TOLD as error:
         return await _page(visit, trouble=error)
     return await _done(visit, "repaired")
@@ -150,7 +150,7 @@ async def disconnect_provider(data: URLEncodedBody[OneForm], visit: WithVisit) -
     shop = visit.shop
     try:
         till = await shop.tills.get(ConnectionId(data.provider_id))
-        parted = await part(shop.office, till, visit.now, visit.actor, at_once=bool(data.at_once))
+        parted = await part(visit.office, till, at_once=bool(data.at_once))
     except TOLD as error:
         return await _page(visit, trouble=error)
     await refresh_tills(shop)
@@ -190,7 +190,7 @@ async def _page(
             one,
             NAMES.get(one.kind, one.kind),
             names.get(one.merchant_profile_id, "") if one.merchant_profile_id and len(names) > 1 else "",
-            findings(one, shop.office.webhook_url(one.kind, one.id)),
+            findings(one, visit.office.webhook_url(one.kind, one.id)),
         )
         for one in connections
     ]

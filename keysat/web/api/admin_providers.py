@@ -194,14 +194,14 @@ async def get_provider(read: WithRead, provider_id: FromPath[UUID]) -> Provider:
 async def check_provider(visit: WithVisit, provider_id: FromPath[UUID]) -> Provider:
     """Look at the account now. A webhook that is gone is registered again."""
     shop = visit.shop
-    await check(shop.office, await selling_till(shop.tills, ConnectionId(provider_id)), visit.now, visit.actor)
+    await check(visit.office, await selling_till(shop.tills, ConnectionId(provider_id)))
     return await _provider(visit, provider_id)
 
 
 @post("/providers/{provider_id:uuid}/repair", operation_id="repairProvider", **ERRAND)
 async def repair_provider(visit: WithVisit, provider_id: FromPath[UUID]) -> Provider:
     """Write the webhook anew, so that both sides have the same secret, and look at the account."""
-    await repair(visit.shop.office, visit.shop.tills, ConnectionId(provider_id), visit.now, visit.actor)
+    await repair(visit.office, visit.shop.tills, ConnectionId(provider_id))
     return await _provider(visit, provider_id)
 
 
@@ -274,7 +274,7 @@ async def connect_btcpay(visit: WithVisit, data: JSONBody[AuthorizeBody | None] 
     asked, shop = data or AuthorizeBody(), visit.shop
     async with visit.work() as work:
         places = await places_of(work, shop, asked.url, asked.public_url)
-        begun = await begin(work, shop.office, BTCPAY, places, asked.merchant_profile_id)
+        begun = await begin(work, visit.office, BTCPAY, places, asked.merchant_profile_id)
     return Authorize(authorize_url=begun.url, state=begun.state, merchant_profile_id=begun.profile_id)
 
 
@@ -290,7 +290,7 @@ async def connect_zaprite(visit: WithVisit, data: JSONBody[ZapriteBody]) -> Conn
     shop = visit.shop
     given = {"api_key": data.api_key, "base_url": data.base_url, "label": data.label}
     fields = {name: value for name, value in given.items() if value}
-    made = await connect(shop.office, ZAPRITE, fields, visit.now, visit.actor, data.merchant_profile_id)
+    made = await connect(visit.office, ZAPRITE, fields, data.merchant_profile_id)
     await refresh_tills(shop)
     async with shop.read() as read:
         row = await read.get(ConnectionRow, made)
@@ -302,7 +302,7 @@ async def connect_zaprite(visit: WithVisit, data: JSONBody[ZapriteBody]) -> Conn
         merchant_profile_name=profile.name if profile else None,
         label=row.label,
         base_url=row.base_url,
-        webhook_url=shop.office.webhook_url(ZAPRITE, made),
+        webhook_url=visit.office.webhook_url(ZAPRITE, made),
     )
 
 
@@ -352,7 +352,7 @@ async def _disconnect_one(visit: Visit, kind: str, asked: DisconnectOneBody) -> 
 async def _parted(visit: Visit, provider_id: UUID, *, at_once: bool) -> Disconnected:
     shop = visit.shop
     till = await shop.tills.get(ConnectionId(provider_id))
-    parted: Parted = await part(shop.office, till, visit.now, visit.actor, at_once=at_once)
+    parted: Parted = await part(visit.office, till, at_once=at_once)
     await refresh_tills(shop)
     return Disconnected(
         noop=parted.is_noop,

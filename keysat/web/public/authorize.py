@@ -56,9 +56,7 @@ async def _finished(visit: Visit, provider: str, state: str, api_key: str) -> Re
     if not api_key:
         return _refused(visit, BadRequest("No API key came back. Begin to connect again."))
     try:
-        made = await finish(
-            shop.office, provider, state, api_key, visit.now, visit.address, partial(trusted_now, visit)
-        )
+        made = await finish(visit.office, provider, state, api_key, partial(trusted_now, visit))
     except Refused as refused:
         return _refused(visit, refused.reason, key_is_gone=refused.key_is_gone)
     except (BadRequest, Unauthorized) as error:

@@ -9,7 +9,6 @@ from sqlalchemy import select
 
 from keysat.payments.connections import connect
 from keysat.payments.tables import Attempt, ConnectionId
-from tests.conftest import TESTER
 from tests.fakes.btcpay_server import LEAST_PRIVILEGES
 from tests.fakes.btcpay_server import Store as Shelf
 from tests.web.conftest import ADMIN
@@ -29,7 +28,7 @@ async def another_account(front: Front, profile_id: str, store: str = "second") 
     counter = front.counter
     counter.fake.stores[store] = Shelf(store, name="Second shop")
     fields = {"url": counter.fake.base_url, "api_key": counter.fake.make_key(*LEAST_PRIVILEGES, store=store)}
-    return await connect(counter.office, "btcpay", fields, counter.now, TESTER, UUID(profile_id))
+    return await connect(counter.office(), "btcpay", fields, UUID(profile_id))
 
 
 async def paid_through(front: Front, rail: str = "") -> ConnectionId:
