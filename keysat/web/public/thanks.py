@@ -107,7 +107,9 @@ class Sale:
             return f"/pay/{pay_token(vault, self.subscription.id)}"
         if self.order.purpose is Purpose.TIER_CHANGE:
             return "/license"
-        return f"/buy/{self.product.slug}" + (f"?policy={self.tier.slug}" if self.tier else "")
+        offers = self.tier.offers if self.tier else ()
+        offer = "".join(f"&offer={offer.slug}" for offer in offers if offer.id == self.order.offer_id)
+        return f"/buy/{self.product.slug}" + (f"?policy={self.tier.slug}{offer}" if self.tier else "")
 
     @property
     def entitlements(self) -> list[Line]:

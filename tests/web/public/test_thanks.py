@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from keysat.catalog import offers
+from keysat.catalog.tables import PolicyId
 from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.store import Store
 from keysat.licenses.issue import revoke
 from keysat.payments.provider import Rail
+from keysat.web.public.cards import BETWEEN
 from tests.conftest import TESTER
 from tests.web.selling import Front, open_front
 
@@ -88,10 +91,14 @@ async def test_an_expired_order_says_that_late_money_counts_and_offers_a_new_sta
     assert '<meta http-equiv="refresh"' in page
     front.counter.clock.move(front.counter.now + timedelta(seconds=20))
     assert "Your license key" in (await front.thanks(order)).text
-    other = await front.bought()
+    assert order.policy_id is not None
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        await offers.create(work, PolicyId(order.policy_id), offers.NewOffer(slug="student", price_value=4500))
+    other = await front.bought(f"pro{BETWEEN}student")
     await front.counter.travel(days=2)
     over = (await front.thanks(other)).text
     assert ("still counts" in over, '<meta http-equiv="refresh"' in over) == (False, False)
+    assert 'href="/buy/app?policy=pro&amp;offer=student"' in over
 
 
 async def test_late_money_that_is_seen_is_told(front: Front):
