@@ -83,11 +83,8 @@ async def test_a_failing_job_is_shown_and_stops_no_other(shop: Shop, caplog: pyt
         async with runner.running():
             await until(lambda: sound.runs >= 5)
     health = {one.name: one for one in runner.health()}
-    assert (health["broken"].failures, health["broken"].error, health["broken"].succeeded_at) == (
-        1,
-        "RuntimeError",
-        None,
-    )
+    assert 1 <= health["broken"].failures < sound.runs  # its waits are longer
+    assert (health["broken"].error, health["broken"].succeeded_at) == ("RuntimeError", None)
     assert (health["sound"].failures, health["sound"].succeeded_at) == (0, shop.now())
 
 
