@@ -1,10 +1,9 @@
 """The move from the published server: every key it ever sold holds here, and nobody pays twice for it."""
 
-import os
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,11 +32,10 @@ from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from keysat.upkeep.doctor import violations
 from keysat.upkeep.imports.bring import bring
 from keysat.upkeep.imports.report import Report
-from keysat.upkeep.imports.source import moment, opened
 from keysat.upkeep.person import erase
 from keysat.webhooks.tables import Endpoint
 from tests.conftest import NOON, TESTER
-from tests.upkeep.published import Published, a_shop_of_years, an_empty_one, at
+from tests.upkeep.published import Published, a_shop_of_years, at
 from tests.web.conftest import ADMIN
 from tests.web.selling import Front, open_front
 
@@ -219,37 +217,6 @@ async def test_what_is_no_database_of_it_stops_at_once(front: Front, old: Publis
     with pytest.raises(BadRequest, match="no issuer key"):
         await move(front, old)
     assert await counted(front) == before
-
-
-@pytest.mark.once
-@pytest.mark.parametrize(
-    ("text", "read"),
-    [
-        ("2026-06-01T10:00:00.123456789+00:00", datetime(2026, 6, 1, 10, 0, 0, 123456, UTC)),
-        ("2026-06-01 10:00:00", datetime(2026, 6, 1, 10, tzinfo=UTC)),
-        ("2026-06-01T12:00:00+02:00", datetime(2026, 6, 1, 10, tzinfo=UTC)),
-        ("2026-06-01T10:00:00Z", datetime(2026, 6, 1, 10, tzinfo=UTC)),
-        ("2026-13-01T10:00:00Z", None),
-        ("soon", None),
-    ],
-)
-def test_both_kinds_of_dates_are_read(text: str, read: datetime | None) -> None:  # D-30
-    assert moment(text) == read
-
-
-def test_a_file_in_a_folder_that_cannot_be_written_to_is_read_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = an_empty_one(tmp_path / "licensing.db", NOON).path
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-
-    def refuse(_path: Path, _mode: int) -> bool:
-        return False
-
-    monkeypatch.setattr(os, "access", refuse)  # root may write anywhere but on a disk mounted to be read
-    with opened(path) as source:
-        assert (source.count("products"), list(tmp_path.iterdir())) == (0, [path])
 
 
 def change(old: Published, statement: str, *values: object) -> None:
