@@ -36,13 +36,12 @@ from keysat.catalog.products import NewProduct
 from keysat.catalog.products import create as create_product
 from keysat.licenses.issue import Terms, issue, key_text
 from keysat.upkeep.shop import Shop
-from keysat.web.app import litestar
 from keysat.web.entry import entry
 from keysat.web.openapi import document
 from keysat.web.routes import HOT_ROADS
 from keysat.web.throttle import Throttle
 from tests.conftest import TESTER
-from tests.web.conftest import ADMIN, browse
+from tests.web.conftest import ADMIN, bare, browse
 from tests.web.story import new_store, prepared
 
 TIMES = int(os.environ.get("FUZZ", "1"))
@@ -67,7 +66,7 @@ CHECKS: list[Any] = [
 Operation = APIOperation[Any, Any, Any, Any]
 Headers = Mapping[str, str]
 
-schema: Any = schemathesis.openapi.from_dict(document(litestar()))
+schema: Any = schemathesis.openapi.from_dict(document(bare()))
 schema.config.update(base_url="https://shop.test")
 OPERATIONS: list[Operation] = [found.ok() for found in schema.get_all_operations()]
 ADMINS = [operation for operation in OPERATIONS if operation.path.startswith("/v1/admin")]
@@ -113,7 +112,7 @@ async def known(shop: Shop) -> dict[str, Any]:
 @pytest.fixture
 async def door(shop: Shop) -> AsyncGenerator[httpx.AsyncClient, None]:
     """Without limits, which would end each run after a few requests."""
-    async with browse(entry(litestar(), shop, Throttle(off=True), HOT_ROADS)) as client:
+    async with browse(entry(bare(), shop, Throttle(off=True), HOT_ROADS)) as client:
         yield client
 
 
@@ -222,7 +221,7 @@ class Chain(PUBLIC.as_state_machine()):
     async def open(cls, house: AsyncExitStack, folder: Path) -> None:
         store = await house.enter_async_context(new_store(folder))
         front = await house.enter_async_context(prepared(store, folder))
-        cls.door = await house.enter_async_context(browse(entry(litestar(), front.shop, Throttle(off=True), HOT_ROADS)))
+        cls.door = await house.enter_async_context(browse(entry(bare(), front.shop, Throttle(off=True), HOT_ROADS)))
         key = (await cls.door.post("/v1/redeem", json=ON_SALE)).json()["license_key"]
         cls.bought, cls.done = {"key": key, "license_key": key}, set()
 

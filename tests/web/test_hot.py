@@ -16,7 +16,6 @@ from keysat.licenses.ring import Ring
 from keysat.licenses.tables import License
 from keysat.licenses.verdict import Signer
 from keysat.upkeep.shop import Shop
-from keysat.web.app import litestar
 from keysat.web.entry import entry
 from keysat.web.hot import HotRoad
 from keysat.web.routes import HOT_ROADS
@@ -24,7 +23,7 @@ from keysat.web.throttle import Throttle
 from keysat.web.visit import Visit
 from tests.catalog.shelf import a_product
 from tests.conftest import TESTER
-from tests.web.conftest import Watch, browse
+from tests.web.conftest import Watch, bare, browse
 
 VALIDATE, HEARTBEAT = HOT_ROADS
 pytestmark = pytest.mark.once
@@ -70,7 +69,7 @@ def counted(path: str, road: HotRoad, taken: list[str]) -> HotRoad:
 async def roads_of(shop: Shop) -> AsyncGenerator[Roads, None]:
     taken = list[str]()
     hot = {path: counted(path, road, taken) for path, road in HOT_ROADS.items()}
-    first, second = [browse(entry(litestar(), shop, Throttle(), roads)) for roads in (hot, {})]
+    first, second = [browse(entry(bare(), shop, Throttle(), roads)) for roads in (hot, {})]
     async with first as hot_client, second as ordinary:
         yield Roads(hot_client, ordinary, taken)
 

@@ -10,14 +10,13 @@ from litestar.params import FromPath
 from sqlalchemy import func, select
 
 from keysat.upkeep.shop import Shop
-from keysat.web.app import litestar
 from keysat.web.entry import entry
 from keysat.web.routes import HOT_ROADS
 from keysat.web.shared_limits import limit_shared
 from keysat.web.tables import LimitBucket
 from keysat.web.throttle import LIMITS, Rate, Throttle
 from keysat.web.visit import visit_of
-from tests.web.conftest import Watch, browse, doors_of
+from tests.web.conftest import Watch, bare, browse, doors_of
 
 
 @get("/v1/try/{what:str}", operation_id="try")
@@ -79,9 +78,7 @@ async def test_what_is_full_again_goes(shop: Shop, watch: Watch) -> None:
 
 @pytest.mark.once
 async def test_it_can_be_off_with_the_others(shop: Shop) -> None:
-    app = litestar()
-    app.register(knock)
-    async with browse(entry(app, shop, Throttle(off=True), HOT_ROADS)) as client:
+    async with browse(entry(bare(knock), shop, Throttle(off=True), HOT_ROADS)) as client:
         answers: list[httpx.Response] = [await client.get("/v1/try/KS-X") for _ in range(20)]
     assert {answer.status_code for answer in answers} == {200}
     assert await buckets(shop) == []
