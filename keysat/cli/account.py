@@ -99,7 +99,7 @@ def reset(data_dir: Path | None, name: str, ask: bool) -> None:
     from keysat.operators import accounts
     from keysat.operators.passwords import HASHING
     from keysat.upkeep.shop import Shop
-    from keysat.web.admin.known import unlock as unlock_login
+    from keysat.web.known import unlock as unlock_login
 
     typed = typed_password() if ask else None
 
@@ -126,8 +126,8 @@ def unlock(data_dir: Path | None, name: str) -> None:
     from keysat.operators import accounts
     from keysat.upkeep.shop import Shop
     from keysat.web.admin.door import LOGIN
-    from keysat.web.admin.known import pass_for
-    from keysat.web.admin.known import unlock as unlock_login
+    from keysat.web.known import pass_for
+    from keysat.web.known import unlock as unlock_login
 
     async def act(shop: Shop) -> None:
         async with shop.work(CLI) as work:

@@ -17,9 +17,9 @@ from keysat.operators import sessions
 from keysat.operators.accounts import has_accounts, normal
 from keysat.operators.login import WRONG_CODE, Half, finish, first_step, visitor
 from keysat.web.admin.door import LOGIN, safe_back
-from keysat.web.admin.known import counted_as, make_known, take_pass
 from keysat.web.auth import SESSION_COOKIE, recognise_session
 from keysat.web.html import page, see_other
+from keysat.web.known import counted_as, make_known, take_pass
 from keysat.web.provide import WithVisit
 from keysat.web.sealed import brought_back, given
 from keysat.web.security import same_origin

@@ -13,10 +13,10 @@ from keysat.operators.accounts import NAME_MAX, AccountView
 from keysat.operators.passwords import CHARACTERS_MAX, CHARACTERS_MIN, HASHING
 from keysat.operators.scopes import Role
 from keysat.operators.tables import Account, AccountId
-from keysat.web.admin.known import unlock
 from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import Cursor, Limit
 from keysat.web.idempotency import CREATES
+from keysat.web.known import unlock
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithVisit, WithWork
 from keysat.web.wire import NO_NUL, Outbound, StrictInbound

@@ -13,9 +13,9 @@ from keysat.operators.accounts import AccountView
 from keysat.operators.scopes import Role
 from keysat.operators.tables import Account, Session
 from keysat.upkeep.shop import Shop
-from keysat.web.admin import known
+from keysat.web import known
 from keysat.web.admin.door import safe_back
-from keysat.web.admin.known import KNOWN_COOKIE
+from keysat.web.known import KNOWN_COOKIE
 from tests.conftest import NOON, TESTER
 from tests.web.admin.signing_in import CHEAP, PASSWORD
 from tests.web.conftest import BROWSER, Watch, browse, doors_of
