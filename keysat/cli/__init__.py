@@ -71,5 +71,6 @@ def _told(error: Exception) -> str | None:
     from keysat.upkeep.opening import CannotOpen
 
     if isinstance(error, KeysatError):
-        return error.message
+        refused = getattr(error.__cause__, "orig", None)  # by the database, since its disk is full, say
+        return f"{error.message} ({refused})" if refused is not None else error.message
     return str(error) if isinstance(error, SettingsErrors | VaultError | CannotOpen | IllegalStep) else None

@@ -12,6 +12,7 @@ from keysat.infra.migrate import known_revisions, revision_of
 from keysat.infra.settings import Backups
 from keysat.infra.vault import vault_key
 from keysat.infra.work import Read, Work
+from keysat.kit.errors import Unavailable
 from keysat.kit.ids import token
 from keysat.upkeep.archive import Draft, Manifest, written
 from keysat.upkeep.happenings import ShopBackedUp
@@ -29,7 +30,7 @@ FAILED, SUBJECT = "backup_failed", "schedule"  # of the call for attention
 async def back_up(shop: Shop, to: Path, passphrase: str | None, actor: Actor) -> tuple[Path, Manifest]:
     """Into this file, or one with a name of its own in this folder; the vault key with it, under the passphrase.
 
-    What may be lost (telemetry) is not in it. Raises BadRequest, CannotOpen.
+    What may be lost (telemetry) is not in it. Raises BadRequest, CannotOpen; Unavailable, also where the file is whole.
     """
     now = shop.now()
     path = _place(to, now)
@@ -50,13 +51,22 @@ async def back_up(shop: Shop, to: Path, passphrase: str | None, actor: Actor) ->
                 tables=draft.entries,
             )
         draft.finish(manifest)
+    try:
+        await _note(shop, path, manifest, actor)
+    except Unavailable as error:  # who makes one because the shop's disk is full shall know that he has it
+        words = f"{path} is whole, but the shop could not note that."
+        raise Unavailable(words, retry_after_seconds=2) from error.__cause__
+    return path, manifest
+
+
+async def _note(shop: Shop, path: Path, manifest: Manifest, actor: Actor) -> None:
+    made_at = manifest.made_at.isoformat()
     async with shop.work(actor) as work:
         work.record(ShopBackedUp(shop.mode, manifest.schema, sum(one.rows for one in manifest.tables)))
-        await rewrite(work, LAST_BACKUP, now.isoformat())
+        await rewrite(work, LAST_BACKUP, made_at)
         if _is_as_scheduled(shop.settings.backups, path, manifest):
-            await rewrite(work, DONE, now.isoformat())
+            await rewrite(work, DONE, made_at)
             await clear(work, SUBJECT, FAILED)
-    return path, manifest
 
 
 async def last_backup(read: Read) -> datetime | None:

@@ -89,6 +89,12 @@ def test_a_backup_by_schedule_is_made_beside_the_daemon_the_old_ones_go_and_it_i
     monkeypatch.setenv("KEYSAT_BACKUP_KEEP", "1")
     assert house("job", "backup", *elsewhere).code == 0  # at once: of the one it came from it knows no end
     assert kept < {path.name for path in folder.iterdir()}  # the copy takes nothing from the shop that it was made of
+    with closing(sqlite3.connect(nowhere / "data" / "keysat.db")) as database:  # as where its disk is full
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN INSERT INTO nowhere VALUES (1); END")
+    told = house("backup", "--to", "whole.zip")
+    assert (told.code, (nowhere / "whole.zip").is_file()) == (1, True)
+    assert "whole.zip is whole" in told.err
+    assert "no such table: main.nowhere" in told.err
     made.write_bytes(made.read_bytes()[:-1])
     (nowhere / "words").write_bytes(b"\xff\xfe")
     told = house("backup", "verify", str(made), "--passphrase-file", "words")
