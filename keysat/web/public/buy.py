@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,6 +16,7 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath, URLEncodedBody
 
 from keysat.catalog.read import policies, product_by_slug
+from keysat.catalog.tiers import pick
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.codes import CodeRefused
 from keysat.checkout.order import purchase
@@ -25,9 +27,9 @@ from keysat.checkout.trials import IdentityMissing, TrialUsed
 from keysat.checkout.wish import Wish, hash_of, rail_of
 from keysat.customers.accounts import normal_email
 from keysat.infra.work import Read
-from keysat.kit.errors import BadRequest, KeysatError, NotFound, RateLimited
+from keysat.kit.errors import BadRequest, Conflict, KeysatError, NotFound, RateLimited
 from keysat.kit.ids import token
-from keysat.kit.money import BtcRate
+from keysat.kit.money import BtcRate, Money
 from keysat.payments.provider import Rail
 from keysat.payments.rates.pins import pin_of
 from keysat.upkeep.shop import Shop
@@ -35,7 +37,7 @@ from keysat.web.html import page, see_other
 from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN, Option, cards, preselected
-from keysat.web.public.deals import Deals, deals, known, promised
+from keysat.web.public.deals import PAIR, Deals, deals, known, promised
 from keysat.web.public.words import RAILS
 from keysat.web.security import same_origin
 from keysat.web.shared_limits import limit_shared
@@ -59,6 +61,8 @@ class BuyForm(msgspec.Struct, frozen=True, kw_only=True):
     """Not empty: the buyer took the featured code off."""
     auto: str = ""
     """The featured codes that the page promised, by tier."""
+    prices: str = ""
+    """The list prices that the page showed, by choice."""
     trial: str = ""
     """`no`: bought without the trial."""
     act: str = ""
@@ -129,6 +133,7 @@ async def buy(
             _check_code(counter, data)
             return _with_cookie(visit, await _page(visit, counter, data), buyer)
         _check_email(data.buyer_email)
+        _check_price(counter, data)
         async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
             wish, admit = _wish(counter, data, buyer), partial(limit_shared, visit, Rate.TRIAL)
             order_id = await purchase(visit.desk, wish, admit)
@@ -184,6 +189,19 @@ def _check_email(typed: str) -> None:
             normal_email(typed)
         except BadRequest as error:
             raise _EmailTrouble(error.message) from error
+
+
+def _check_price(counter: Counter, form: BuyForm) -> None:
+    """Raises Conflict where it is another than on the page, which may have stood open for days."""
+    seen = promised(form.prices, form.choice)
+    slug, _, offer = form.choice.partition(BETWEEN)
+    with suppress(BadRequest, NotFound):  # of what is not on sale any more the purchase tells
+        if seen and seen != _written(pick(counter.product, counter.tiers, slug, offer).price):
+            raise Conflict("The price was another a moment ago. This is what it is now.")
+
+
+def _written(price: Money) -> str:
+    return f"{price.minor}{price.currency}"
 
 
 def _wish(counter: Counter, form: BuyForm, buyer: str) -> Wish:
@@ -277,6 +295,7 @@ async def _page(
         has_codes=codes.has_codes or bool(form.code),
         is_applied=any(option.deal for option in options),
         automatic=codes.automatic(counter.tiers),
+        prices=" ".join(f"{option.value}{PAIR}{_written(option.base)}" for option in options),
         seller=counter.seller,
     )
 

@@ -34,6 +34,8 @@ class Option:
 
     value: str
     """What the form sends: `pro`, `pro/yearly`, or nothing for a product without tiers."""
+    base: Money
+    """The list price."""
     price: Money
     was: Money | None
     """The list price, where a code lowers it."""
@@ -200,6 +202,7 @@ def _option(
         act, follows = words.trial_act(tier.trial_days), words.after_trial(tier.trial_days, base, period, grace_days)
     return Option(
         value=value_of(choice),
+        base=base,
         price=price,
         was=was,
         deal=words.deal(discount, price, was) if discount is not None and found is not None else "",

@@ -7,6 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import delete
 
+from keysat.catalog import policies
+from keysat.catalog.tables import PolicyId
 from keysat.checkout.tables import OrderStatus
 from keysat.payments.tables import ConnectionRow
 from keysat.web.public.buy import COOKIE
@@ -130,6 +132,19 @@ async def test_a_double_click_makes_one_order_paid_or_free(front: Front):
         answers = await asyncio.gather(*(front.buy(choice) for _ in range(4)))
         assert len({answer.headers["location"] for answer in answers}) == 1
         assert await front.orders() == orders
+
+
+async def test_a_price_that_has_changed_since_the_page_was_shown_is_shown_again_before_it_is_asked(front: Front):
+    seen = re.findall(r'name="prices" value="([^"]+)"', (await front.http.get("/buy/app")).text)
+    tier_id = (await front.bought()).policy_id
+    assert tier_id is not None
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        await policies.edit(work, PolicyId(tier_id), policies.PolicyEdit(price_sats_override=9000))
+    again = await front.buy(prices=seen[0])
+    assert (again.status_code, "The price was another a moment ago" in again.text) == (409, True)
+    assert "Pay $90.00" in again.text
+    seen = re.findall(r'name="prices" value="([^"]+)"', again.text)
+    assert (await front.buy(prices=seen[0])).status_code == 303
 
 
 async def test_two_browsers_have_an_order_each(front: Front):
