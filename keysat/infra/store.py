@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Select, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -34,6 +35,7 @@ from keysat.kit.ids import Chance, SystemChance
 WAL_TRIES = 50
 READERS = 4  # connections for reading sessions; SQLite answers most reads in well under a millisecond
 POSTGRES_WRITERS = 10
+CONNECTION_SECONDS = 30  # as long somebody waits until one of them is free
 
 
 class Store:
@@ -53,7 +55,9 @@ class Store:
             event.listen(self._reader.sync_engine, "begin", _begin)
             self._points = SqlitePoints(str(self.url.database))
         else:
-            self.engine = create_async_engine(url, pool_size=POSTGRES_WRITERS, hide_parameters=True)
+            self.engine = create_async_engine(
+                url, pool_size=POSTGRES_WRITERS, pool_timeout=CONNECTION_SECONDS, hide_parameters=True
+            )
             self._reader = self.engine.execution_options(postgresql_readonly=True)
             self._points = PostgresPoints(self.engine)
         self._writing = async_sessionmaker(self.engine, expire_on_commit=False)
@@ -97,7 +101,9 @@ class Store:
 
 
 def _sqlite_engine(url: URL, size: int, pragmas: tuple[str, ...]) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=size, max_overflow=0, hide_parameters=True)
+    engine = create_async_engine(
+        url, pool_size=size, max_overflow=0, pool_timeout=CONNECTION_SECONDS, hide_parameters=True
+    )
 
     def tune(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
@@ -136,10 +142,10 @@ _read_pragmas = (f"busy_timeout={BUSY_SECONDS * 1000}", "query_only=ON")
 
 @contextmanager
 def _busy_is_unavailable() -> Generator[None]:
-    """A lock that another process holds too long, a deadlock, a lost connection: all mean "a moment later, please"."""
+    """A lock held too long, a deadlock, no connection free, a lost one: all mean "a moment later, please"."""
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, NoConnection) as error:
         raise Unavailable("The shop is busy. Please try again in a moment.", retry_after_seconds=2) from error
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) in ("40001", "40P01") or error.connection_invalidated:

@@ -1,16 +1,18 @@
 """The store's promises, on both databases."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from keysat.infra import store as store_module
 from keysat.infra.events import Happening
 from keysat.infra.house import fact, write_once
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow, House
-from keysat.kit.errors import Conflict, KeysatError, NotFound
+from keysat.kit.errors import Conflict, KeysatError, NotFound, Unavailable
 from tests.conftest import NOON, TESTER
 
 
@@ -102,3 +104,18 @@ async def test_a_missing_row_is_named(store: Store) -> None:
     async with store.read() as read:
         with pytest.raises(NotFound, match="house"):
             await read.get(House, "nothing")
+
+
+async def test_who_waits_in_vain_for_a_connection_is_told_that_the_shop_is_busy(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "CONNECTION_SECONDS", 0.05)
+    crowded = Store(database_url)
+    with pytest.raises(Unavailable):
+        async with AsyncExitStack() as visitors:
+            while True:
+                read = await visitors.enter_async_context(crowded.read())
+                await read.session.execute(text("SELECT 1"))
+    async with crowded.read() as read:
+        assert await read.session.scalar(text("SELECT 1")) == 1
+    await crowded.close()

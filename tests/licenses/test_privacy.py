@@ -15,7 +15,7 @@ async def everything(seller: Seller) -> str:
     """Every value of every row, as text."""
     async with seller.store.read() as read:
         rows = [row for table in Base.metadata.sorted_tables for row in await read.session.execute(select(table))]
-    return "\n".join(repr(tuple(row)) for row in rows)
+    return "\n".join(sorted(repr(tuple(row)) for row in rows))
 
 
 async def test_no_row_tells_the_fingerprint_of_a_machine(seller: Seller) -> None:  # W-39
