@@ -12,7 +12,7 @@ from keysat.infra.attention import settle_about
 from keysat.infra.events import Actor
 from keysat.infra.filtered import latest_first
 from keysat.infra.work import Read, Work
-from keysat.kit.errors import BadRequest, NotFound
+from keysat.kit.errors import BadRequest
 from keysat.kit.paging import Page
 from keysat.webhooks.attempt import Exchange, attempt, write_down
 from keysat.webhooks.deliver import LEASE_SECONDS
@@ -55,14 +55,6 @@ async def deliveries(read: Read, wanted: Wanted, limit: int, cursor: str | None)
     return await latest_first(read, Delivery, wanted, limit, cursor)
 
 
-async def delivery(read: Read, delivery_id: UUID) -> Delivery:
-    """Raises NotFound."""
-    row = await read.session.get(Delivery, delivery_id)
-    if row is None:
-        raise NotFound(f"There is no delivery {delivery_id}.")
-    return row
-
-
 async def attempts(read: Read, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
     """The first one first."""
     query = select(DeliveryAttempt).where(DeliveryAttempt.delivery_id == delivery_id)
@@ -71,7 +63,7 @@ async def attempts(read: Read, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
 
 async def retry(work: Work, delivery_id: UUID) -> Delivery:
     """Send it again, whatever became of it; one that waits is tried now. Raises NotFound."""
-    row = await delivery(work, delivery_id)
+    row = await work.get(Delivery, delivery_id)
     await _replay(work, await held(work, row.endpoint_id), [await work.hold(Delivery, row.id)])
     return row
 
@@ -134,7 +126,7 @@ async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Acto
         await http.aclose()
     async with exchange.store.work(now, actor) as work:
         await write_down(work, await hold_all(work, [receiver.id]), [outcome])
-        return await delivery(work, ping.id)
+        return await work.get(Delivery, ping.id)
 
 
 async def _replay(work: Work, receiver: Endpoint, rows: Sequence[Delivery]) -> None:

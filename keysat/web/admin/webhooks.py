@@ -20,7 +20,7 @@ from keysat.webhooks import deliveries, endpoints
 from keysat.webhooks.endpoints import Description, EndpointEdit, NewEndpoint, Shown
 from keysat.webhooks.health import health_of
 from keysat.webhooks.names import NAMES
-from keysat.webhooks.tables import DeliveryStatus, Endpoint
+from keysat.webhooks.tables import Delivery, DeliveryStatus, Endpoint
 
 HERE = f"{PATH}/webhooks"
 SHOWN_AT_ONCE = 50
@@ -143,7 +143,7 @@ async def delete_webhook(work: WithWork, endpoint_id: FromPath[UUID]) -> Respons
 async def show_delivery(
     visit: WithVisit, read: WithRead, delivery_id: FromPath[UUID], done: FromQuery[str] = ""
 ) -> Response[str]:
-    row = await deliveries.delivery(read, delivery_id)
+    row = await read.get(Delivery, delivery_id)
     [endpoint] = (await endpoints.named(read, [row.endpoint_id])).values()
     body = msgspec.json.format(row.payload.encode(), indent=2).decode()
     return admin_page(

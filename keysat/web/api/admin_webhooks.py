@@ -297,7 +297,7 @@ async def list_deliveries(
 @get("/webhook-deliveries/{delivery_id:uuid}", operation_id="getWebhookDelivery", responses=refusals(404))
 async def get_delivery(read: WithRead, delivery_id: FromPath[UUID]) -> WebhookDeliveryDetail:
     """One delivery, with every attempt."""
-    return await _detail(read, await deliveries.delivery(read, delivery_id))
+    return await _detail(read, await read.get(Delivery, delivery_id))
 
 
 @post(
