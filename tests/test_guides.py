@@ -29,7 +29,7 @@ def test_the_commands_of_a_guide_do_what_it_says(guide: str, tmp_path: Path, cur
     shell = subprocess.Popen(
         ["bash", "-c", script],
         cwd=tmp_path,
-        env=surroundings(PATH=path, HOME=str(tmp_path)),
+        env=surroundings(PATH=path, HOME=str(tmp_path), no_proxy="*"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
