@@ -24,6 +24,7 @@ from keysat.licenses.issue import key_text
 from keysat.licenses.read import machines_of
 from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License, LicenseStatus, Machine
+from keysat.payments.provider import PayState
 from keysat.payments.rates.board import RateEvidence
 from keysat.payments.rates.pins import pin_of
 from keysat.payments.tables import Attempt
@@ -176,11 +177,13 @@ class Holding:
 
     @property
     def is_paying(self) -> bool:
-        """All the money was seen, be it late, and need not be sent again."""
-        if self.order is None or self.order.status in (OrderStatus.REVIEW, OrderStatus.INVALID):
+        """All the money was seen, be it late, and need not be sent again as long as it may still count."""
+        order, attempt = self.order, self.attempt
+        if order is None or order.status is OrderStatus.REVIEW:
             return False
-        is_all_there = self.attempt is not None and self.attempt.seen is not None and self.attempt.missing is None
-        return self.order.status in HAS_MONEY or is_all_there
+        is_all_there = attempt is not None and attempt.seen is not None and attempt.missing is None
+        is_refused = attempt is not None and attempt.seen_state is PayState.INVALID
+        return order.status in HAS_MONEY or (is_all_there and not is_refused and self.is_moving)
 
     @property
     def is_moving(self) -> bool:

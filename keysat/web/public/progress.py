@@ -44,7 +44,7 @@ MOVING = frozenset(
         Progress.REVIEW,
     }
 )
-"""The page looks again by itself: something may still come, be it late money or what the seller decides."""
+"""The page looks again by itself, as long as the order is watched: late money may come, or what the seller decides."""
 
 _FIXED = {
     OrderStatus.DRAFT: Progress.OPENING,
@@ -63,6 +63,8 @@ class Facts:
     was_opened: bool  # there is, or was, a page to pay on
     money_seen: bool
     money_missing: bool  # less was seen than is asked for
+    money_refused: bool  # the provider calls it invalid
+    watch_until: datetime  # nobody looks for late money any more
     license_status: LicenseStatus | None
 
 
@@ -74,8 +76,10 @@ def progress(facts: Facts, now: datetime) -> Progress:
             if facts.license_status is None:
                 return Progress.FINISHING
             return Progress.READY if facts.license_status == LicenseStatus.ACTIVE else Progress.WITHDRAWN
+        case OrderStatus.EXPIRED if facts.money_seen and facts.money_refused:
+            return Progress.INVALID
         case OrderStatus.EXPIRED:
-            if facts.money_seen:
+            if facts.money_seen and now <= facts.watch_until:
                 return Progress.LATE
             return Progress.EXPIRED if facts.takes_late and now < facts.expires_at + LATE_WINDOW else Progress.OVER
         case OrderStatus.INVALID:

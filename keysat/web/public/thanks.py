@@ -22,6 +22,7 @@ from keysat.kit.currencies import SAT
 from keysat.kit.errors import NotFound
 from keysat.kit.money import Money
 from keysat.licenses.tables import License
+from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt
 from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.tables import Subscription
@@ -67,6 +68,8 @@ class Sale:
             was_opened=self.attempt is not None,
             money_seen=self.seen is not None,
             money_missing=self.missing is not None,
+            money_refused=self.attempt is not None and self.attempt.seen_state is PayState.INVALID,
+            watch_until=self.order.watch_until,
             license_status=self.license.status if self.license else None,
         )
 
@@ -193,7 +196,7 @@ def _page(visit: Visit, sale: Sale) -> Response[str]:
         sale=sale,
         order=sale.order,
         state=state,
-        is_moving=state in MOVING,
+        is_moving=state in MOVING and now <= sale.order.watch_until,
         refresh_seconds=refresh_seconds(now - sale.order.status_at),
         has_key=state == Progress.READY and sale.key is not None,
         left_seconds=int(left.total_seconds()),

@@ -127,6 +127,29 @@ async def test_money_that_comes_late_or_unseen_is_not_asked_for_again(front: Fro
     assert await front.orders() == 2
 
 
+@pytest.mark.parametrize("is_marked", [True, False])
+async def test_late_money_that_never_counts_keeps_nobody_from_paying(front: Front, is_marked: bool):
+    order, _ = await subscribed(front)
+    link = await pay_link(front, order)
+    await front.counter.travel(days=32)
+    await pressed(front, link)
+    renewal, counter = await front.order(), front.counter
+    await counter.travel(minutes=20)
+    await counter.pay(renewal, confirmed=False)
+    await counter.work_off()
+    assert "do not pay again" in plain(await front.http.get(link))
+    if is_marked:  # by the seller, who gave it back
+        await counter.fake.mark(await counter.invoice_of(renewal), "Invalid")
+        await counter.work_off()
+    else:  # and it was never confirmed
+        counter.deaf = True
+        counter.clock.move((await counter.order(renewal.id)).watch_until + timedelta(seconds=1))
+    page = await front.http.get(link)
+    assert ("do not pay again" in plain(page), "Pay $12.00" in plain(page)) == (False, True)
+    answer = await pressed(front, link)
+    assert (answer.status_code, await front.orders()) == (303, 3), plain(answer)
+
+
 async def test_a_part_that_came_is_told_with_what_is_missing(front: Front):
     order, _ = await subscribed(front)
     link = await pay_link(front, order)

@@ -16,6 +16,8 @@ AWAITING = Facts(
     was_opened=True,
     money_seen=False,
     money_missing=True,
+    money_refused=False,
+    watch_until=NOON + 14 * DAY,
     license_status=None,
 )
 

@@ -110,6 +110,31 @@ async def test_late_money_that_is_seen_is_told(front: Front):
     front.counter.clock.move(front.counter.now + timedelta(days=2))  # and the network is slow
     page = (await front.thanks(order)).text
     assert ("A late payment was seen" in page, "Start again" in page) == (True, False)
+    front.counter.clock.move((await front.counter.order(order.id)).watch_until + timedelta(seconds=1))
+    page = (await front.thanks(order)).text  # which nobody looks for any more
+    told = "A late payment was seen" in page, "your money is not lost" in page, '<meta http-equiv="refresh"' in page
+    assert told == (False, True, False)
+
+
+async def test_late_money_that_the_seller_calls_invalid_is_not_waited_for(front: Front):
+    order = await front.bought()
+    await front.counter.travel(minutes=20)
+    await front.counter.pay(order, confirmed=False)
+    await front.counter.fake.mark(await front.counter.invoice_of(order), "Invalid")
+    await front.counter.work_off()
+    page = (await front.thanks(order)).text
+    told = "The payment did not go through" in page, "Start again" in page, "do not pay again" in page
+    assert told == (True, True, False)
+
+
+async def test_what_was_never_decided_in_the_other_shop_is_not_asked_for_again_and_again(front: Front):
+    order = await front.bought()
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        moved = await work.hold(Order, order.id)
+        moved.status, moved.watch_until = OrderStatus.REVIEW, front.counter.now - timedelta(days=1)
+    page = (await front.thanks(order)).text
+    told = "The seller is looking at your payment" in page, '<meta http-equiv="refresh"' in page
+    assert told == (True, False), "such an order may be looked at five times an hour"
 
 
 async def test_too_little_money_is_told_with_the_sum_that_came(front: Front):
