@@ -13,10 +13,11 @@ from litestar.types import HTTPScope
 from keysat.infra.events import Actor
 from keysat.infra.house import fact
 from keysat.kit.errors import Forbidden, Unauthorized
+from keysat.operators import tokens
 from keysat.operators.api_keys import key_of, scopes_of
 from keysat.operators.scopes import ALL, Scope
 from keysat.operators.sessions import signed_in
-from keysat.upkeep.admin_key import ADMIN_KEY_HASH, admin_key_hash
+from keysat.upkeep.admin_key import ADMIN_KEY_HASH
 from keysat.upkeep.shop import Shop
 from keysat.web.security import same_origin
 from keysat.web.throttle import Rate
@@ -107,8 +108,8 @@ async def _is_admin_key(shop: Shop, presented: str) -> bool:
     """
     own = shop.settings.admin_api_key
     if own is not None:
-        expected = admin_key_hash(own.reveal())
+        expected = tokens.hashed(own.reveal())
     else:
         async with shop.read() as read:
             expected = await fact(read, ADMIN_KEY_HASH) or ""
-    return hmac.compare_digest(admin_key_hash(presented), expected)
+    return hmac.compare_digest(tokens.hashed(presented), expected)

@@ -12,7 +12,8 @@ from keysat.infra.settings import load
 from keysat.infra.vault import KEY_FILE
 from keysat.kit.ids import SeededChance
 from keysat.licenses.tables import IssuerKey
-from keysat.upkeep.admin_key import ADMIN_KEY_HASH, admin_key_hash
+from keysat.operators import tokens
+from keysat.upkeep.admin_key import ADMIN_KEY_HASH
 from keysat.upkeep.doctor import violations
 from keysat.upkeep.opening import CannotOpen, Founding, open_shop, refresh_tills
 from keysat.upkeep.shop import Shop
@@ -56,7 +57,7 @@ async def test_a_first_start_sets_up_all_that_a_shop_needs(opens: Opens, shown: 
         assert shop.ring.signing.key_id
         assert shop.desk(shop.now(), TESTER).public_url == shop.settings.public_url
         async with shop.read() as read:
-            assert await fact(read, ADMIN_KEY_HASH) == admin_key_hash(shown[0])
+            assert await fact(read, ADMIN_KEY_HASH) == tokens.hashed(shown[0])
             assert await violations(read, shop.now()) == []
     assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
 
