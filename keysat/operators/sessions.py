@@ -16,6 +16,7 @@ from keysat.operators.tables import Account, AccountId, Session, SessionId
 IDLE = timedelta(hours=24)
 LIFE = timedelta(days=30)
 BROWSER_MAX = 255
+_CAN_SIGN_IN = Account.disabled_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ async def signed_in(read: Read, token: str, now: datetime) -> SignedIn | None:
     found = await read.session.execute(
         select(Account.id, Session.id, Account.name, Account.role, Session.seen_at)
         .join(Session, Session.account_id == Account.id)
-        .where(Session.hash == tokens.hashed(token), *_is_open(now))
+        .where(Session.hash == tokens.hashed(token), *_is_open(now), _CAN_SIGN_IN)
     )
     row = found.first()
     return SignedIn(*row) if row is not None else None
@@ -69,14 +70,14 @@ async def signed_in(read: Read, token: str, now: datetime) -> SignedIn | None:
 async def role_in(read: Read, session_id: SessionId, now: datetime) -> Role | None:
     """What who is signed in there is now. None: as `signed_in`."""
     query = select(Account.role).join(Session, Session.account_id == Account.id)
-    return await read.session.scalar(query.where(Session.id == session_id, *_is_open(now)))
+    return await read.session.scalar(query.where(Session.id == session_id, *_is_open(now), _CAN_SIGN_IN))
 
 
 async def sessions_of(read: Read, account_id: AccountId, now: datetime) -> Sequence[Session]:
     """Those that are open, the one used last first."""
     rows = await read.session.scalars(
         select(Session)
-        .where(Session.account_id == account_id, Session.seen_at > now - IDLE, Session.created_at > now - LIFE)
+        .where(Session.account_id == account_id, *_is_open(now))
         .order_by(Session.seen_at.desc(), Session.id.desc())
     )
     return rows.all()
@@ -96,8 +97,7 @@ async def end(work: Work, account_id: AccountId, *, only: SessionId | None = Non
 
 
 def _is_open(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Of a session with its account."""
-    return (Session.seen_at > now - IDLE, Session.created_at > now - LIFE, Account.disabled_at.is_(None))
+    return (Session.seen_at > now - IDLE, Session.created_at > now - LIFE)
 
 
 async def go_on_alone(work: Work, account_id: AccountId, session_id: SessionId) -> str:
