@@ -173,12 +173,13 @@ def replay(
 def test_endpoint(data_dir: Path | None, as_json: bool, endpoint_id: UUID) -> None:
     """Send a ping now, once. Exit code 1 when it was not taken."""
     from keysat.cli.opened import CLI, inside
+    from keysat.infra.errand import Errand
     from keysat.upkeep.shop import Shop
     from keysat.webhooks import deliveries
     from keysat.webhooks.tables import Delivery, DeliveryStatus
 
     async def act(shop: Shop) -> Delivery:
-        return await deliveries.test(shop.exchange, endpoint_id, shop.now(), CLI)
+        return await deliveries.test(Errand(shop.store, shop.now(), CLI), shop.exchange, endpoint_id)
 
     row = inside(data_dir, act)
     told = {"delivery": row.id, "status": row.status, "answered": row.answer_status, "error": row.error}

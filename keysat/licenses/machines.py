@@ -1,13 +1,11 @@
 """Activate, heartbeat, deactivate (contract 3.12), and the operator's release."""
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import select
 
-from keysat.infra.events import Actor
-from keysat.infra.store import Store
+from keysat.infra.errand import Errand
 from keysat.infra.telemetry import Telemetry
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, NotFound
@@ -46,72 +44,68 @@ class Deactivation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 async def activate(
-    store: Store,
+    errand: Errand,
     telemetry: Telemetry,
     presented: Presented,
     fingerprint: str,
-    now: datetime,
-    actor: Actor,
     *,
     hostname: str | None = None,
     platform: str | None = None,
 ) -> Activation:
     """Raises BadRequest for a key that is none of ours or an empty fingerprint, NotFound for an unknown license."""
     payload, signer, hashed = _opened(presented, fingerprint)
-    facts = await facts_of(store, payload.license_id)
+    facts = await facts_of(errand.store, payload.license_id)
     if facts is None:
         raise NotFound(f"There is no license {payload.license_id}.")
-    reason = verdict(facts, payload, signer, now, fingerprint_hash=hashed).reason
+    reason = verdict(facts, payload, signer, errand.now, fingerprint_hash=hashed).reason
     if reason is not None:
         return Activation(False, None, 0, facts.max_machines, reason)
     device = Device(hashed.hex(), hostname, platform)
-    seen = await seen_machine(store, facts.license_id, device.fingerprint_hash)
+    seen = await seen_machine(errand.store, facts.license_id, device.fingerprint_hash)
     if seen is not None:
-        telemetry.seen(seen.machine_id, now, seen.last_seen_at)
+        telemetry.seen(seen.machine_id, errand.now, seen.last_seen_at)
         return Activation(True, seen.machine_id, facts.seats_taken, facts.max_machines, None)
     if facts.is_full and facts.seats_evict_after_days is None:
-        await tell_full(store, facts, now, actor)
+        await tell_full(errand, facts)
         return _full(facts)
-    async with store.work(now, actor) as work:
+    async with errand.work() as work:
         license = await work.hold(License, facts.license_id)
         facts = facts_of_row(license, facts.product_slug)
-        reason = verdict(facts, payload, signer, now, fingerprint_hash=hashed).reason
+        reason = verdict(facts, payload, signer, errand.now, fingerprint_hash=hashed).reason
         if reason is not None:
             return Activation(False, None, 0, facts.max_machines, reason)
         machine = await bind(work, license, device)
         taken = await work.session.scalar(select(License.seats_taken).where(License.id == license.id))
     if machine is None:
-        await tell_full(store, facts, now, actor)
+        await tell_full(errand, facts)
         return _full(facts)
     return Activation(True, machine.id, taken or 0, facts.max_machines, None)
 
 
-async def heartbeat(
-    store: Store, telemetry: Telemetry, presented: Presented, fingerprint: str, now: datetime
-) -> Heartbeat:
+async def heartbeat(errand: Errand, telemetry: Telemetry, presented: Presented, fingerprint: str) -> Heartbeat:
     """Reads only. A license that is revoked, suspended or expired says so. Raises BadRequest as `activate`."""
     payload, signer, hashed = _opened(presented, fingerprint)
-    facts = await facts_of(store, payload.license_id)
+    facts = await facts_of(errand.store, payload.license_id)
     if facts is None:
         return Heartbeat(False, None, Reason.NOT_ACTIVATED)
-    reason = verdict(facts, payload, signer, now, fingerprint_hash=hashed).reason
+    reason = verdict(facts, payload, signer, errand.now, fingerprint_hash=hashed).reason
     if reason is not None:
         return Heartbeat(False, None, reason)
-    seen = await seen_machine(store, facts.license_id, hashed.hex())
+    seen = await seen_machine(errand.store, facts.license_id, hashed.hex())
     if seen is None:
         return Heartbeat(False, None, Reason.NOT_ACTIVATED)
-    telemetry.seen(seen.machine_id, now, seen.last_seen_at)
+    telemetry.seen(seen.machine_id, errand.now, seen.last_seen_at)
     return Heartbeat(True, seen.machine_id, None)
 
 
 async def deactivate(
-    store: Store, presented: Presented, fingerprint: str, now: datetime, actor: Actor, *, reason: str | None = None
+    errand: Errand, presented: Presented, fingerprint: str, *, reason: str | None = None
 ) -> Deactivation:
     """Gives a seat back whatever the license's status. Raises BadRequest as `activate`."""
     payload, _, hashed = _opened(presented, fingerprint)
-    if await seen_machine(store, payload.license_id, hashed.hex()) is None:
+    if await seen_machine(errand.store, payload.license_id, hashed.hex()) is None:
         return Deactivation(False, Reason.NOT_FOUND)
-    async with store.work(now, actor) as work:
+    async with errand.work() as work:
         await work.hold(License, payload.license_id)
         machine = await active_machine(work, payload.license_id, hashed.hex())
         done = machine is not None and await release(work, machine, Cause.CLIENT_REQUESTED, reason)

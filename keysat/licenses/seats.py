@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Table, bindparam, or_, select, update
 
+from keysat.infra.errand import Errand
 from keysat.infra.events import Actor
 from keysat.infra.store import Store
 from keysat.infra.telemetry import COARSE_AGE
@@ -125,13 +126,14 @@ async def shrink(work: Work, license_id: UUID, cause: Cause) -> int:
     return len(surplus)
 
 
-async def tell_full(store: Store, facts: Facts, now: datetime, actor: Actor) -> None:
+async def tell_full(errand: Errand, facts: Facts) -> None:
     """All seats are taken: that is an event once an hour, and a read the other times. A busy shop tells it later."""
-    told = await store.point(_told_at, facts.license_id)
+    now = errand.now
+    told = await errand.store.point(_told_at, facts.license_id)
     if told is not None and told[0] > now - TOLD_EVERY:
         return
     with suppress(Unavailable):
-        async with store.work(now, actor) as work:
+        async with errand.work() as work:
             row, new = SeatRefusal, {"license_id": facts.license_id, "told_at": now}
             is_old = row.told_at <= now - TOLD_EVERY
             done = await work.session.execute(

@@ -10,8 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from keysat.infra.events import Actor
-from keysat.infra.store import Store
+from keysat.infra.errand import Errand
 from keysat.infra.telemetry import Telemetry
 from keysat.kit.licensekey import fingerprint_hash
 from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
@@ -42,11 +41,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 async def validate(
-    store: Store,
+    errand: Errand,
     telemetry: Telemetry,
     presented: Presented,
-    now: datetime,
-    actor: Actor,
     *,
     product_slug: str | None = None,
     fingerprint: str | None = None,
@@ -54,12 +51,13 @@ async def validate(
     platform: str | None = None,
 ) -> Answer:
     """`fingerprint` is the app's own text; empty counts as absent."""
+    now = errand.now
     if presented.signed is None or presented.signer is None:
         reason = presented.reason or Reason.BAD_FORMAT
         telemetry.count(reason, None, now)
         return Answer(False, reason)
     payload, signer = presented.signed.payload, presented.signer
-    facts = await facts_of(store, payload.license_id)
+    facts = await facts_of(errand.store, payload.license_id)
     if facts is None:
         telemetry.count(Reason.NOT_FOUND, payload.license_id, now)
         return Answer(False, Reason.NOT_FOUND)
@@ -72,12 +70,12 @@ async def validate(
     found, machine_id = judge(facts), None
     if found.reason is None and hashed is not None:
         device = Device(hashed.hex(), hostname, platform)
-        seen = await seen_machine(store, facts.license_id, device.fingerprint_hash)
+        seen = await seen_machine(errand.store, facts.license_id, device.fingerprint_hash)
         if seen is not None:
             machine_id = seen.machine_id
             telemetry.seen(machine_id, now, seen.last_seen_at)
         else:
-            found, machine_id = await _seat(store, facts, device, judge, now, actor)
+            found, machine_id = await _seat(errand, facts, device, judge)
             if machine_id is not None:
                 telemetry.seen(machine_id, now)
     telemetry.count(found.reason or "ok", facts.license_id, now)
@@ -85,13 +83,13 @@ async def validate(
 
 
 async def _seat(
-    store: Store, facts: Facts, device: Device, judge: Callable[[Facts], Verdict], now: datetime, actor: Actor
+    errand: Errand, facts: Facts, device: Device, judge: Callable[[Facts], Verdict]
 ) -> tuple[Verdict, UUID | None]:
     """Bind a machine that has no seat yet. The verdict is asked again once the license is held: it may have changed."""
     if facts.is_full and facts.seats_evict_after_days is None:
-        await tell_full(store, facts, now, actor)
+        await tell_full(errand, facts)
         return Verdict(_full(facts)), None  # without taking the write lock
-    async with store.work(now, actor) as work:
+    async with errand.work() as work:
         license = await work.hold(License, facts.license_id)
         again = judge(facts_of_row(license, facts.product_slug))
         if again.reason is not None:
@@ -99,7 +97,7 @@ async def _seat(
         machine = await bind(work, license, device)
     if machine is not None:
         return again, machine.id
-    await tell_full(store, facts, now, actor)
+    await tell_full(errand, facts)
     return Verdict(_full(facts)), None
 
 

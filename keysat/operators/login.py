@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from keysat.infra.errand import Errand
 from keysat.infra.events import Actor
-from keysat.infra.store import Store
 from keysat.infra.vault import Vault
 from keysat.infra.work import Work
 from keysat.kit.errors import Forbidden, Unauthorized
@@ -31,37 +31,36 @@ class Half(msgspec.Struct, frozen=True):
     needs_code: bool
 
 
-async def first_step(store: Store, now: datetime, address: str, name: str, password: str) -> Half:
+async def first_step(errand: Errand, name: str, password: str) -> Half:
     """Raises Unauthorized, with the same words after the same time whether there is such an account or not."""
-    async with store.read() as read:
+    async with errand.read() as read:
         account = await account_named(read, name)
     can = account is not None and account.disabled_at is None
     fits = await HASHING.fits(password, account.password_hash if account is not None and can else None)
     if account is None or not fits:
-        async with store.work(now, visitor(address)) as work:
+        async with errand.work() as work:
             if account is None:
                 work.record(LoginFailed(None, Wrong.ACCOUNT))
             else:
                 work.record(LoginFailed(account.id, Wrong.PASSWORD if can else Wrong.ACCOUNT))
         raise Unauthorized("Name or password is wrong.")
-    return Half(account.id, account.name_normal, account.password_at, now + HALF_WAY, account.totp_sealed is not None)
+    until = errand.now + HALF_WAY
+    return Half(account.id, account.name_normal, account.password_at, until, account.totp_sealed is not None)
 
 
-async def confirm(store: Store, now: datetime, actor: Actor, account_id: AccountId, password: str) -> None:
+async def confirm(errand: Errand, account_id: AccountId, password: str) -> None:
     """Before something weighty, of who is signed in: it is still the same person. Raises Forbidden."""
-    async with store.read() as read:
+    async with errand.read() as read:
         account = await read.get(Account, account_id)
     if not await HASHING.fits(password, account.password_hash):
-        async with store.work(now, actor) as work:
+        async with errand.work() as work:
             work.record(LoginFailed(account_id, Wrong.PASSWORD))
         raise Forbidden("That is not your password.")
 
 
-async def confirm_code(
-    store: Store, vault: Vault, now: datetime, actor: Actor, account_id: AccountId, code: str
-) -> None:
+async def confirm_code(errand: Errand, vault: Vault, account_id: AccountId, code: str) -> None:
     """As `confirm`, and of who has the second step: it takes a code, that counts no more. Raises Forbidden."""
-    async with store.work(now, actor) as work:
+    async with errand.work() as work:
         account = await work.hold(Account, account_id)
         fits = account.totp_sealed is None or await use_code(work, vault, account, code)
         if not fits:

@@ -11,6 +11,7 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.types import Scope as AsgiScope
 
 from keysat.checkout.desk import Desk
+from keysat.infra.errand import Errand
 from keysat.infra.events import Actor
 from keysat.infra.work import Work
 from keysat.kit.errors import Forbidden
@@ -54,6 +55,10 @@ class Visit:
     """The limit that was asked last: it stands in the answer's headers."""
 
     @property
+    def errand(self) -> Errand:
+        return Errand(self.shop.store, self.now, self.actor)
+
+    @property
     def desk(self) -> Desk:
         return self.shop.desk(self.now, self.actor)
 
@@ -62,7 +67,7 @@ class Visit:
         return self.shop.office(self.now, self.actor)
 
     def work(self) -> AbstractAsyncContextManager[Work]:
-        return self.shop.store.work(self.now, self.actor)
+        return self.errand.work()
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import select
 
 from keysat.infra.attention import settle_about
-from keysat.infra.events import Actor
+from keysat.infra.errand import Errand
 from keysat.infra.filtered import latest_first
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest
@@ -97,9 +97,9 @@ async def replay(
     return Replayed(min(len(rows), REPLAYED_AT_ONCE), len(rows) > REPLAYED_AT_ONCE)
 
 
-async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Actor) -> Delivery:
+async def test(errand: Errand, exchange: Exchange, endpoint_id: UUID) -> Delivery:
     """Send a `ping` now, once, also to an endpoint that is not active; what came of it. Raises NotFound."""
-    async with exchange.store.work(now, actor) as work:
+    async with errand.work() as work:
         receiver = await endpoint(work, endpoint_id)
         keys = (await signers(work, exchange.vault, [receiver.id]))[receiver.id]
         ping = Delivery(
@@ -107,11 +107,11 @@ async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Acto
             endpoint_id=receiver.id,
             event_type=PING,
             subject=str(receiver.id),
-            payload=payload(PING, now, {"endpoint_id": receiver.id}, is_sandbox=exchange.is_sandbox),
+            payload=payload(PING, work.now, {"endpoint_id": receiver.id}, is_sandbox=exchange.is_sandbox),
             status=DeliveryStatus.PENDING,
-            status_at=now,
-            created_at=now,
-            next_try_at=now + timedelta(seconds=LEASE_SECONDS),  # by the job, if this breaks off
+            status_at=work.now,
+            created_at=work.now,
+            next_try_at=work.now + timedelta(seconds=LEASE_SECONDS),  # by the job, if this breaks off
             failures=0,
             attempts=0,
         )
@@ -124,7 +124,7 @@ async def test(exchange: Exchange, endpoint_id: UUID, now: datetime, actor: Acto
         outcome = await attempt(http, receiver.url, ping, keys, exchange.clock)
     finally:
         await http.aclose()
-    async with exchange.store.work(now, actor) as work:
+    async with errand.work() as work:
         await write_down(work, await hold_all(work, [receiver.id]), [outcome])
         return await work.get(Delivery, ping.id)
 

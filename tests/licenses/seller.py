@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import select
 
+from keysat.infra.errand import Errand
 from keysat.infra.store import Store
 from keysat.infra.tables import EventRow
 from keysat.infra.telemetry import Telemetry
@@ -60,7 +61,7 @@ class Seller:
 
     async def validate(self, key: str, now: datetime = NOON, **fields: Any) -> Answer:
         presented = await present(self.ring, key, now)
-        return await validate(self.store, self.telemetry, presented, now, TESTER, **fields)
+        return await validate(Errand(self.store, now, TESTER), self.telemetry, presented, **fields)
 
     async def wire(self, key: str, now: datetime = NOON, **fields: Any) -> dict[str, Any]:
         """The answer as an app reads it."""
@@ -68,17 +69,18 @@ class Seller:
 
     async def activate(self, key: str, fingerprint: str, now: datetime = NOON, **fields: Any) -> machines.Activation:
         presented = await present(self.ring, key, now)
-        return await machines.activate(self.store, self.telemetry, presented, fingerprint, now, TESTER, **fields)
+        errand = Errand(self.store, now, TESTER)
+        return await machines.activate(errand, self.telemetry, presented, fingerprint, **fields)
 
     async def heartbeat(self, key: str, fingerprint: str, now: datetime = NOON) -> machines.Heartbeat:
         presented = await present(self.ring, key, now)
-        return await machines.heartbeat(self.store, self.telemetry, presented, fingerprint, now)
+        return await machines.heartbeat(Errand(self.store, now, TESTER), self.telemetry, presented, fingerprint)
 
     async def deactivate(
         self, key: str, fingerprint: str, now: datetime = NOON, reason: str | None = None
     ) -> machines.Deactivation:
         presented = await present(self.ring, key, now)
-        return await machines.deactivate(self.store, presented, fingerprint, now, TESTER, reason=reason)
+        return await machines.deactivate(Errand(self.store, now, TESTER), presented, fingerprint, reason=reason)
 
     async def machines(self, license_id: UUID) -> list[Machine]:
         """Those that have a seat."""

@@ -179,7 +179,7 @@ async def _confirm(visit: Visit, operator: SignedIn, password: str) -> None:
     """Raises Forbidden, RateLimited. Counted as a login is, until it is right: a browser left open is no way to try
     passwords. But not by the name, which strangers know."""
     await limit_shared(visit, Rate.LOGIN_ACCOUNT, operator.account_id)
-    await confirm(visit.shop.store, visit.now, visit.actor, operator.account_id, password)
+    await confirm(visit.errand, operator.account_id, password)
     await empty_shared(visit, Rate.LOGIN_ACCOUNT, operator.account_id)
 
 
@@ -187,10 +187,10 @@ async def _change_second_step(
     visit: Visit, typed: OwnCode, act: Callable[[Work, AccountId, SessionId], Awaitable[T]]
 ) -> T:
     """By password and code. Raises Forbidden, RateLimited, and what the act raises."""
-    operator, shop = _operator(visit), visit.shop
+    operator = _operator(visit)
     await _confirm(visit, operator, typed.password)
     await limit_shared(visit, Rate.LOGIN_CODE, operator.account_id)
-    await confirm_code(shop.store, shop.vault, visit.now, visit.actor, operator.account_id, typed.code)
+    await confirm_code(visit.errand, visit.shop.vault, operator.account_id, typed.code)
     await empty_shared(visit, Rate.LOGIN_CODE, operator.account_id)
     async with visit.work() as work:
         return await act(work, operator.account_id, operator.session_id)

@@ -4,6 +4,7 @@ Both steps are counted in the database, by account and by address (`decisions.md
 browsers that signed in before each by themselves (`known.py`).
 """
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import URLEncodedBody
 
+from keysat.infra.errand import Errand
 from keysat.kit.errors import KeysatError, RateLimited, Unauthorized, Unavailable
 from keysat.operators import sessions
 from keysat.operators.accounts import has_accounts, normal
@@ -63,7 +65,7 @@ async def log_in(data: URLEncodedBody[LoginForm], request: Request[Any, Any, Any
     try:
         await limit_shared(visit, Rate.LOGIN_ADDRESS)
         await limit_shared(visit, Rate.LOGIN_ACCOUNT, counted_as(request, visit, normal(data.name)))
-        half = await first_step(visit.shop.store, visit.now, visit.address, data.name, data.password)
+        half = await first_step(_errand(visit), data.name, data.password)
         if half.needs_code:
             return _code_page(visit, given(visit.shop.vault, half, HALF_SEALED_AS), data.next)
         return await _let_in(request, visit, half, "", data.next)
@@ -111,9 +113,14 @@ def _is_secure(request: Request[Any, Any, Any], visit: Visit) -> bool:
     return request.url.scheme == "https" or (own.scheme == "https" and request.headers.get("host") == own.netloc)
 
 
+def _errand(visit: Visit) -> Errand:
+    """Of who is not known yet, whatever the browser's older session says."""
+    return replace(visit.errand, actor=visitor(visit.address))
+
+
 async def _let_in(request: Request[Any, Any, Any], visit: Visit, half: Half, code: str, back: str) -> Response[Any]:
     """Raises Unauthorized. A session that the browser had before ends: it goes on with a new token alone."""
-    async with visit.shop.store.work(visit.now, visitor(visit.address)) as work:
+    async with _errand(visit).work() as work:
         browser = request.headers.get("user-agent", "")
         token = await finish(work, visit.shop.vault, half, code, visit.address, browser)
     if token is None:

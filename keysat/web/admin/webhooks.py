@@ -122,7 +122,7 @@ async def retire_webhook_secrets(work: WithWork, endpoint_id: FromPath[UUID]) ->
 
 @post("/webhooks/{endpoint_id:uuid}/test", status_code=200, guards=CHANGE)
 async def test_webhook(visit: WithVisit, endpoint_id: FromPath[UUID]) -> Response[Any]:
-    row = await deliveries.test(visit.shop.exchange, endpoint_id, visit.now, visit.actor)
+    row = await deliveries.test(visit.errand, visit.shop.exchange, endpoint_id)
     return see_other(f"{HERE}/deliveries/{row.id}?done=tested")
 
 

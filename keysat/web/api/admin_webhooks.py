@@ -249,7 +249,7 @@ async def retire_old_secrets(work: WithWork, endpoint_id: FromPath[UUID]) -> Web
 )
 async def test_endpoint(visit: WithVisit, endpoint_id: FromPath[UUID]) -> WebhookDeliveryDetail:
     """Send a `ping` now, once, and tell what came of it: `status` is delivered or failed."""
-    row = await deliveries.test(visit.shop.exchange, endpoint_id, visit.now, visit.actor)
+    row = await deliveries.test(visit.errand, visit.shop.exchange, endpoint_id)
     async with visit.shop.read() as read:
         return await _detail(read, row)
 

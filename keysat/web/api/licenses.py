@@ -60,11 +60,9 @@ async def validate_license(data: JSONBody[ValidateBody], visit: WithVisit) -> An
         answer = Answer(ok=False, reason=Reason.RATE_LIMITED)
     else:
         answer = await validate(
-            shop.store,
+            visit.errand,
             shop.telemetry,
             presented,
-            visit.now,
-            visit.actor,
             product_slug=data.product_slug,
             fingerprint=data.fingerprint,
             hostname=data.hostname,
@@ -83,12 +81,10 @@ async def activate_machine(data: JSONBody[ActivateBody], shop: WithShop, visit: 
     if not _is_within_limit(visit, presented, Rate.LICENSE):
         return Activation(False, None, 0, 0, Reason.RATE_LIMITED)
     return await machines.activate(
-        shop.store,
+        visit.errand,
         shop.telemetry,
         presented,
         data.fingerprint,
-        visit.now,
-        visit.actor,
         hostname=data.hostname,
         platform=data.platform,
     )
@@ -101,7 +97,7 @@ async def heartbeat_machine(data: JSONBody[HeartbeatBody], visit: WithVisit) -> 
     presented = await present(shop.ring, data.key, visit.now)
     if not _is_within_limit(visit, presented, Rate.HEARTBEAT):
         return Heartbeat(False, None, Reason.RATE_LIMITED)
-    return await machines.heartbeat(shop.store, shop.telemetry, presented, data.fingerprint, visit.now)
+    return await machines.heartbeat(visit.errand, shop.telemetry, presented, data.fingerprint)
 
 
 @post("/v1/machines/deactivate", operation_id="deactivateMachine", **_MACHINES)
@@ -110,9 +106,7 @@ async def deactivate_machine(data: JSONBody[DeactivateBody], shop: WithShop, vis
     presented = await present(shop.ring, data.key, visit.now)
     if not _is_within_limit(visit, presented, Rate.LICENSE):
         return Deactivation(False, Reason.RATE_LIMITED)
-    return await machines.deactivate(
-        shop.store, presented, data.fingerprint, visit.now, visit.actor, reason=data.reason
-    )
+    return await machines.deactivate(visit.errand, presented, data.fingerprint, reason=data.reason)
 
 
 def _is_within_limit(visit: Visit, presented: Presented, rate: Rate) -> bool:
