@@ -1,7 +1,6 @@
 """The open shop: what every door and job of one process shares, put together from the settings in one place."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -69,12 +68,8 @@ class Shop:
     def now(self) -> datetime:
         return self.clock.now()
 
-    @asynccontextmanager
-    async def work(self, actor: Actor) -> AsyncGenerator[Work, None]:
-        async with self.store.work(self.clock.now(), actor) as work:
-            yield work
+    def work(self, actor: Actor) -> AbstractAsyncContextManager[Work]:
+        return self.store.work(self.clock.now(), actor)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncGenerator[Read, None]:
-        async with self.store.read() as read:
-            yield read
+    def read(self) -> AbstractAsyncContextManager[Read]:
+        return self.store.read()
