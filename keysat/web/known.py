@@ -6,16 +6,17 @@ whoever steals it has five tries of his own, and none in the place of others.
 
 import base64
 from datetime import timedelta
+from typing import Any
 
-from litestar import Response
-from litestar.datastructures import Cookie
+from litestar import Request, Response
 
 from keysat.infra.vault import Vault, VaultError
 from keysat.infra.work import Work
 from keysat.operators.tables import Account
+from keysat.web.security import give_cookie
 from keysat.web.shared_limits import empty
 from keysat.web.throttle import Rate
-from keysat.web.visit import Connection, Visit
+from keysat.web.visit import Connection, Visit, visit_of
 
 KNOWN_COOKIE = "keysat_known"
 KNOWN_FOR = timedelta(days=180)  # after its last login
@@ -29,8 +30,8 @@ def counted_as(connection: Connection, visit: Visit, name: str) -> str:
     return f"{name} {sealed.hex()}" if known_for == name else name
 
 
-def make_known(visit: Visit, response: Response[object], name: str, *, secure: bool) -> None:
-    take_pass(visit, response, pass_for(visit.shop.vault, name), secure=secure)
+def make_known(request: Request[Any, Any, Any], response: Response[Any], name: str) -> None:
+    take_pass(request, response, pass_for(visit_of(request).shop.vault, name))
 
 
 def pass_for(vault: Vault, name: str) -> str:
@@ -38,22 +39,10 @@ def pass_for(vault: Vault, name: str) -> str:
     return base64.urlsafe_b64encode(vault.seal(name.encode(), SEALED_AS)).decode()
 
 
-def take_pass(visit: Visit, response: Response[object], value: str, *, secure: bool) -> None:
+def take_pass(request: Request[Any, Any, Any], response: Response[Any], value: str) -> None:
     """The cookie, where we gave that pass: at a login, or to whoever has the shop's machine."""
-    if _opened(visit.shop.vault, value)[1] is None:
-        return
-    life = int(KNOWN_FOR.total_seconds())
-    response.set_cookie(
-        Cookie(
-            key=KNOWN_COOKIE,
-            value=value,
-            max_age=life,
-            path="/admin/login",
-            httponly=True,
-            samesite="lax",
-            secure=secure,
-        )
-    )
+    if _opened(visit_of(request).shop.vault, value)[1] is not None:
+        give_cookie(request, response, KNOWN_COOKIE, value, life=KNOWN_FOR, path="/admin/login")
 
 
 async def unlock(work: Work, vault: Vault, account: Account) -> None:

@@ -1,9 +1,12 @@
 """What the browser is told to refuse, and which forms we refuse. No page ever asks a third party for anything."""
 
 from collections.abc import Iterable
-from typing import cast
+from datetime import timedelta
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+from litestar import Request, Response
+from litestar.datastructures import Cookie
 from litestar.handlers.base import BaseRouteHandler
 from litestar.types import HTTPScope, Scope
 
@@ -78,6 +81,29 @@ async def same_origin(connection: Connection, _handler: BaseRouteHandler) -> Non
         ours = "cookie" not in connection.headers
     if not ours:
         raise Forbidden("This form was sent from another site. Open the page again and repeat.")
+
+
+def give_cookie(
+    request: Request[Any, Any, Any], response: Response[Any], key: str, value: str, *, life: timedelta, path: str
+) -> None:
+    """For our own pages alone, and out of reach of scripts. An empty value takes it away.
+
+    Secure where our own address is https; whoever comes by another name, such as `keysat.local` on plain http, has no
+    https there and would never bring it back (D-17).
+    """
+    own = urlsplit(visit_of(request).shop.settings.public_url)
+    is_own_https = own.scheme == "https" and request.headers.get("host") == own.netloc
+    response.set_cookie(
+        Cookie(
+            key=key,
+            value=value,
+            max_age=int(life.total_seconds()) if value else 0,
+            path=path,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https" or is_own_https,
+        )
+    )
 
 
 def _own_hosts(settings: Settings, scope: Scope) -> set[str | None]:

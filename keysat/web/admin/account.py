@@ -108,7 +108,7 @@ async def change_password(
             token = await accounts.change_password(work, operator.account_id, hashed, operator.session_id)
     except TOLD as error:
         return await _account_page(visit, error, about="password")
-    return with_session(request, visit, _back("password"), token)
+    return with_session(request, _back("password"), token)
 
 
 @post("/account/totp", status_code=200, guards=[signed_in()])
@@ -141,7 +141,7 @@ async def switch_totp_on(
     except BadRequest as error:
         return _offer_page(visit, operator, offer, error)
     shown = admin_page(visit, "admin/recovery_codes.html", at=HERE, codes=codes, title="The second step is on")
-    return with_session(request, visit, shown, token)
+    return with_session(request, shown, token)
 
 
 @post("/account/totp/codes", status_code=200, guards=[signed_in()])
@@ -153,7 +153,7 @@ async def renew_codes(
     except TOLD as error:
         return await _account_page(visit, error, about="codes")
     shown = admin_page(visit, "admin/recovery_codes.html", at=HERE, codes=codes, title="New recovery codes")
-    return with_session(request, visit, shown, token)
+    return with_session(request, shown, token)
 
 
 @post("/account/totp/off", status_code=200, guards=[signed_in()])
@@ -164,7 +164,7 @@ async def switch_totp_off(
         token = await _change_second_step(visit, data, second_step.switch_off)
     except TOLD as error:
         return await _account_page(visit, error, about="totp")
-    return with_session(request, visit, _back("totp_off"), token)
+    return with_session(request, _back("totp_off"), token)
 
 
 @post("/account/sessions/end", status_code=200, guards=[signed_in()])

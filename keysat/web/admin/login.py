@@ -6,11 +6,9 @@ browsers that signed in before each by themselves (`known.py`).
 
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.datastructures import Cookie
 from litestar.params import URLEncodedBody
 
 from keysat.infra.errand import Errand
@@ -24,7 +22,7 @@ from keysat.web.html import page, see_other
 from keysat.web.known import counted_as, make_known, take_pass
 from keysat.web.provide import WithVisit
 from keysat.web.sealed import brought_back, given
-from keysat.web.security import same_origin
+from keysat.web.security import give_cookie, same_origin
 from keysat.web.shared_limits import limit_shared
 from keysat.web.throttle import Rate
 from keysat.web.visit import Visit
@@ -53,7 +51,7 @@ async def show_login(request: Request[Any, Any, Any], visit: WithVisit) -> Respo
     back = safe_back(request.query_params.get("next", ""))
     if value := request.query_params.get("known"):
         response = see_other(LOGIN)
-        take_pass(visit, response, value, secure=_is_secure(request, visit))
+        take_pass(request, response, value)
         return response
     if await recognise_session(request):
         return see_other(back)
@@ -91,26 +89,13 @@ async def log_out(request: Request[Any, Any, Any], visit: WithVisit) -> Response
     """Also for who is signed out already: the cookie goes."""
     if await recognise_session(request):
         await _end_this(visit)
-    return with_session(request, visit, see_other(LOGIN), "")
+    return with_session(request, see_other(LOGIN), "")
 
 
-def with_session(request: Request[Any, Any, Any], visit: Visit, response: Response[Any], token: str) -> Response[Any]:
-    """The cookie of a session. An empty token takes it away.
-
-    Secure where our own address is https; whoever comes by another name, such as `keysat.local` on plain http, has no
-    https there and would never get in (D-17).
-    """
-    secure = _is_secure(request, visit)
-    life = int(sessions.LIFE.total_seconds()) if token else 0
-    response.set_cookie(
-        Cookie(key=SESSION_COOKIE, value=token, max_age=life, path="/", httponly=True, samesite="lax", secure=secure)
-    )
+def with_session(request: Request[Any, Any, Any], response: Response[Any], token: str) -> Response[Any]:
+    """The cookie of a session. An empty token takes it away."""
+    give_cookie(request, response, SESSION_COOKIE, token, life=sessions.LIFE, path="/")
     return response
-
-
-def _is_secure(request: Request[Any, Any, Any], visit: Visit) -> bool:
-    own = urlsplit(visit.shop.settings.public_url)
-    return request.url.scheme == "https" or (own.scheme == "https" and request.headers.get("host") == own.netloc)
 
 
 def _errand(visit: Visit) -> Errand:
@@ -127,8 +112,8 @@ async def _let_in(request: Request[Any, Any, Any], visit: Visit, half: Half, cod
         raise Unauthorized(WRONG_CODE)
     if await recognise_session(request):
         await _end_this(visit)
-    response = with_session(request, visit, see_other(safe_back(back)), token)
-    make_known(visit, response, half.name, secure=_is_secure(request, visit))
+    response = with_session(request, see_other(safe_back(back)), token)
+    make_known(request, response, half.name)
     return response
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote as quoted
@@ -12,7 +12,6 @@ from weakref import WeakValueDictionary
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.datastructures import Cookie
 from litestar.params import FromPath, URLEncodedBody
 
 from keysat.catalog.read import policies, product_by_slug
@@ -39,13 +38,13 @@ from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN, Option, cards, preselected
 from keysat.web.public.deals import PAIR, Deals, deals, known, promised
 from keysat.web.public.words import RAILS
-from keysat.web.security import same_origin
+from keysat.web.security import give_cookie, same_origin
 from keysat.web.shared_limits import limit_shared
 from keysat.web.throttle import Rate
 from keysat.web.visit import Visit
 
 COOKIE = "keysat_buyer"
-COOKIE_SECONDS = 30 * 86_400
+COOKIE_LIFE = timedelta(days=30)
 COOKIE_BITS = 160
 FIELD_MAX = 255
 _buying: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -114,7 +113,7 @@ async def show_counter(slug: FromPath[str], request: Request[Any, Any, Any], vis
     except CodeRefused as error:
         trouble = trouble or Trouble(error, "code")
     shown = await _page(visit, counter, form, trouble=trouble, asked_for_other=asked_for_other)
-    return _with_cookie(visit, shown, _buyer(visit, request))
+    return _with_cookie(request, shown, _buyer(visit, request))
 
 
 @post("/buy/{slug:str}", status_code=200, include_in_schema=False, guards=[same_origin])
@@ -131,7 +130,7 @@ async def buy(
         visit.limit(Rate.PREVIEW if data.act else Rate.PURCHASE)
         if data.act:
             _check_code(counter, data)
-            return _with_cookie(visit, await _page(visit, counter, data), buyer)
+            return _with_cookie(request, await _page(visit, counter, data), buyer)
         _check_email(data.buyer_email)
         _check_price(counter, data)
         async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
@@ -146,8 +145,8 @@ async def buy(
                 counter = await _counter(read, slug, data, visit.now) or counter
             error = BadRequest(f"{error.message} Here is the price without it.")
         shown = await _page(visit, counter, data, trouble=_trouble(error, counter))
-        return _with_cookie(visit, shown, buyer)
-    return _with_cookie(visit, see_other(address), buyer)
+        return _with_cookie(request, shown, buyer)
+    return _with_cookie(request, see_other(address), buyer)
 
 
 def _code_taken_off(form: BuyForm) -> BuyForm:
@@ -315,18 +314,8 @@ def _buyer(visit: Visit, request: Request[Any, Any, Any]) -> str:
     return sent if sound else token(visit.shop.chance, COOKIE_BITS)
 
 
-def _with_cookie(visit: Visit, response: Response[Any], buyer: str) -> Response[Any]:
-    response.set_cookie(
-        Cookie(
-            key=COOKIE,
-            value=buyer,
-            max_age=COOKIE_SECONDS,
-            path="/buy",
-            httponly=True,
-            samesite="lax",
-            secure=visit.shop.settings.public_url.startswith("https:"),
-        )
-    )
+def _with_cookie(request: Request[Any, Any, Any], response: Response[Any], buyer: str) -> Response[Any]:
+    give_cookie(request, response, COOKIE, buyer, life=COOKIE_LIFE, path="/buy")
     return response
 
 

@@ -1,5 +1,6 @@
 import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from keysat.web.public.buy import COOKIE
 from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
-from tests.web.conftest import ADMIN
+from tests.web.conftest import ADMIN, BROWSER, browse, doors_of
 from tests.web.selling import FORM, Front
 
 pytestmark = pytest.mark.once
@@ -162,6 +163,11 @@ async def test_the_cookie_is_random_and_out_of_reach_of_scripts(front: Front):
     assert "Secure" not in first  # this shop's address is plain http
     front.http.cookies.clear()
     assert (await front.http.get("/buy/app")).headers["set-cookie"] != first
+    shop = replace(front.shop, settings=replace(front.shop.settings, public_url="https://shop.test"))
+    async with browse(doors_of(shop)) as client:
+        for address, is_secure in (("http://shop.test", True), ("http://keysat.local:8080", False)):  # D-17
+            page = await client.get(f"{address}/buy/app", headers=BROWSER)
+            assert ("Secure" in page.headers["set-cookie"]) is is_secure
 
 
 async def test_a_cookie_that_is_none_of_ours_is_replaced(front: Front):
