@@ -15,10 +15,9 @@ from keysat.infra.house import exchange, fact, rewrite
 from keysat.infra.log import get
 from keysat.infra.settings import Backups, Settings, handed_on
 from keysat.upkeep.archive import PART
-from keysat.upkeep.backup import BEGUN, DONE, FAILED, SUBJECT, series
+from keysat.upkeep.backup import BEGUN, DONE, ENDED, FAILED, SUBJECT, series
 from keysat.upkeep.shop import Shop
 
-ENDED = "backup_ended"  # a fact in `house`: which one that was begun has ended, well or not
 LEASE = timedelta(hours=1)  # for so long nobody else begins; a failed one is tried again after it
 LIMIT = timedelta(minutes=50)
 REASON_CHARACTERS = 300

@@ -22,7 +22,8 @@ from keysat.upkeep.shop import Shop
 from keysat.upkeep.wrapped_key import WrappedKey, wrap
 
 LAST_BACKUP = "last_backup"  # a fact in `house`, as are the schedule's:
-BEGUN, DONE = "backup_begun", "backup_done"  # when the last one was begun, and when one was made that counts for it
+BEGUN, ENDED = "backup_begun", "backup_ended"  # when the last one was begun, and which one has ended, well or not
+DONE = "backup_done"  # when one was made that counts for it
 SERIES = "backup_series"  # what their names begin with, where the vault key does not tell
 FAILED, SUBJECT = "backup_failed", "schedule"  # of the call for attention
 
@@ -83,7 +84,7 @@ async def series(shop: Shop, read: Read) -> str:
 async def new_series(work: Work) -> None:
     """For a copy of a shop, which has made none yet, and removes none of the other's."""
     await rewrite(work, SERIES, f"keysat-{token(work.chance, 40)}")
-    for name in (BEGUN, DONE):
+    for name in (BEGUN, ENDED, DONE):
         await rewrite(work, name, None)
 
 
