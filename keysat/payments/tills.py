@@ -17,15 +17,10 @@ from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.money import Money
+from keysat.payments.profiles import preferences
 from keysat.payments.provider import Capabilities, Connection, Rail, Till
 from keysat.payments.registry import provider
-from keysat.payments.tables import (
-    ConnectionId,
-    ConnectionRow,
-    ConnectionStatus,
-    MerchantProfile,
-    RailPreference,
-)
+from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus, MerchantProfile
 
 SECRETS = "provider-credentials"  # the vault's purpose
 RAILS = (Rail.LIGHTNING, Rail.ONCHAIN, Rail.CARD)
@@ -149,10 +144,7 @@ class Tills:
             rows = await self._look(read)
             default = await read.session.scalar(select(MerchantProfile.id).where(MerchantProfile.is_default))
             seller = profile_id or default
-            preferences = await read.session.scalars(
-                select(RailPreference).where(RailPreference.merchant_profile_id == seller)
-            )
-            preferred = {preference.rail: preference.connection_id for preference in preferences}
+            preferred = await preferences(read, seller) if seller is not None else {}
         ours = (row.id for row in rows if besides == row.id or (row.merchant_profile_id or default) == seller)
         return [self._open[one] for one in ours if self._open[one].sells], preferred
 

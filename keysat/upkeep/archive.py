@@ -126,9 +126,8 @@ def written(path: Path, chance: Chance) -> Generator[Draft, None, None]:
     except BaseException as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and not isinstance(
-            error, ConnectionError | TimeoutError
-        ):  # which are a database's
+        is_a_databases = isinstance(error, ConnectionError | TimeoutError)
+        if isinstance(error, OSError) and not is_a_databases:
             raise BadRequest(f"{path} cannot be written: {error.strerror or error}.") from error
         raise
 

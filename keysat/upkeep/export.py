@@ -66,6 +66,7 @@ async def rows_of(read: Read, table: Table, *which: ColumnElement[bool]) -> list
     """Some rows of a table, as they are told."""
     columns = told(table)
     query = select(*columns).where(*which).order_by(*table.primary_key.columns)
+    # Rows of a bare table come as a cursor, and SQLite's writer has the plain driver's (`infra/sqlite_writer.py`).
     found = await read.session.run_sync(lambda session: session.execute(query).all())
     names = [str(column.name) for column in columns]
     return [dict(zip(names, row, strict=True)) for row in found]

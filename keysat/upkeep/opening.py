@@ -187,13 +187,12 @@ async def _mode(store: Store, settings: Settings, founding: Founding | None) -> 
     """The mode that stands, else the one to be founded."""
     async with store.read() as read:
         mode = await mode_of(read)
-    if mode is None and founding is None:
-        raise CannotOpen(_not_set_up(settings))
-    if mode is None and founding is not None:
+    if mode is None:
+        if founding is None:
+            raise CannotOpen(_not_set_up(settings))
         mode = founding.mode
     if mode == Mode.LIVE and settings.limits_off:
         raise CannotOpen("KEYSAT_LIMITS=off is for sandbox shops, and this one is live: remove the setting.")
-    assert mode is not None  # noqa: S101  the two branches above
     return mode
 
 
