@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, 
 from keysat.infra.events import Actor
 from keysat.kit.errors import BadRequest, KeysatError, NotFound
 from keysat.kit.ids import token
+from keysat.upkeep.person import BUYER
 from keysat.upkeep.shop import Shop
 from keysat.web import throttle
 from keysat.web.address import client_address, unnamed_proxy
@@ -97,7 +98,7 @@ def _visit(scope: HTTPScope, shop: Shop, counts: Throttle) -> Visit:
         now=shop.now(),
         request_id=token(shop.chance, REQUEST_ID_BITS),
         address=address,
-        actor=Actor("anonymous" if scope["path"].startswith(NOT_FOR_BUYERS) else "buyer", address=address),
+        actor=Actor("anonymous" if scope["path"].startswith(NOT_FOR_BUYERS) else BUYER, address=address),
     )
 
 
