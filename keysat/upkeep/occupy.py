@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from keysat.infra.setting_values import SQLITE
+from keysat.infra.setting_values import SQLITE, Wrong, origin
 from keysat.infra.settings import Settings
 from keysat.upkeep.opening import CannotOpen, explained
 
@@ -40,11 +40,10 @@ def as_served(settings: Settings) -> Settings:
 
     It may have been given another port, or its settings by another shell.
     """
-    known = ""
     if settings.public_url_is_default:
-        with suppress(OSError):
-            known = (settings.data_dir / LOCK_FILE).read_text()
-    return replace(settings, public_url=known) if known else settings
+        with suppress(OSError, UnicodeError, Wrong):  # a power cut may have left anything
+            return replace(settings, public_url=origin((settings.data_dir / LOCK_FILE).read_text()))
+    return settings
 
 
 def _taken(settings: Settings) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from keysat.infra.settings import load
-from keysat.upkeep.occupy import as_served, occupied
+from keysat.upkeep.occupy import LOCK_FILE, as_served, occupied
 from keysat.upkeep.opening import CannotOpen
 
 
@@ -28,6 +28,9 @@ def test_a_command_knows_the_address_of_the_daemon_that_runs_in_its_folder_or_ra
         assert as_served(unset).public_url == url
     with occupied(unset):
         assert as_served(load(named, data_dir=tmp_path)).public_url == "https://shop.test"
+    for broken in (b"", b"\0" * 21, b"\xff", b"http://", b"shop"):  # as a power cut may leave it
+        (tmp_path / LOCK_FILE).write_bytes(broken)
+        assert as_served(unset) == unset
 
 
 def test_daemons_that_share_a_server_are_told_to_take_a_folder_each(tmp_path: Path):
