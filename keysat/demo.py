@@ -37,8 +37,9 @@ from keysat.payments.tables import ConnectionRow
 from keysat.payments.tills import OpenTill
 from keysat.upkeep.occupy import occupied
 from keysat.upkeep.offset import parse_span, put_forward
-from keysat.upkeep.opening import CannotOpen, Founding, open_shop, refresh_tills
+from keysat.upkeep.opening import CannotOpen, Founding, open_shop
 from keysat.upkeep.shop import Shop
+from keysat.upkeep.tills import refresh_tills
 
 HOST = "127.0.0.1"
 PROVIDER = "sandbox"

@@ -7,8 +7,8 @@ from keysat.infra.events import Actor
 from keysat.infra.log import get
 from keysat.kit.errors import KeysatError
 from keysat.payments.connections import connect, has_connection
-from keysat.upkeep.opening import refresh_tills
 from keysat.upkeep.shop import Shop
+from keysat.upkeep.tills import refresh_tills
 
 PROVIDER = "btcpay"
 CONNECTOR = Actor("job:connect")

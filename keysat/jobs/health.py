@@ -5,8 +5,8 @@ from datetime import datetime
 from keysat.infra.events import Actor
 from keysat.payments.check import check
 from keysat.payments.disconnect import release_idle
-from keysat.upkeep.opening import refresh_tills
 from keysat.upkeep.shop import Shop
+from keysat.upkeep.tills import refresh_tills
 
 CHECKER = Actor("job:health")
 

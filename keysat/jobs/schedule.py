@@ -14,11 +14,11 @@ from keysat.jobs.look import look
 from keysat.jobs.renew import renew
 from keysat.jobs.sweep import sweep
 from keysat.jobs.webhooks import forget_deliveries, send_webhooks
-from keysat.upkeep.opening import refresh_tills
 from keysat.upkeep.retention import KEPT, Kept, forget
 from keysat.upkeep.self_license import refresh_edition
 from keysat.upkeep.shop import Shop
 from keysat.upkeep.tallies import tally
+from keysat.upkeep.tills import refresh_tills
 
 MILLISECOND, SECOND, MINUTE, HOUR = (
     timedelta(milliseconds=1),

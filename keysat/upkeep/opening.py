@@ -1,9 +1,8 @@
 """Opening a shop: from the settings to everything a process of it shares, or one line that says why not."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -29,18 +28,17 @@ from keysat.licenses.issuers import create_first
 from keysat.licenses.ring import Ring
 from keysat.licenses.seats import seen_writer
 from keysat.payments.rates.board import RateBoard
-from keysat.payments.tables import ConnectionId
 from keysat.payments.tills import Tills
 from keysat.upkeep.admin_key import make_admin_key
 from keysat.upkeep.happenings import ShopSetUp
 from keysat.upkeep.self_license import refresh_edition
 from keysat.upkeep.shop import Shop
+from keysat.upkeep.tills import refresh_tills
 from keysat.upkeep.vendor import vendor
 
 VAULT_CHECK = "vault_check"  # a fact in `house`
 TELEMETRY_FILE = "telemetry.db"
 FOUNDER = Actor("setup")
-WITH_OWN_RATES = frozenset({"btcpay"})  # providers whose connections are sources of rates
 
 log = get(__name__)
 
@@ -158,29 +156,6 @@ async def open_store(stack: AsyncExitStack, settings: Settings, chance: Chance, 
     elif migrated.before != migrated.after:
         log.info("database.migrated", before=migrated.before, after=migrated.after)
     return store
-
-
-async def refresh_tills(shop: Shop) -> None:
-    """What this or another process connected and disconnected is known from now on, also as a source of rates."""
-    await shop.tills.refresh()
-    prefixes = tuple(f"{provider}-" for provider in WITH_OWN_RATES)
-    known = {source.name for source in shop.board.health() if source.name.startswith(prefixes)}
-    wanted = {
-        f"{till.connection.provider}-{str(till.id)[:8]}": till.id
-        for till in shop.tills.all()
-        if till.sells and till.connection.provider in WITH_OWN_RATES
-    }
-    for name in known - wanted.keys():
-        shop.board.remove_source(name)
-    for name in wanted.keys() - known:
-        shop.board.add_source(name, _asking(shop.tills, wanted[name]))
-
-
-def _asking(tills: Tills, connection_id: ConnectionId) -> Callable[[str], Awaitable[Decimal | None]]:
-    async def ask(currency: str) -> Decimal | None:
-        return await (await tills.get(connection_id)).till.btc_rate(currency)
-
-    return ask
 
 
 async def _mode(store: Store, settings: Settings, founding: Founding | None) -> Mode:

@@ -15,8 +15,9 @@ from keysat.licenses.tables import IssuerKey
 from keysat.operators import tokens
 from keysat.upkeep.admin_key import ADMIN_KEY_HASH
 from keysat.upkeep.doctor import violations
-from keysat.upkeep.opening import CannotOpen, Founding, open_shop, refresh_tills
+from keysat.upkeep.opening import CannotOpen, Founding, open_shop
 from keysat.upkeep.shop import Shop
+from keysat.upkeep.tills import refresh_tills
 from tests.conftest import NOON, TESTER
 
 Opens = Callable[..., AbstractAsyncContextManager[Shop]]

@@ -20,7 +20,7 @@ from keysat.payments.check import check, repair, selling_till
 from keysat.payments.connections import connect
 from keysat.payments.disconnect import part
 from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus
-from keysat.upkeep.opening import refresh_tills
+from keysat.upkeep.tills import refresh_tills
 from keysat.web.admin.door import PATH, admin_page, id_in, signed_in
 from keysat.web.admin.finding import Finding
 from keysat.web.connecting import BTCPAY, ZAPRITE, Provider, last_url, may_connect, places_of, shown

@@ -11,17 +11,18 @@ from msgspec import Meta, Struct
 from sqlalchemy import select
 
 from keysat.infra.filtered import filtered, paged
+from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, UpstreamError
 from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.operators.scopes import Scope
 from keysat.payments.authorize import begin
 from keysat.payments.check import check, repair, selling_till
 from keysat.payments.connections import connect
-from keysat.payments.disconnect import Parted, part
+from keysat.payments.disconnect import part
 from keysat.payments.profiles import profile_of
 from keysat.payments.provider import ListsMethods, ProviderError
 from keysat.payments.tables import ConnectionId, ConnectionRow, ConnectionStatus, MerchantProfile
-from keysat.upkeep.opening import refresh_tills
+from keysat.upkeep.tills import refresh_tills
 from keysat.web.auth import needs
 from keysat.web.connecting import BTCPAY, ZAPRITE, Provider, Url, may_connect, places_of, selling, shown, the_connection
 from keysat.web.filters import Cursor, Limit
@@ -317,7 +318,7 @@ async def _provider(visit: Visit, provider_id: UUID) -> Provider:
         return shown(await read.get(ConnectionRow, provider_id))
 
 
-async def _state(read: WithRead, kind: str) -> ConnectionState:
+async def _state(read: Read, kind: str) -> ConnectionState:
     profile = await profile_of(read, None)
     rows = await selling(read, profile, kind)
     if not rows:
@@ -352,7 +353,7 @@ async def _disconnect_one(visit: Visit, kind: str, asked: DisconnectOneBody) -> 
 async def _parted(visit: Visit, provider_id: UUID, *, at_once: bool) -> Disconnected:
     shop = visit.shop
     till = await shop.tills.get(ConnectionId(provider_id))
-    parted: Parted = await part(visit.office, till, at_once=at_once)
+    parted = await part(visit.office, till, at_once=at_once)
     await refresh_tills(shop)
     return Disconnected(
         noop=parted.is_noop,

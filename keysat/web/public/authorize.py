@@ -15,7 +15,7 @@ from msgspec import Meta
 from keysat.kit.errors import BadRequest, KeysatError, Unauthorized
 from keysat.payments.authorize import Refused, finish
 from keysat.payments.tables import ConnectionRow, MerchantProfile
-from keysat.upkeep.opening import refresh_tills
+from keysat.upkeep.tills import refresh_tills
 from keysat.web.connecting import selling, trusted_now
 from keysat.web.html import page
 from keysat.web.provide import WithVisit
