@@ -15,7 +15,7 @@ from keysat.checkout.collect import collect
 from keysat.checkout.read import OrderFilter, attempts_of, find_order, orders
 from keysat.checkout.tables import Order as OrderRow
 from keysat.checkout.tables import OrderId, OrderStatus, Purpose
-from keysat.customers.accounts import CustomerView, customer, emails, note_kept
+from keysat.customers.accounts import customer, emails, note_kept
 from keysat.infra import attention
 from keysat.infra.attention import AttentionView
 from keysat.infra.work import Read
@@ -23,7 +23,6 @@ from keysat.kit.paging import LIMIT_DEFAULT
 from keysat.kit.periods import Unit
 from keysat.operators.scopes import Scope
 from keysat.payments.provider import PayState
-from keysat.payments.tables import Attempt as AttemptRow
 from keysat.web.auth import needs
 from keysat.web.filters import Cursor, Limit, Moment, of_buyer
 from keysat.web.idempotency import CREATES
@@ -235,8 +234,8 @@ async def settle_attention(work: WithWork, attention_id: FromPath[int]) -> Atten
 
 
 async def _detail(read: Read, visit: Visit, row: OrderRow) -> OrderDetail:
-    attempts: Sequence[AttemptRow] = await attempts_of(read, OrderId(row.id))
-    buyer: CustomerView | None = await customer(read, row.customer_id) if row.customer_id else None
+    attempts = await attempts_of(read, OrderId(row.id))
+    buyer = await customer(read, row.customer_id) if row.customer_id else None
     return msgspec.structs.replace(
         msgspec.convert(row, OrderDetail, from_attributes=True),
         invoice_id=row.invoice_id if _may_open(visit) else None,
