@@ -176,8 +176,8 @@ class Holding:
         return order is not None and order.status is OrderStatus.AWAITING and self.now < order.expires_at
 
     @property
-    def is_paying(self) -> bool:
-        """All the money was seen, be it late, and need not be sent again as long as it may still count."""
+    def is_payment_seen(self) -> bool:
+        """All of it, be it late: it need not be sent again, as long as it may still count."""
         order, attempt = self.order, self.attempt
         if order is None or order.status is OrderStatus.REVIEW:
             return False
@@ -187,7 +187,7 @@ class Holding:
 
     @property
     def is_moving(self) -> bool:
-        """It may change by itself, also by late money: who has paid is not left before a button that says pay."""
+        """The page looks again: late money may still come, and who has paid is not left before a button to pay."""
         order = self.order
         return order is not None and order.status is not OrderStatus.INVALID and self.now <= order.watch_until
 

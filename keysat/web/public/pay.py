@@ -57,7 +57,7 @@ async def pay_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
         visit.limit(Rate.PURCHASE)
         async with shop.read() as read:
             holding = await _holding(read, visit, subscription)
-        if holding.is_paying:  # late money stands in no new order's way, but its buyer needs none
+        if holding.is_payment_seen:  # late money stands in no new order's way, but its buyer needs none
             return await _shown(visit, subscription)
         order_id = await pay(visit.desk, subscription.id)
         async with shop.read() as read:
