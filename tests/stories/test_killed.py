@@ -38,7 +38,7 @@ SAMPLED = 14
 
 MINUTE = timedelta(minutes=1)
 
-Errand = Callable[[Desk, UUID], Awaitable[None]]
+Act = Callable[[Desk, UUID], Awaitable[None]]
 
 
 class Killed(BaseException):
@@ -53,7 +53,7 @@ class Doomed:
         self._story = story
         self.statements = 0
 
-    async def runs(self, errand: Errand, subject: UUID, last: int) -> bool:
+    async def runs(self, act: Act, subject: UUID, last: int) -> bool:
         """True: it was killed. False: it was through before."""
         store = Store(self._url, SeededChance(last + 1000))
         self.statements = 0
@@ -67,7 +67,7 @@ class Doomed:
         event.listen(engine, "before_cursor_execute", count)
         event.listen(engine, "commit", count)
         try:
-            await errand(replace(self._story.shop.desk(self._story.now, TESTER), store=store), subject)
+            await act(replace(self._story.shop.desk(self._story.now, TESTER), store=store), subject)
         except Killed:
             return True
         finally:
@@ -87,11 +87,11 @@ class Shop:
             for _ in range(count):
                 await give(work, present)
 
-    async def kill_at_each(self, errand: Errand, subjects: Sequence[UUID]) -> None:
+    async def kill_at_each(self, act: Act, subjects: Sequence[UUID]) -> None:
         """The first subject's errand dies before its first statement, and so on until one is through."""
         doomed = Doomed(self.story)
         for number, subject in enumerate(subjects):
-            if not await doomed.runs(errand, subject, number * self.step):
+            if not await doomed.runs(act, subject, number * self.step):
                 assert number * self.step > 10, "so few statements do nothing"
                 return
         raise AssertionError(f"more than {len(subjects) * self.step} statements")
