@@ -55,7 +55,7 @@ async def back_up(shop: Shop, to: Path, passphrase: str | None, actor: Actor) ->
     try:
         await _note(shop, path, manifest, actor)
     except Unavailable as error:  # who makes one because the shop's disk is full shall know that he has it
-        words = f"{path} is whole, but the shop could not note that."
+        words = f"{path} is complete, but the shop could not record that it was made."
         raise Unavailable(words, retry_after_seconds=2) from error.__cause__
     return path, manifest
 

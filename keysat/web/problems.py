@@ -54,7 +54,7 @@ _WORDS = {  # where the message of an error of the framework's own would not hel
     413: "The body is larger than this address takes.",
 }
 _BLAND = "Something went wrong on our side. If it stays so, tell the seller the request id."
-_BLAND_TO_OPERATORS = "Something went wrong. The shop's log says what, at the request's id."
+_BLAND_TO_OPERATORS = "Something went wrong. The shop's log says what: search it for the request id."
 _PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
 _QUOTES_VALUE = re.compile(r"^Invalid (enum )?value .*", re.DOTALL)
 _MISSING = re.compile(r"^Missing required \w+ parameter '(\w+)'")

@@ -93,7 +93,7 @@ def test_a_backup_by_schedule_is_made_beside_the_daemon_the_old_ones_go_and_it_i
         database.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN INSERT INTO nowhere VALUES (1); END")
     told = house("backup", "--to", "whole.zip")
     assert (told.code, (nowhere / "whole.zip").is_file()) == (1, True)
-    assert "whole.zip is whole" in told.err
+    assert "whole.zip is complete" in told.err
     assert "no such table: main.nowhere" in told.err
     made.write_bytes(made.read_bytes()[:-1])
     (nowhere / "words").write_bytes(b"\xff\xfe")

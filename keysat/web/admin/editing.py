@@ -15,8 +15,8 @@ from keysat.web.etag import tag_of
 from keysat.web.wire import Line
 
 MEANWHILE = (
-    "Somebody else has saved this while you had it open, so nothing of yours is saved yet. What stands there now is "
-    "told beneath each field that says otherwise. Saving again puts yours in its place."
+    "Somebody else has saved this while you had it open, so your changes are not saved yet. Below each field that "
+    "differs is what was saved. Save again to replace it with yours."
 )
 
 

@@ -196,7 +196,7 @@ def _check_price(counter: Counter, form: BuyForm) -> None:
     slug, _, offer = form.choice.partition(BETWEEN)
     with suppress(BadRequest, NotFound):  # of what is not on sale any more the purchase tells
         if seen and seen != _written(pick(counter.product, counter.tiers, slug, offer).price):
-            raise Conflict("The price was another a moment ago. This is what it is now.")
+            raise Conflict("The price has changed. This is what it costs now.")
 
 
 def _written(price: Money) -> str:
