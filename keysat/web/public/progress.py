@@ -40,6 +40,7 @@ MOVING = frozenset(
         Progress.UNDERPAID,
         Progress.EXPIRED,
         Progress.LATE,
+        Progress.OVER,
         Progress.FINISHING,
         Progress.REVIEW,
     }

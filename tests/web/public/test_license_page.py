@@ -140,8 +140,10 @@ async def test_late_money_for_a_change_is_not_said_to_count_nor_asked_for_again(
     await shown(front, key, act="upgrade", choice="max", charge="900")
     change = await front.order()
     await front.counter.travel(minutes=20)
-    over = plain(await front.thanks(change))
+    ended = await front.thanks(change)
+    over = plain(ended)
     assert ("This payment has expired" in over, "still counts" in over) == (True, False)
+    assert '<meta http-equiv="refresh"' in ended.text, "or who paid in the last moment is told for good that he did not"
     await front.counter.pay(change, confirmed=False)
     assert "The price of a change holds for that time only, so the seller decides" in plain(await front.thanks(change))
     page = await shown(front, key)
