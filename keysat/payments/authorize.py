@@ -14,7 +14,7 @@ from keysat.infra import links
 from keysat.infra.events import Actor
 from keysat.infra.http import HttpClient
 from keysat.infra.log import get
-from keysat.infra.work import Read, Work
+from keysat.infra.work import Read
 from keysat.kit.errors import BadRequest, Forbidden, KeysatError, NotFound, Unauthorized
 from keysat.payments.connections import Office, connect
 from keysat.payments.happenings import ConnectBegun, ConnectRefused
@@ -66,28 +66,29 @@ class Refused(Exception):
         self.key_is_gone = key_is_gone
 
 
-async def begin(work: Work, office: Office, name: str, places: Places, profile_id: UUID | None) -> Begun:
+async def begin(office: Office, name: str, places: Places, profile_id: UUID | None) -> Begun:
     """Raises NotFound for the profile, BadRequest for the address or a provider without such a page."""
     maker = authorizing(name)
-    profile = await chosen(work, profile_id)
-    request = ConnectRequest(
-        id=work.new_id(),
-        provider=name,
-        base_url=places.base_url,
-        public_url=places.public_url,
-        merchant_profile_id=profile.id,
-        actor=work.actor.kind,
-        credential=work.actor.credential,
-        created_at=work.now,
-    )
-    work.session.add(request)
-    state = links.token_of(office.vault, await links.make(work, office.vault, PURPOSE, request.id))
-    redirect = f"{office.public_url}/v1/{quote(name)}/authorize/callback?state={state}"
-    try:
-        url = maker.authorize_url(places.browser_url or places.base_url, redirect)
-    except Rejected as error:
-        raise BadRequest(str(error)) from error
-    work.record(ConnectBegun(request.id, name))
+    async with office.work() as work:
+        profile = await chosen(work, profile_id)
+        request = ConnectRequest(
+            id=work.new_id(),
+            provider=name,
+            base_url=places.base_url,
+            public_url=places.public_url,
+            merchant_profile_id=profile.id,
+            actor=work.actor.kind,
+            credential=work.actor.credential,
+            created_at=work.now,
+        )
+        work.session.add(request)
+        state = links.token_of(office.vault, await links.make(work, office.vault, PURPOSE, request.id))
+        redirect = f"{office.public_url}/v1/{quote(name)}/authorize/callback?state={state}"
+        try:
+            url = maker.authorize_url(places.browser_url or places.base_url, redirect)
+        except Rejected as error:
+            raise BadRequest(str(error)) from error
+        work.record(ConnectBegun(request.id, name))
     return Begun(url, state, profile.id)
 
 

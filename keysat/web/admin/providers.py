@@ -101,12 +101,11 @@ async def show_providers(visit: WithVisit, done: FromQuery[str] = "") -> Respons
 @post("/providers/btcpay", status_code=200, guards=OWNERS)
 async def go_to_btcpay(data: URLEncodedBody[BtcpayForm], visit: WithVisit) -> Response[str]:
     """A page that goes on to BTCPay's: a form may not lead to another site."""
-    shop = visit.shop
     try:
         may_connect(visit)
-        async with visit.work() as work:
-            places = await places_of(work, shop, data.url.strip() or None, None)
-            begun = await begin(work, visit.office, BTCPAY, places, _profile_id(data.profile))
+        async with visit.shop.read() as read:
+            places = await places_of(read, visit.shop, data.url.strip() or None, None)
+        begun = await begin(visit.office, BTCPAY, places, _profile_id(data.profile))
     except TOLD as error:
         return await _page(visit, trouble=error, about=BTCPAY, url=data.url)
     return admin_page(visit, "admin/providers_leave.html", at=HERE, url=begun.url)

@@ -273,9 +273,9 @@ async def connect_btcpay(visit: WithVisit, data: JSONBody[AuthorizeBody | None] 
     """
     may_connect(visit)
     asked, shop = data or AuthorizeBody(), visit.shop
-    async with visit.work() as work:
-        places = await places_of(work, shop, asked.url, asked.public_url)
-        begun = await begin(work, visit.office, BTCPAY, places, asked.merchant_profile_id)
+    async with shop.read() as read:
+        places = await places_of(read, shop, asked.url, asked.public_url)
+    begun = await begin(visit.office, BTCPAY, places, asked.merchant_profile_id)
     return Authorize(authorize_url=begun.url, state=begun.state, merchant_profile_id=begun.profile_id)
 
 
