@@ -26,7 +26,7 @@ BACKER = Actor("job:backup")
 log = get(__name__)
 
 
-class Schedule:
+class BackupSchedule:
     """Of one daemon. One that has just started tries at once what has failed: somebody may have seen to the disk."""
 
     def __init__(self) -> None:

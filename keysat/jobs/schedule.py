@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from keysat.infra.seals import seal
-from keysat.jobs.backup import Schedule
+from keysat.jobs.backup import BackupSchedule
 from keysat.jobs.connect import connect_from_settings
 from keysat.jobs.health import check_connections
 from keysat.jobs.letters import write_and_send
@@ -95,6 +95,6 @@ def jobs(kept: Sequence[Kept] = ()) -> tuple[Job, ...]:
         Job("last-seen", SECOND, _flush_coarse),
         Job("last-used", MINUTE, _write_last_used),
         Job("proxies", MINUTE, _tell_of_proxies),
-        Job("backup", MINUTE, Schedule().back_up_when_due, limit=HOUR),
+        Job("backup", MINUTE, BackupSchedule().back_up_when_due, limit=HOUR),
         Job("forget", 24 * HOUR, partial(forget, kept=(*KEPT, *kept))),
     )

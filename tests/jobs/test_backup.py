@@ -12,7 +12,7 @@ from keysat.infra.attention import settle_about
 from keysat.infra.house import fact, rewrite
 from keysat.infra.settings import load
 from keysat.infra.tables import AttentionRow
-from keysat.jobs.backup import BEGUN, LEASE, Schedule
+from keysat.jobs.backup import BEGUN, LEASE, BackupSchedule
 from keysat.upkeep.backup import DONE, FAILED, SUBJECT
 from keysat.upkeep.shop import Shop
 from tests.conftest import TESTER
@@ -20,7 +20,7 @@ from tests.conftest import TESTER
 MINUTE = timedelta(minutes=1)
 
 
-Daemons = Sequence[Schedule]
+Daemons = Sequence[BackupSchedule]
 
 
 async def begun_after(shop: Shop, later: timedelta, daemons: Daemons) -> bool:
@@ -40,7 +40,7 @@ async def calls(shop: Shop) -> list[str]:
 async def test_a_folder_that_is_gone_is_called_to_attention_and_tried_again_after_an_hour_or_a_restart(
     shop: Shop, tmp_path: Path
 ) -> None:
-    daemons = (Schedule(), Schedule())
+    daemons = (BackupSchedule(), BackupSchedule())
     named = {"KEYSAT_BACKUP_DIR": str(tmp_path / "gone"), "KEYSAT_BACKUP_PASSPHRASE_FILE": str(tmp_path / "words")}
     settings = load({**named, "KEYSAT_BACKUP_HOURS": "12"}, data_dir=tmp_path)
     assert not await begun_after(shop, timedelta(), daemons)  # no folder is named: nothing is wanted
@@ -50,12 +50,12 @@ async def test_a_folder_that_is_gone_is_called_to_attention_and_tried_again_afte
     async with shop.work(TESTER) as work:
         await settle_about(work, SUBJECT)
     assert not await begun_after(shop, 2 * MINUTE, daemons)
-    restarted = Schedule()
+    restarted = BackupSchedule()
     assert await begun_after(shop, 3 * MINUTE, (restarted, restarted))
     assert not await begun_after(shop, LEASE, (*daemons, restarted))
     async with shop.work(TESTER) as work:  # a third one is at it: who starts meanwhile does not disturb it
         await rewrite(work, BEGUN, (shop.now() + LEASE).isoformat())
-    assert not await begun_after(shop, LEASE + MINUTE, (Schedule(), Schedule()))
+    assert not await begun_after(shop, LEASE + MINUTE, (BackupSchedule(), BackupSchedule()))
     part = tmp_path / "gone" / f".keysat-{shop.vault.check_value()[:8]}-20260101T120000Z.zip.abc.part"
     part.parent.mkdir()
     part.touch()  # of a child that was killed
@@ -65,6 +65,6 @@ async def test_a_folder_that_is_gone_is_called_to_attention_and_tried_again_afte
 
     async with shop.work(TESTER) as work:  # this one was good
         await rewrite(work, DONE, await fact(work, BEGUN))
-    assert not await begun_after(shop, timedelta(hours=13), (Schedule(), Schedule()))
+    assert not await begun_after(shop, timedelta(hours=13), (BackupSchedule(), BackupSchedule()))
     assert await begun_after(shop, timedelta(hours=14), daemons)
     assert await begun_after(shop, timedelta(hours=-1), daemons)  # the clock had been wrong
