@@ -111,7 +111,7 @@ class Sale:
         if self.order.purpose is Purpose.TIER_CHANGE:
             return "/license"
         offers = self.tier.offers if self.tier else ()
-        offer = "".join(f"&offer={offer.slug}" for offer in offers if offer.id == self.order.offer_id)
+        offer = next((f"&offer={one.slug}" for one in offers if one.id == self.order.offer_id), "")
         return f"/buy/{self.product.slug}" + (f"?policy={self.tier.slug}{offer}" if self.tier else "")
 
     @property
