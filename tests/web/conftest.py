@@ -118,10 +118,14 @@ def doors_of(shop: Shop, *handlers: ControllerRouterHandler, jobs: Jobs | None =
     return entry(app, shop, Throttle(), HOT_ROADS)
 
 
+def read_document() -> dict[str, Any]:
+    """What is told of all operations, as a program reads it: the reader's own, since some write in theirs."""
+    return json.loads(msgspec.json.encode(described(bare())))
+
+
 @pytest.fixture(scope="session")
 def document() -> dict[str, Any]:
-    """What is told of all operations, as a program reads it."""
-    return json.loads(msgspec.json.encode(described(bare())))
+    return read_document()
 
 
 @pytest.fixture

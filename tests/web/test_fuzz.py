@@ -37,11 +37,10 @@ from keysat.catalog.products import create as create_product
 from keysat.licenses.issue import Terms, issue, key_text
 from keysat.upkeep.shop import Shop
 from keysat.web.entry import entry
-from keysat.web.openapi import document
 from keysat.web.routes import HOT_ROADS
 from keysat.web.throttle import Throttle
 from tests.conftest import TESTER
-from tests.web.conftest import ADMIN, bare, browse
+from tests.web.conftest import ADMIN, bare, browse, read_document
 from tests.web.story import new_store, prepared
 
 TIMES = int(os.environ.get("FUZZ", "1"))
@@ -66,7 +65,7 @@ CHECKS: list[Any] = [
 Operation = APIOperation[Any, Any, Any, Any]
 Headers = Mapping[str, str]
 
-schema: Any = schemathesis.openapi.from_dict(document(bare()))
+schema: Any = schemathesis.openapi.from_dict(read_document())
 schema.config.update(base_url="https://shop.test")
 OPERATIONS: list[Operation] = [found.ok() for found in schema.get_all_operations()]
 ADMINS = [operation for operation in OPERATIONS if operation.path.startswith("/v1/admin")]
