@@ -57,9 +57,9 @@ class BackupSchedule:
 
     async def _begin(self, shop: Shop, now: datetime, every: timedelta) -> bool:
         """True for one daemon of all, once a backup is due."""
-        is_new, self._is_new = self._is_new, False
         async with shop.read() as read:
             begun, ended, done = [await fact(read, name) for name in (BEGUN, ENDED, DONE)]
+        is_new, self._is_new = self._is_new, False
         if _rests(done, every, now) or (_rests(begun, LEASE, now) and not (is_new and ended == begun)):
             return False
         async with shop.store.work(now, BACKER) as work:
