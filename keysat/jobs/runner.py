@@ -98,8 +98,7 @@ class Runner:
         with suppress(TimeoutError):
             async with asyncio.timeout(0 if self._stopping.is_set() else job.every.total_seconds()):
                 await self._news(wake, self._shop.now() + job.every)
-            if not self._stopping.is_set():
-                await asyncio.sleep(job.gather.total_seconds())
+            await self._pause(job.gather)
 
     async def _news(self, wake: asyncio.Event, due: datetime) -> None:
         """A commit has woken the job, or the shop's clock went past `due` ahead of real time."""
@@ -109,6 +108,9 @@ class Runner:
 
     async def _recover(self, job: Job) -> None:
         """News do not shorten the wait after a failure, or a broken job would be tried at each commit."""
-        wait = AFTER_ERROR.after(self._health[job.name].failures) or job.every
+        await self._pause(AFTER_ERROR.after(self._health[job.name].failures) or job.every)
+
+    async def _pause(self, span: timedelta) -> None:
+        """Until then, or until the daemon stops."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), wait.total_seconds())
+            await asyncio.wait_for(self._stopping.wait(), span.total_seconds())

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from keysat.jobs.runner import Runner
+from keysat.jobs.runner import STOP_SECONDS, Runner
 from keysat.jobs.schedule import SECOND, Job
 from keysat.upkeep.shop import Shop
 from tests.checkout.counter import LOOKER, Counter
@@ -102,6 +102,18 @@ async def test_the_present_run_is_finished_before_the_runner_stops(shop: Shop):
     async with Runner(shop, [Job("slow", HOUR, slow)]).running():
         await until(lambda: slow.at_once == 1)
     assert slow.runs == 1
+
+
+async def test_who_gathers_more_news_does_not_keep_the_runner_from_stopping(shop: Shop):
+    woken = Counting()
+    runner = Runner(shop, [Job("woken", HOUR, woken, topic="bell", gather=HOUR)])
+    async with asyncio.timeout(STOP_SECONDS / 2):  # after that long it would be broken off
+        async with runner.running():
+            await until(lambda: woken.runs == 1)
+            async with shop.work(LOOKER) as work:
+                work.wake("bell")
+            await asyncio.sleep(0.05)  # it has heard, and gathers
+    assert woken.runs == 1
 
 
 async def test_a_job_without_a_good_run_is_stalled_after_a_while(shop: Shop, counter: Counter):
