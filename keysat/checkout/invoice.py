@@ -90,7 +90,7 @@ async def open_invoice(
         item_code=item_code,
         expires_in_seconds=int(OPEN_FOR.total_seconds()),
         monitor_seconds=int(MONITOR_FOR.total_seconds()),
-        return_url=order.redirect_url or back_to or f"{desk.public_url}/thank-you?invoice_id={order.invoice_id}",
+        return_url=order.redirect_url or back_to or f"{desk.public_url}{order.page}",
         rails=frozenset({Rail(order.rail)}) if order.rail else frozenset(),
         asked_at=desk.now,
         may_save_card=may_save_card,

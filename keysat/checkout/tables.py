@@ -177,6 +177,11 @@ class Order(Leased, Base):
         return len(self.invoice_id) == UUID_CHARACTERS
 
     @property
+    def page(self) -> str:
+        """Where its buyer sees how it stands (`web/public/thanks.py`). Who has this address sees the key."""
+        return f"/thank-you?invoice_id={self.invoice_id}"
+
+    @property
     def sats_off(self) -> int:
         """What the code took off; 0 where no rate was known. Of a trial nothing was taken off (contract 3.7)."""
         if self.base_sats is None or self.amount_sats is None or self.trial_days is not None:

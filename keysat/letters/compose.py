@@ -90,7 +90,7 @@ async def _receipt(read: Read, room: PostRoom, order_id: UUID, now: datetime) ->
         "support_reference": order.support_reference,
         "price": Money(order.listed_currency, order.listed_value) if order.listed_value else None,
         "claim_code": claim_code_to_show(room.vault, order, now),
-        "order_page": f"{room.public_url}/thank-you?invoice_id={order.invoice_id}",
+        "order_page": f"{room.public_url}{order.page}",
         "recover_page": f"{room.public_url}/recover",
     }
 

@@ -166,6 +166,11 @@ class Attempt(Base):
         left = self.price_minor - (self.seen_paid_minor or 0)
         return Money(self.price_currency, left) if left > 0 else None
 
+    @property
+    def is_refused(self) -> bool:
+        """The provider calls it invalid: what was paid was taken back, or never confirmed."""
+        return self.seen_state is PayState.INVALID
+
 
 class NudgeRow(Base):
     """A provider's message, kept as it came in. It only made us look; nothing is decided from it."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import quote as quoted
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -230,7 +229,7 @@ async def _where_to_pay(shop: Shop, order_id: OrderId) -> str:
         attempt = await payable_attempt(read, order_id)
     if attempt is not None and attempt.checkout_url and order.status == OrderStatus.AWAITING:
         return attempt.checkout_url
-    return f"/thank-you?invoice_id={quoted(order.invoice_id)}"
+    return order.page
 
 
 def _trouble(error: KeysatError, counter: Counter) -> Trouble:

@@ -24,7 +24,6 @@ from keysat.licenses.issue import key_text
 from keysat.licenses.read import machines_of
 from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License, LicenseStatus, Machine
-from keysat.payments.provider import PayState
 from keysat.payments.rates.board import RateEvidence
 from keysat.payments.rates.pins import pin_of
 from keysat.payments.tables import Attempt
@@ -182,7 +181,7 @@ class Holding:
         if order is None or order.status is OrderStatus.REVIEW:
             return False
         is_all_there = attempt is not None and attempt.seen is not None and attempt.missing is None
-        is_refused = attempt is not None and attempt.seen_state is PayState.INVALID
+        is_refused = attempt is not None and attempt.is_refused
         return order.status in HAS_MONEY or (is_all_there and not is_refused and self.is_moving)
 
     @property

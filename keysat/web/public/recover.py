@@ -17,7 +17,7 @@ from keysat.licenses.ring import present
 from keysat.web.html import page
 from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
-from keysat.web.public.thanks import download_of, page_of, sale_of
+from keysat.web.public.thanks import download_of, sale_of
 from keysat.web.security import SECRET_PAGE
 from keysat.web.shared_limits import limit_recovery, limit_replacement, limit_shared
 from keysat.web.throttle import Rate
@@ -104,7 +104,7 @@ async def _recovered(visit: Visit, found: Opened, *, is_new: bool = False, claim
         is_new=is_new,
         claim_code=claim_code,
         download=download_of(sale),
-        order_page=page_of(sale),
+        order_page=sale.order.page,
     )
 
 

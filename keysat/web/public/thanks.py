@@ -22,7 +22,6 @@ from keysat.kit.currencies import SAT
 from keysat.kit.errors import NotFound
 from keysat.kit.money import Money
 from keysat.licenses.tables import License
-from keysat.payments.provider import PayState
 from keysat.payments.tables import Attempt
 from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.tables import Subscription
@@ -68,7 +67,7 @@ class Sale:
             was_opened=self.attempt is not None,
             money_seen=self.seen is not None,
             money_missing=self.missing is not None,
-            money_refused=self.attempt is not None and self.attempt.seen_state is PayState.INVALID,
+            money_refused=self.attempt is not None and self.attempt.is_refused,
             watch_until=self.order.watch_until,
             license_status=self.license.status if self.license else None,
         )
@@ -151,7 +150,7 @@ async def download(request: Request[Any, Any, Any], visit: WithVisit) -> Respons
         return _unknown(visit, error)
     visit.limit(Rate.WEAK_POLL if sale.order.is_weak else Rate.POLL, sale.order.id)
     if sale.key is None:  # the page that waits, which looks again at its own address
-        return see_other(page_of(sale), SECRET_PAGE)
+        return see_other(sale.order.page, SECRET_PAGE)
     return Response(
         sale.key + "\n",
         media_type="text/plain",
@@ -210,10 +209,6 @@ def _page(visit: Visit, sale: Sale) -> Response[str]:
 
 def download_of(sale: Sale) -> str:
     return f"/thank-you/key?{PARAMETER}={sale.order.invoice_id}"
-
-
-def page_of(sale: Sale) -> str:
-    return f"/thank-you?{PARAMETER}={sale.order.invoice_id}"
 
 
 def _unknown(visit: Visit, error: NotFound) -> Response[str]:

@@ -146,7 +146,7 @@ async def paid_change(read: Read, license_id: UUID) -> str | None:
     order = await read.get(Order, change.order_id) if change is not None and change.order_id is not None else None
     if order is None or order.status is OrderStatus.INVALID or await attempt_with_money(read, order.id) is None:
         return None
-    return f"/thank-you?invoice_id={order.invoice_id}"
+    return order.page
 
 
 def _sats(charge: Money, rate: RateEvidence | None) -> Money | None:
