@@ -25,10 +25,10 @@ from keysat.checkout.next_order import Overtaken, drop, hold_all, open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import quote
 from keysat.checkout.read import payable_attempt
-from keysat.checkout.schedule import OPENING_TAKES
+from keysat.checkout.schedule import is_being_opened
 from keysat.checkout.settle import settle
 from keysat.checkout.subscribed import end_period, lapse
-from keysat.checkout.tables import SEEN_PAID, Order, OrderId, OrderStatus, PaidHow, Purpose
+from keysat.checkout.tables import SEEN_PAID, Order, OrderId, PaidHow, Purpose
 from keysat.infra.log import get
 from keysat.infra.work import Read, Work
 from keysat.kit.currencies import SAT
@@ -78,21 +78,27 @@ class Begun:
 
 
 async def work_off(desk: Desk, subscription_id: UUID) -> None:
-    """All that time asks of it, one transaction an act. What keeps an order from being opened is counted, not raised.
+    """All that time asks of it. What keeps an order from being opened is counted, not raised.
 
     Raises Unavailable and Overtaken: what is busy mends itself.
     """
+    if await _catch_up(desk, subscription_id) is Act.OPEN:
+        await _open_or_count(desk, subscription_id)
+
+
+async def _catch_up(desk: Desk, subscription_id: UUID) -> Act:
+    """Carries out what needs no network, one transaction an act; returns what is left."""
     for _ in range(ACTS_MOST):
         async with desk.read() as read:
             subscription = await read.get(Subscription, subscription_id)
             over = grace_end(await read.get(License, subscription.license_id))
         act = act_at(subscription, over, desk.now)
         if act is Act.OPEN:
-            return await _open_or_count(desk, subscription_id)
+            return act
         async with desk.work() as work:
             if not await carry_out(work, subscription_id, act):
-                return None
-    return None
+                return Act.NOTHING
+    return Act.NOTHING
 
 
 async def carry_out(work: Work, subscription_id: UUID, act: Act) -> bool:
@@ -121,6 +127,7 @@ async def pay(desk: Desk, subscription_id: UUID) -> OrderId:
         raise Conflict(NOT_BILLED)
     if order is not None and _stands(order, desk.now):
         return order.id
+    await _catch_up(desk, subscription_id)  # what lapses is told so first: the new order is one of the time after it
     begun = await _open(desk, subscription_id, is_asked_for=True)
     if begun is None:
         raise Conflict("This subscription was changed a moment ago. Load the page again.")
@@ -236,7 +243,7 @@ def _check_asked(subscription: Subscription, license: License, current: Order | 
         raise Conflict("This subscription does not renew any more.")
     if current is not None and _stands(current, now):
         raise Conflict("This subscription was changed a moment ago. Load the page again.")
-    if current is not None and current.status == OrderStatus.DRAFT and now - current.created_at < OPENING_TAKES:
+    if current is not None and is_being_opened(current, now):
         raise Conflict("The page to pay is being opened. Load this one again in a few seconds.")
     if not payable(subscription, grace_end(license), now, has_order=current is not None):
         day = subscription.paid_through.date()
@@ -262,7 +269,7 @@ def _rests(license: License, choice: Choice) -> SkipReason | None:
 
 def _stands(order: Order, now: datetime) -> bool:
     """The buyer is to see this one: it can be paid, or has been."""
-    return order.status in SEEN_PAID or (order.status == OrderStatus.AWAITING and now < order.expires_at)
+    return order.status in SEEN_PAID or order.is_open(now)
 
 
 async def _paid_last(read: Read, subscription_id: UUID) -> Attempt | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from keysat.checkout.tables import OrderStatus
+from keysat.checkout.tables import Order, OrderStatus
 from keysat.kit.backoff import Backoff, with_jitter
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -13,7 +13,7 @@ OPEN_FOR = 15 * MINUTE  # how long a buyer has to pay
 MONITOR_FOR = 7 * DAY  # how long the provider watches the chain for what was seen
 WATCH_AFTER_MONITOR = 7 * DAY  # how long we look for late money after that
 FIRST_LOOK = 30 * SECOND  # at an order whose page was just opened
-OPENING_TAKES = MINUTE  # a draft so young is in somebody's hands
+OPENING_TAKES = MINUTE  # so long a draft may be in the hands of who asks for its page
 DRAFT_FOR = 10 * MINUTE  # a draft whose invoice is not found by then was never opened
 
 AFTER_THE_END = (5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY)  # then daily
@@ -29,6 +29,11 @@ PAGE_EVERY = {  # a buyer who waits on the page makes us look this often
     OrderStatus.EXPIRED: 15 * SECOND,
     OrderStatus.INVALID: MINUTE,
 }
+
+
+def is_being_opened(order: Order, now: datetime) -> bool:
+    """Somebody is asking the provider for its page."""
+    return order.status is OrderStatus.DRAFT and now - order.created_at < OPENING_TAKES
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from uuid import UUID
 from keysat.checkout.close import question
 from keysat.checkout.gate import Doubt
 from keysat.checkout.next_order import drop, hold_all, is_being_paid
+from keysat.checkout.schedule import is_being_opened
 from keysat.checkout.tables import OrderStatus
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
@@ -79,8 +80,13 @@ async def end_period(work: Work, subscription_id: UUID) -> bool:
 
 
 async def lapse(work: Work, subscription_id: UUID) -> bool:
-    """As `lifecycle.lapse`; False also while money for it is on its way."""
+    """As `lifecycle.lapse`; False also while money for it is on its way, or its buyer may be standing at the checkout.
+
+    An offer to pay that is open holds until it runs out: paid in that time, it begins a new calendar.
+    """
     order, _, _ = await hold_all(work, subscription_id)
+    if order is not None and (order.is_open(work.now) or is_being_opened(order, work.now)):
+        return False
     if order is not None and await is_being_paid(work, order):
         return False
     has_lapsed, dropped = await lifecycle.lapse(work, subscription_id)

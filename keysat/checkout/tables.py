@@ -181,6 +181,10 @@ class Order(Leased, Base):
         """Where its buyer sees how it stands (`web/public/thanks.py`). Who has this address sees the key."""
         return f"/thank-you?invoice_id={self.invoice_id}"
 
+    def is_open(self, now: datetime) -> bool:
+        """There is a page to pay on, and time left to do it."""
+        return self.status is OrderStatus.AWAITING and now < self.expires_at
+
     @property
     def sats_off(self) -> int:
         """What the code took off; 0 where no rate was known. Of a trial nothing was taken off (contract 3.7)."""

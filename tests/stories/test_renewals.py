@@ -254,6 +254,43 @@ async def test_money_that_is_on_its_way_keeps_it_from_lapsing(story: Story) -> N
     assert (await story.subscription()).status is S.ACTIVE
 
 
+@pytest.mark.parametrize("minutes", [-1, 0, 1], ids=["just before", "at", "just after"])
+async def test_who_asks_for_the_page_to_pay_around_the_end_of_grace_is_not_overtaken_by_the_lapse(
+    story: Story, minutes: int
+) -> None:
+    await story.tier("monthly", 2500, grace_period_days=3)
+    key = await story.buy("monthly")
+    over = (await until_due(story)).paid_through + timedelta(days=3)
+    await story.run("renew")
+    story.counter.clock.move(over + minutes * MINUTE)
+    order = await quoted_anew(story)
+    for _ in range(2):
+        story.counter.clock.move(over + 2 * MINUTE)
+        await story.run("renew")
+        assert (await story.order_of(order.invoice_id)).status is OrderStatus.AWAITING
+        assert (await story.validate(key))["reason"] == "expired"
+    await story.pay(order)
+    row = await story.subscription()
+    assert (row.status, row.cycle_number, row.anchor_at) == (S.ACTIVE, 2, story.now)
+    assert ((await story.validate(key))["ok"], await story.counter.attention()) == (True, [])
+
+
+async def test_an_offer_that_was_open_at_the_end_of_grace_puts_the_lapse_off_until_it_runs_out(story: Story) -> None:
+    await story.tier("monthly", 2500, grace_period_days=3)
+    await story.buy("monthly")
+    over = (await until_due(story)).paid_through + timedelta(days=3)
+    await story.run("renew")
+    story.counter.clock.move(over - MINUTE)
+    order = await quoted_anew(story)
+    await story.run("renew")
+    story.counter.clock.move(over)
+    await story.run("renew")
+    assert (await story.subscription()).status is S.PAST_DUE
+    story.counter.clock.move(order.expires_at)
+    await story.run("renew")
+    assert (await story.subscription()).status is S.LAPSED
+
+
 async def test_a_period_whose_money_is_on_its_way_is_kept_by_who_cancels_or_pauses(story: Story) -> None:
     await story.tier("monthly", 2500)
     key = await story.buy("monthly")

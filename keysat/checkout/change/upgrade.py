@@ -15,7 +15,7 @@ from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, rate_for, try_at
 from keysat.checkout.quote import Quote, quote
-from keysat.checkout.schedule import OPENING_TAKES
+from keysat.checkout.schedule import is_being_opened
 from keysat.checkout.tables import HAS_MONEY, Order, OrderStatus, Purpose
 from keysat.checkout.wish import checked_redirect
 from keysat.infra.work import Work
@@ -72,13 +72,13 @@ async def _clear_the_way(work: Work, asked: ChangeQuote) -> TierChangeId | None:
     order = await work.get(Order, change.order_id)
     is_same = (change.to_policy_id, change.to_offer_id, change.target_value) == _aim(asked.choice)
     is_fresh = Before.quoted(change) == asked.before
-    if is_fresh and is_same and order.status is OrderStatus.AWAITING and work.now < order.expires_at:
+    if is_fresh and is_same and order.is_open(work.now):
         return change.id
     if order.status in HAS_MONEY and is_same:
         return change.id
     if order.status in HAS_MONEY or order.status is OrderStatus.REVIEW:
         raise Conflict("There is money for another change of this license already. Wait until that is through.")
-    if is_fresh and order.status is OrderStatus.DRAFT and work.now - order.created_at < OPENING_TAKES:
+    if is_fresh and is_being_opened(order, work.now):
         raise Conflict("The page to pay is being opened. Try again in a few seconds.", retry_after_seconds=2)
     await supersede(work, change)
     return None

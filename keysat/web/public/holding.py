@@ -172,7 +172,7 @@ class Holding:
     def is_open(self) -> bool:
         """There is a page to pay on right now."""
         order = self.order
-        return order is not None and order.status is OrderStatus.AWAITING and self.now < order.expires_at
+        return order is not None and order.is_open(self.now)
 
     @property
     def is_payment_seen(self) -> bool:
