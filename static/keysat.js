@@ -15,7 +15,7 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const element = document.getElementById(button.dataset.copy);
   const words = button.querySelector("[data-copy-words]");
-  const before = words.textContent;
+  words.dataset.copyWords ||= words.textContent; // what stands there before the first press
   try {
     await copy(element.textContent.trim(), element);
     words.textContent = "Copied";
@@ -24,7 +24,7 @@ document.addEventListener("click", async (event) => {
     getSelection().selectAllChildren(element);
     words.textContent = "Press Ctrl+C";
   }
-  setTimeout(() => { words.textContent = before; }, 2500);
+  setTimeout(() => { words.textContent = words.dataset.copyWords; }, 2500);
 });
 
 // A form that is sent once: the button rests until the page is shown again, or long enough for whoever stopped it.

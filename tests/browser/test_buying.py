@@ -66,9 +66,14 @@ def test_a_buyer_finds_pays_and_keeps_a_key(visit: Visit, demo: Demo, tmp_path: 
         download.value.save_as(tmp_path / "key.txt")
         assert (tmp_path / "key.txt").read_text().strip() == key
         if javascript:
-            page.get_by_role("button", name="Copy the key").click()
-            expect(page.get_by_role("button", name="Copied")).to_be_visible()
+            page.clock.install()
+            page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 3600)  # the words go back after a moment
+            for name in ("Copy the key", "Copied"):  # whoever presses twice
+                page.get_by_role("button", name=name).click()
+                expect(page.get_by_role("button", name="Copied")).to_be_visible()
             assert page.evaluate("navigator.clipboard.readText()") == key
+            page.clock.run_for(3000)
+            expect(page.get_by_role("button")).to_have_accessible_name("Copy the key")
         else:
             expect(page.get_by_role("button")).to_have_count(0)
     assert validated(demo, key)
@@ -88,7 +93,7 @@ def test_the_page_follows_the_payment_by_itself(visit: Visit):
         page.get_by_role("link", name="Back to the shop").click()
         heading(page, "Waiting for your payment")
         expect(page.get_by_role("link", name="Pay $75.00")).to_have_attribute("href", address)
-        expect(page.locator("[data-countdown]")).to_have_text(re.compile(r"1[45]:\d\d"))
+        expect(page.locator("[data-countdown]")).to_have_text(re.compile(r"1\d:\d\d"))
         page.evaluate("window.same = true")
         press(address, "pay-onchain")
         heading(page, "Payment seen")
