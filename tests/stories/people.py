@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -42,7 +42,7 @@ MINUTE, HOUR, DAY, YEAR = timedelta(minutes=1), timedelta(hours=1), timedelta(da
 
 PAYS: Mapping[str, int] = {
     "full": 40, "later": 14, "lapsed": 7, "over": 4, "twice": 4, "rest": 5, "short": 5, "slow": 6, "vanish": 4,
-    "both": 5, "late": 5, "too_late": 4, "never": 3,
+    "both": 5, "late": 5, "too_late": 4, "never": 3, "edge": 20,
 }  # fmt: skip
 """How a subscriber pays a period, and how often so."""
 
@@ -72,6 +72,8 @@ class People:
     moved: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     done: dict[str, int] = field(default_factory=dict[str, int])
     refused: int = 0
+    at_checkout: dict[UUID, UUID] = field(default_factory=dict[UUID, UUID])
+    """Orders that are paid in time, and for which license: nothing but time has happened to that since."""
 
     def __post_init__(self) -> None:
         self.chance = Random(self.seed)
@@ -80,9 +82,15 @@ class People:
     def now(self) -> datetime:
         return self.story.now
 
-    def plan(self, after: timedelta, act: Act) -> None:
-        seconds = timedelta(seconds=self.chance.randrange(3600))
+    def plan(self, after: timedelta, act: Act, within: timedelta = HOUR) -> None:
+        seconds = timedelta(seconds=self.chance.randrange(int(within.total_seconds())))
         heapq.heappush(self.plans, (self.now + after + seconds, next(self.numbers), act))
+
+    def around(self, moments: Sequence[datetime], act: Act) -> None:
+        """Minutes before one of them, so that it comes while one stands at the checkout, or just after it."""
+        moment = self.chance.choice(moments)
+        start = max(moment + MINUTE - 15 * MINUTE, self.now)
+        self.plan(start - self.now, act, max(moment + MINUTE - start, MINUTE))
 
     def days(self, least: int, most: int) -> timedelta:
         return self.chance.randrange(least * 24, most * 24) * HOUR
@@ -126,6 +134,8 @@ class People:
                 wait = 3 * DAY if how == "too_late" else 2 * HOUR
                 if before is not None:
                     self.plan(wait, lambda: self.pay_old(license_id, before, again=how == "both"))
+            case "edge":
+                self.around([account.end, account.over], lambda: self.pay(license_id, "in time"))
             case _:  # "lapsed": `come_back` pays; "never": not even he
                 pass
 
@@ -146,16 +156,35 @@ class People:
             query = select(Subscription.id).where(Subscription.license_id == license_id)
             subscription_id = (await read.session.scalars(query)).one()
         token = pay_token(self.story.shop.vault, subscription_id)
-        answer = await self.story.front.http.post(f"/pay/{token}")
-        assert answer.status_code in (303, 429, *REFUSALS), (answer.status_code, answer.text[:500])
+        answer = await self.story.front.pay(f"/pay/{token}")
+        assert answer.status_code in (200, 303, 429, *REFUSALS), (answer.status_code, answer.text[:500])
         order = await self.open_order(license_id)
         if answer.status_code != 303 or order is None:
             self.refused += 1
             self.plan(self.days(1, 5), lambda: self.retry(license_id))
             return
-        await self.tender(order, how)
+        if how == "in time":
+            self.stand(license_id, order)
+        else:
+            await self.tender(order, how)
         if how in ("short", "vanish"):
             self.plan(self.days(1, 9), lambda: self.retry(license_id))
+
+    def stand(self, license_id: UUID, order: Order) -> None:
+        """At the checkout, for some minutes; then it is paid, and confirmed at once or after a while."""
+        if not order.is_open(self.now):
+            return
+        self.at_checkout[order.id] = license_id
+
+        async def pay() -> None:
+            await self.tender(order, self.chance.choice(["full", "slow"]))
+
+        self.plan(timedelta(), pay, order.expires_at - self.now)
+
+    def touched(self, license_id: UUID, by: Order | None) -> None:
+        """More than time came: money for another order of the license may be a person's business now."""
+        own = by.id if by is not None else None
+        self.at_checkout = {one: of for one, of in self.at_checkout.items() if of != license_id or one == own}
 
     async def retry(self, license_id: UUID) -> None:
         """Who is not paid up tries again."""
@@ -243,7 +272,7 @@ class People:
     @property
     def acts_upon(self) -> list[tuple[int, Callable[[UUID], Awaitable[None]]]]:
         return [
-            (14, self.upgrade),
+            (14, self.upgrade), (8, self.upgrade_late),
             (4, self.gift), (5, self.schedule), (2, self.unschedule), (3, self.bill),
             (4, self.rest), (2, self.cancel), (4, self.end_later), (3, self.reprice), (3, self.suspend),
             (8, self.probe),
@@ -258,13 +287,22 @@ class People:
 
     async def upgrade(self, license_id: UUID) -> None:
         """Paid at once, later than it holds, together with a renewal, or never."""
-        await self.to_pay(
-            await self.ask(
-                "/v1/upgrade",
-                license_key=self.keys[license_id],
-                target_policy_slug=self.other(license_id, above=self.chance.random() < 0.8),
-            )
-        )
+        await self.to_pay(await self.climb(license_id, above=self.chance.random() < 0.8))
+
+    async def climb(self, license_id: UUID, *, above: bool) -> dict[str, Any] | None:
+        target = self.other(license_id, above=above)
+        return await self.ask("/v1/upgrade", license_key=self.keys[license_id], target_policy_slug=target)
+
+    async def upgrade_late(self, license_id: UUID) -> None:
+        """In the last minutes of what is paid."""
+
+        async def ask() -> None:
+            change = await self.climb(license_id, above=True)
+            if change is not None and change["invoice_id"]:
+                self.stand(license_id, await self.story.order_of(change["invoice_id"]))
+
+        if self.accounts[license_id].end > self.now:
+            self.around([self.accounts[license_id].end], ask)
 
     async def to_pay(self, change: dict[str, Any] | None) -> None:
         if change is None or not change["invoice_id"]:

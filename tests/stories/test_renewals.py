@@ -431,7 +431,7 @@ async def pay_the_link(story: Story) -> None:
 async def quoted_anew(story: Story) -> Order:
     """What the button of the buyer's page to pay leads to, however often it is pressed."""
     link = f"/pay/{pay_token(story.shop.vault, (await story.subscription()).id)}"
-    first, again = [await story.front.http.post(link) for _ in range(2)]
+    first, again = [await story.front.pay(link) for _ in range(2)]
     assert (first.status_code, again.headers["location"]) == (303, first.headers["location"]), first.text
     async with story.shop.read() as read:
         query = select(Order).join(Attempt, Attempt.order_id == Order.id)

@@ -1,5 +1,6 @@
 """A shop that sells: the doors in front of checkout's counter, with BTCPay's specification-checked fake behind it."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from tests.fakes.names import look_up
 from tests.web.conftest import ADMIN_KEY, BROWSER, browse, doors_of
 
 FORM = {"Origin": PUBLIC_URL}
+KNOWN = re.compile(r'name="known" value="([^"]*)"')
+"""The money that a page tells of, beside its button to pay."""
 
 
 @dataclass
@@ -50,6 +53,11 @@ class Front:
         answer = await self.buy(choice)
         assert answer.status_code == 303, answer.text
         return await self.order()
+
+    async def pay(self, link: str) -> httpx.Response:
+        """The button of a page to pay, by who has read what stands beside it."""
+        known = KNOWN.findall((await self.http.get(link)).text)
+        return await self.http.post(link, data={"known": " ".join(known)}, headers={"Origin": "null"})
 
     async def thanks(self, order: Order) -> httpx.Response:
         return await self.http.get("/thank-you", params={"invoice_id": order.invoice_id})

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote as quoted
+from uuid import UUID
 
 from keysat.catalog.tables import PolicyId, TrialNeeds
 from keysat.catalog.tiers import Choice, choice_of, pick, trial_days
@@ -171,6 +173,13 @@ def entitlement_lines(product: ProductView, slugs: Collection[str], hidden: Coll
         for slug in slugs
         if slug not in hidden
     ]
+
+
+def buy_page(product: ProductView, tier: PolicyView | None, offer_id: UUID | None) -> str:
+    """Where the same is bought again."""
+    offers = tier.offers if tier is not None else ()
+    offer = next((f"&offer={quoted(one.slug)}" for one in offers if one.id == offer_id), "")
+    return f"/buy/{quoted(product.slug)}" + (f"?policy={quoted(tier.slug)}{offer}" if tier is not None else "")
 
 
 def value_of(choice: Choice) -> str:

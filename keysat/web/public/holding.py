@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from urllib.parse import quote as quoted
 
 from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.change.open import open_change
 from keysat.checkout.change.tables import ChangeStatus
+from keysat.checkout.held import Held, Standing, held_for_license
 from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import known_quote
-from keysat.checkout.read import payable_attempt
 from keysat.checkout.seller import told_of
-from keysat.checkout.tables import HAS_MONEY, Order, OrderStatus
+from keysat.checkout.tables import Order, OrderStatus, Purpose
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.money import Money
@@ -26,13 +25,12 @@ from keysat.licenses.standing import grace_end
 from keysat.licenses.tables import License, LicenseStatus, Machine
 from keysat.payments.rates.board import RateEvidence
 from keysat.payments.rates.pins import pin_of
-from keysat.payments.tables import Attempt
 from keysat.subscriptions.read import subscription_of
 from keysat.subscriptions.rules import can_renew, next_cycle, payable
 from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from keysat.upkeep.shop import Shop
 from keysat.web.public import words
-from keysat.web.public.cards import Line, entitlement_lines
+from keysat.web.public.cards import Line, buy_page, entitlement_lines
 
 
 class State(StrEnum):
@@ -110,8 +108,8 @@ class Holding:
     subscription: Subscription | None
     order: Order | None
     """The one that is open for the next period."""
-    attempt: Attempt | None
-    """At which that is paid."""
+    money: Sequence[Held]
+    """That came for renewals and changes of tier, and has brought nothing so far."""
     has_plan: bool
     """Another tier is planned for the end of what is paid: nothing is to be paid before."""
     bill: Bill | None
@@ -175,20 +173,36 @@ class Holding:
         return order is not None and order.is_open(self.now)
 
     @property
+    def own_money(self) -> Held | None:
+        """Of the order that is open for the next period."""
+        return next((one for one in self.money if self.order is not None and one.order.id == self.order.id), None)
+
+    @property
+    def earlier(self) -> list[Held]:
+        """Came for another order, such as one that was replaced: its buyer may take the open one for it."""
+        own = self.own_money
+        return [one for one in self.money if one is not own]
+
+    @property
+    def known(self) -> str:
+        """Of which money a page tells before its button: the form sends it along."""
+        return " ".join(one.order.support_reference for one in self.earlier)
+
+    def was_told(self, known: str) -> bool:
+        """Who pressed the button knew of all that."""
+        return set(self.known.split()) <= set(known.split())
+
+    @property
     def is_payment_seen(self) -> bool:
         """All of it, be it late: it need not be sent again, as long as it may still count."""
-        order, attempt = self.order, self.attempt
-        if order is None or order.status is OrderStatus.REVIEW:
-            return False
-        is_all_there = attempt is not None and attempt.seen is not None and attempt.missing is None
-        is_refused = attempt is not None and attempt.is_refused
-        return order.status in HAS_MONEY or (is_all_there and not is_refused and self.is_moving)
+        return any(one.standing is Standing.COMES and one.order.purpose is Purpose.RENEWAL for one in self.money)
 
     @property
     def is_moving(self) -> bool:
         """The page looks again: late money may still come, and who has paid is not left before a button to pay."""
         order = self.order
-        return order is not None and order.status is not OrderStatus.INVALID and self.now <= order.watch_until
+        is_watched = order is not None and order.status is not OrderStatus.INVALID and self.now <= order.watch_until
+        return is_watched or any(one.standing is Standing.COMES for one in self.money)
 
     @property
     def is_in_review(self) -> bool:
@@ -210,7 +224,7 @@ class Holding:
     @property
     def again(self) -> str:
         """Where to buy anew."""
-        return f"/buy/{quoted(self.product.slug)}" + (f"?policy={quoted(self.tier.slug)}" if self.tier else "")
+        return buy_page(self.product, self.tier, self.subscription.offer_id if self.subscription else None)
 
     @property
     def entitlements(self) -> list[Line]:
@@ -235,7 +249,7 @@ async def holding_of(read: Read, shop: Shop, license: License, now: datetime) ->
         tier=await policy(read, license.policy_id) if license.policy_id else None,
         subscription=subscription,
         order=order,
-        attempt=await payable_attempt(read, order.id) if order else None,
+        money=await held_for_license(read, license.id, now),
         has_plan=await open_change(read, license.id, ChangeStatus.SCHEDULED) is not None,
         bill=bill,
         pay_path=f"/pay/{pay_token(shop.vault, subscription.id)}" if subscription else "",

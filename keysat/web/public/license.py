@@ -35,12 +35,12 @@ from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN
 from keysat.web.public.holding import WITHDRAWN, holding_of, rate_known
-from keysat.web.public.ways import Way, paid_change, planned, ways
+from keysat.web.public.ways import Way, planned, ways
 from keysat.web.public.words import seen
 from keysat.web.security import same_origin
 from keysat.web.throttle import Rate
 from keysat.web.visit import Visit
-from keysat.web.wire import KeyText, Line
+from keysat.web.wire import KeyText, Line, Paragraph
 
 
 class LicenseForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +52,8 @@ class LicenseForm(msgspec.Struct, frozen=True, kw_only=True):
     """The tier to go to, and its offer, as on the buy page."""
     charge: Line = ""
     """What the page before said that the upgrade costs, in minor units."""
+    known: Paragraph = ""
+    """As of `Holding.known`, on that page."""
 
 
 @get("/license", include_in_schema=False)
@@ -135,21 +137,18 @@ async def _unplan(visit: Visit, _data: LicenseForm, license: License) -> str:
 
 async def _upgrade(visit: Visit, data: LicenseForm, license: License) -> str | Response[Any]:
     visit.limit(Rate.PURCHASE)
-    if await _costs_more(visit, data, license):
-        return await _way_shown(visit, data, license, is_dearer=True)
+    async with visit.shop.read() as read:
+        holding = await holding_of(read, visit.shop, license, visit.now)
+        asked = await quote_change(read, license, _wanted(data), visit.now)
+    is_dearer = not data.charge.isdecimal() or asked.charge.minor > int(data.charge)  # than the buyer was shown
+    if is_dearer or not holding.was_told(data.known):
+        return await _way_shown(visit, data, license, is_dearer=is_dearer)
     change_id = await upgrade(visit.desk, license.id, _wanted(data))
     async with visit.shop.read() as read:
         change = await read_change(read, change_id)
     if change.checkout_url:
         return see_other(change.checkout_url)
     return "planned" if change.status is ChangeStatus.SCHEDULED else "opening"
-
-
-async def _costs_more(visit: Visit, data: LicenseForm, license: License) -> bool:
-    """Than the buyer was shown. Less is as well: the price falls from second to second."""
-    async with visit.shop.read() as read:
-        asked = await quote_change(read, license, _wanted(data), visit.now)
-    return not data.charge.isdecimal() or asked.charge.minor > int(data.charge)
 
 
 def _wanted(data: LicenseForm) -> Wanted:
@@ -200,7 +199,6 @@ async def _shown(
         holding = await holding_of(read, visit.shop, license, visit.now)
         is_shown = holding.state not in WITHDRAWN
         plan = await planned(read, license.id) if is_shown else None
-        paid = await paid_change(read, license.id) if is_shown else None
         tiers = [tier for tier in await policies(read, holding.product) if tier.is_open] if is_shown else []
         offered = await ways(read, license, tiers, visit.now) if plan is None else []
     return page(
@@ -212,7 +210,6 @@ async def _shown(
         seller=holding.seller,
         state=holding.state,
         plan=plan,
-        paid_change=paid,
         ways=offered,
         news=news,
         seen=partial(seen, now=visit.now),

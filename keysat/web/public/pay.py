@@ -7,11 +7,13 @@ here. No key is shown: who has this link may pay, and no more.
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post
-from litestar.params import FromPath
+from litestar.params import FromPath, URLEncodedBody
 from sqlalchemy import select
 
 from keysat.checkout.collect import look_if_stale
+from keysat.checkout.held import Standing, held_for_license
 from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import subscription_to_pay
 from keysat.checkout.read import payable_attempt
@@ -30,9 +32,15 @@ from keysat.web.public.words import about
 from keysat.web.security import SECRET_PAGE
 from keysat.web.throttle import Rate
 from keysat.web.visit import Visit
+from keysat.web.wire import Paragraph
 
 THANKS_FOR = timedelta(days=1)
 """For so long after a renewal the page says that it is paid; then what comes next."""
+
+
+class PayForm(msgspec.Struct, frozen=True, kw_only=True):
+    known: Paragraph = ""
+    """As of `Holding.known`, on the page whose button was pressed."""
 
 
 @get("/pay/{token:str}", include_in_schema=False)
@@ -45,7 +53,7 @@ async def show_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
 
 
 @post("/pay/{token:str}", status_code=200, include_in_schema=False)
-async def pay_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
+async def pay_bill(token: FromPath[str], data: URLEncodedBody[PayForm], visit: WithVisit) -> Response[Any]:
     """No guard against other sites: the address is the secret, and paying is all that it is good for."""
     shop = visit.shop
     try:
@@ -57,8 +65,8 @@ async def pay_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
         visit.limit(Rate.PURCHASE)
         async with shop.read() as read:
             holding = await _holding(read, visit, subscription)
-        if holding.is_payment_seen:  # late money stands in no new order's way, but its buyer needs none
-            return await _shown(visit, subscription)
+        if holding.is_payment_seen or not holding.was_told(data.known):
+            return await _shown(visit, subscription, holding)
         order_id = await pay(visit.desk, subscription.id)
         async with shop.read() as read:
             order, attempt = await read.get(Order, order_id), await payable_attempt(read, order_id)
@@ -68,22 +76,26 @@ async def pay_bill(token: FromPath[str], visit: WithVisit) -> Response[Any]:
             return _to(f"/pay/{token}")
     except SAYABLE as error:
         trouble = error
-    return await _shown(visit, subscription, trouble)
+    return await _shown(visit, subscription, trouble=trouble)
 
 
 async def _subscription(visit: Visit, token: str) -> Subscription:
-    """After a look at its open order, so that nobody is asked to pay again. Raises NotFound, RateLimited."""
+    """After a look at what may be paid by now, so that nobody is asked to pay again. Raises NotFound, RateLimited."""
     shop = visit.shop
     try:
         async with shop.read() as read:
             found = await subscription_to_pay(read, shop.vault, token)
             order = await open_order(read, found.id)
+            coming = await held_for_license(read, found.license_id, visit.now)
     except NotFound:
         visit.limit(Rate.BAD_KEY)
         raise
     visit.limit(Rate.POLL, found.id)
+    waited_for = {one.order.id: one.order for one in coming if one.standing is Standing.COMES}
     if order is not None:
-        await look_if_stale(visit.desk, order)
+        waited_for[order.id] = order
+    for one in waited_for.values():
+        await look_if_stale(visit.desk, one)
     return found
 
 
@@ -91,12 +103,16 @@ async def _holding(read: Read, visit: Visit, subscription: Subscription) -> Hold
     return await holding_of(read, visit.shop, await read.get(License, subscription.license_id), visit.now)
 
 
-async def _shown(visit: Visit, subscription: Subscription, trouble: KeysatError | None = None) -> Response[Any]:
+async def _shown(
+    visit: Visit, subscription: Subscription, holding: Holding | None = None, *, trouble: KeysatError | None = None
+) -> Response[Any]:
+    """`holding`: as it was found just now."""
     async with visit.shop.read() as read:
-        holding = await _holding(read, visit, subscription)
+        holding = holding or await _holding(read, visit, subscription)
         is_paid = not holding.is_payable and await _paid_lately(read, visit, subscription)
-    order, attempt = holding.order, holding.attempt
+    order, own = holding.order, holding.own_money
     left = order.expires_at - holding.now if order and holding.is_open else None
+    since = [one.order.status_at for one in holding.money] + ([order.status_at] if order else [])
     return page(
         visit,
         "pay.html",
@@ -104,8 +120,8 @@ async def _shown(visit: Visit, subscription: Subscription, trouble: KeysatError 
         headers=SECRET_PAGE,
         holding=holding,
         is_paid=is_paid,
-        part=attempt if attempt is not None and attempt.seen and attempt.missing else None,
-        refresh_seconds=refresh_seconds(holding.now - order.status_at) if order else None,
+        part=own if own is not None and own.missing else None,
+        refresh_seconds=refresh_seconds(holding.now - max(since)) if since else None,
         left=about(left) if left else "",
         left_seconds=int(left.total_seconds()) if left else 0,
         can_pay=bool(await visit.shop.tills.rails(holding.product.merchant_profile_id)),

@@ -10,7 +10,7 @@ from litestar import Request, Response, get
 from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.collect import look_if_stale
-from keysat.checkout.gate import late_window
+from keysat.checkout.held import takes_late_money
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.read import order_by_invoice, payable_attempt, poll
 from keysat.checkout.recover import claim_code_to_show
@@ -29,7 +29,7 @@ from keysat.upkeep.shop import Shop
 from keysat.web.html import page, see_other
 from keysat.web.provide import WithVisit
 from keysat.web.public import words
-from keysat.web.public.cards import Line, entitlement_lines
+from keysat.web.public.cards import Line, buy_page, entitlement_lines
 from keysat.web.public.holding import Bill, bill_of
 from keysat.web.public.progress import MOVING, Facts, Progress, progress, refresh_seconds
 from keysat.web.security import SECRET_PAGE
@@ -52,6 +52,8 @@ class Sale:
     subscription: Subscription | None
     bill: Bill | None
     """The next payment; None: there is none."""
+    takes_late: bool
+    """Money that comes after its time, by itself."""
     seller: Mapping[str, object]
 
     @property
@@ -63,7 +65,7 @@ class Sale:
         return Facts(
             status=self.order.status,
             expires_at=self.order.expires_at,
-            takes_late=bool(late_window(self.order.purpose)),
+            takes_late=self.takes_late,
             was_opened=self.attempt is not None,
             money_seen=self.seen is not None,
             money_missing=self.missing is not None,
@@ -109,9 +111,7 @@ class Sale:
             return f"/pay/{pay_token(vault, self.subscription.id)}"
         if self.order.purpose is Purpose.TIER_CHANGE:
             return "/license"
-        offers = self.tier.offers if self.tier else ()
-        offer = next((f"&offer={one.slug}" for one in offers if one.id == self.order.offer_id), "")
-        return f"/buy/{self.product.slug}" + (f"?policy={self.tier.slug}{offer}" if self.tier else "")
+        return buy_page(self.product, self.tier, self.order.offer_id)
 
     @property
     def entitlements(self) -> list[Line]:
@@ -173,6 +173,7 @@ async def sale_of(read: Read, shop: Shop, invoice_id: str, now: datetime) -> Sal
         key=(await poll(read, shop.ring, order)).license_key,
         subscription=subscription,
         bill=await bill_of(read, shop, license, subscription, now) if license and subscription else None,
+        takes_late=await takes_late_money(read, order),
         seller=await told_of(read, sold.merchant_profile_id),
     )
 

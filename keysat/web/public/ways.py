@@ -9,7 +9,6 @@ from sqlalchemy import select
 
 from keysat.catalog.read import policy
 from keysat.catalog.views import PolicyView
-from keysat.checkout.change.open import open_change
 from keysat.checkout.change.quote import ChangeQuote, Wanted, quote_change
 from keysat.checkout.change.tables import (
     ChangedBy,
@@ -18,8 +17,6 @@ from keysat.checkout.change.tables import (
     TierChange,
 )
 from keysat.checkout.quote import known_quote
-from keysat.checkout.read import attempt_with_money
-from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.work import Read
 from keysat.infra.written import date, money
 from keysat.kit.currencies import SAT
@@ -138,15 +135,6 @@ async def planned(read: Read, license_id: UUID) -> Plan | None:
         change.effective_at,
         change.actor is ChangedBy.BUYER,
     )
-
-
-async def paid_change(read: Read, license_id: UUID) -> str | None:
-    """The page of the order for a change that is not in force, and that money has come for, be it too late."""
-    change = await open_change(read, license_id, ChangeStatus.AWAITING_PAYMENT)
-    order = await read.get(Order, change.order_id) if change is not None and change.order_id is not None else None
-    if order is None or order.status is OrderStatus.INVALID or await attempt_with_money(read, order.id) is None:
-        return None
-    return order.page
 
 
 def _sats(charge: Money, rate: RateEvidence | None) -> Money | None:

@@ -116,7 +116,7 @@ async def test_an_upgrade_says_its_price_before_and_is_paid(front: Front):
     change = await front.order()
     assert (to_pay.status_code, change.purpose, change.listed_value) == (303, Purpose.TIER_CHANGE, 900)
     assert to_pay.headers["location"].startswith("http")
-    told = "Money for a change of tier has arrived. See how it stands before you pay anything again."
+    told = f"$9.00 was seen for a change of tier (reference {change.support_reference}). Wait until it is confirmed"
     assert told not in plain(await shown(front, key))
     await front.counter.pay(change, confirmed=False)
     assert told in plain(await shown(front, key))
@@ -148,6 +148,14 @@ async def test_late_money_for_a_change_is_not_said_to_count_nor_asked_for_again(
     assert "The price of a change holds for that time only, so the seller decides" in plain(await front.thanks(change))
     page = await shown(front, key)
     assert f'href="/thank-you?invoice_id={change.invoice_id}">See how it stands' in page.text
+    asked = {"act": "upgrade", "choice": "max", "charge": "900"}
+    for answer in (await shown(front, key, **asked), await shown(front, key, act="quote", choice="max")):
+        assert (answer.status_code, "$9.00 was seen for a change of tier" in plain(answer)) == (200, True)
+    assert await front.orders() == 2, "a page that knew nothing of the money opens no second order"
+    await front.counter.fake.mark(await front.counter.invoice_of(change), "Invalid")
+    await front.counter.work_off()
+    assert "for a change of tier" not in plain(await shown(front, key)), "the seller has decided"
+    assert (await shown(front, key, **asked)).status_code == 303
 
 
 async def test_where_the_product_allows_it_a_lower_tier_is_planned_and_taken_back(front: Front):

@@ -7,14 +7,16 @@ from uuid import UUID
 import httpx
 import pytest
 
+from keysat.checkout import operate
 from keysat.checkout.pay_link import pay_token
-from keysat.checkout.subscribed import cancel, pause
+from keysat.checkout.subscribed import cancel, pause, resume
+from keysat.checkout.tables import Order, OrderStatus
 from keysat.licenses.issue import suspend
 from keysat.payments.provider import Rail
 from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
 from tests.fakes.btcpay import Accident
-from tests.web.public.subscribing import pay_link, plain, subscribed, subscription
+from tests.web.public.subscribing import pay_link, plain, shown, subscribed, subscription
 from tests.web.selling import Front
 
 pytestmark = pytest.mark.once
@@ -25,9 +27,19 @@ STATE = re.compile(r'data-state="([^"]*)"')
 """By which the script tells that there is something new."""
 
 
-async def pressed(front: Front, link: str) -> httpx.Response:
-    """As a browser on plain http sends it from a page without a referrer."""
-    return await front.http.post(link, headers={"Origin": "null"})
+async def pressed(front: Front, link: str, known: str = "") -> httpx.Response:
+    """As a browser on plain http sends it from a page without a referrer, which may have been open for long."""
+    return await front.http.post(link, data={"known": known}, headers={"Origin": "null"})
+
+
+async def dropped(front: Front, link: str, order: Order) -> Order:
+    """An order for the next period that was open, until the seller paused the subscription for a moment."""
+    await pressed(front, link)
+    renewal, row = await front.order(), await subscription(front, order)
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        await pause(work, row.id)
+        await resume(work, row.id)
+    return renewal
 
 
 async def test_looking_opens_nothing_and_the_button_leads_to_the_one_order(front: Front):
@@ -148,6 +160,65 @@ async def test_late_money_that_never_counts_keeps_nobody_from_paying(front: Fron
     assert ("do not pay again" in plain(page), "Pay $12.00" in plain(page)) == (False, True)
     answer = await pressed(front, link)
     assert (answer.status_code, await front.orders()) == (303, 3), plain(answer)
+
+
+async def test_money_for_an_earlier_request_is_told_before_who_cannot_wait_is_asked_again(front: Front):
+    order, key = await subscribed(front)
+    link, counter = await pay_link(front, order), front.counter
+    await counter.travel(days=32)
+    earlier = await dropped(front, link, order)
+    over = plain(await front.thanks(earlier))
+    assert ("Start again" in over, "still counts" in over) == (True, False), "it pays no period any more"
+    page = await front.http.get(link)
+    assert "Pay $12.00" in plain(page)
+    states = [STATE.findall(page.text)]
+    await counter.pay(earlier)
+    assert (await counter.order(earlier.id)).status is OrderStatus.REVIEW
+    held = f"$12.00 that you paid for an earlier request (reference {earlier.support_reference}) waits for the seller"
+    surprised = await pressed(front, link)  # in a tab that knew nothing of it
+    assert (surprised.status_code, held in plain(surprised), await front.orders()) == (200, True, 2)
+    page = await front.http.get(link)
+    states.append(STATE.findall(page.text))
+    assert (held in plain(page), "Pay $12.00 all the same" in plain(page)) == (True, True)
+    assert (earlier.invoice_id in page.text, len({state for [state] in states})) == (False, 2)
+    license = plain(await shown(front, key))
+    assert license.index(held) < license.index("Pay $12.00")
+    review = plain(await front.thanks(earlier))
+    assert ("need not pay again" in review, "the seller counts it for a period, or gives it back" in review) == (
+        False,
+        True,
+    )
+
+    again = await front.pay(link)
+    assert (again.status_code, await front.orders()) == (303, 3)
+    async with front.shop.store.work(counter.now, TESTER) as work:
+        await operate.accept(work, earlier.id)
+    assert ("Paid. Thank you" in (paid := plain(await front.http.get(link))), held in paid) == (True, False)
+
+
+async def test_money_that_is_on_its_way_for_an_earlier_request_leaves_no_button(front: Front):
+    order, key = await subscribed(front)
+    link, counter = await pay_link(front, order), front.counter
+    await counter.travel(days=32)
+    earlier = await dropped(front, link, order)
+    await counter.travel(minutes=20)
+    await counter.pay(earlier, confirmed=False)
+    await counter.work_off()
+    page = await front.http.get(link)
+    told = "was seen for an earlier request" in plain(page), "<form" in page.text, REFRESH in page.text
+    assert told == (True, False, True)
+    assert "do not pay again" in plain(await pressed(front, link, earlier.support_reference))
+    license = await shown(front, key)
+    assert ("do not pay again" in plain(license), link in license.text) == (True, False)
+    assert "counts no more, so the seller decides about it" in plain(await front.thanks(earlier))
+    counter.deaf = True
+    await counter.fake.confirm(await counter.invoice_of(earlier))
+    counter.clock.move(counter.now + timedelta(seconds=20))
+    assert "waits for the seller" in plain(await front.http.get(link)), "who waits there makes us look at it too"
+    async with front.shop.store.work(counter.now, TESTER) as work:
+        await operate.refuse(work, earlier.id)
+    page = plain(await front.http.get(link))
+    assert ("waits for the seller" in page, "Pay $12.00" in page, await front.orders()) == (False, True, 2)
 
 
 async def test_a_part_that_came_is_told_with_what_is_missing(front: Front):
