@@ -11,7 +11,8 @@ from keysat.licenses import issue
 from keysat.licenses.change import set_end
 from keysat.licenses.happenings import LicenseEdited
 from keysat.licenses.tables import LicenseStatus, OwnField
-from keysat.upkeep.imports.move import Move, Values, Written
+from keysat.upkeep.imports.fields import Values
+from keysat.upkeep.imports.move import Move, Written
 
 REVIEW = "order_imported"  # the kind of attention
 THERE = "As on the server it came from."  # a reason
@@ -33,7 +34,7 @@ async def orders_again(move: Move, orders: Written, licenses: Written) -> None:
     for there, here in orders.known:
         if here["license_id"] is not None or here["status"] is OrderStatus.FULFILLED:
             continue
-        if there["license_id"] in came:
+        if there.get("license_id") in came:
             order = await move.work.get(Order, here["id"])
             await move.work.advance(ORDER, order, Step.FULFIL, **{name: there[name] for name in FULFILLED})
             await settle_about(move.work, order.id)

@@ -7,9 +7,8 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import select
 
-from keysat.catalog.checks import SECONDS_MAX
 from keysat.catalog.codes import normal
-from keysat.catalog.policy_values import GRACE_DAYS_MAX, MACHINES_MAX, RANK_MAX, lifted
+from keysat.catalog.policy_values import lifted
 from keysat.catalog.tables import (
     Code,
     DiscountCode,
@@ -25,17 +24,10 @@ from keysat.kit.errors import BadRequest
 from keysat.kit.licensekey import check_entitlements
 from keysat.kit.money import MAX_MINOR
 from keysat.kit.periods import COUNT_MAX, Unit
-from keysat.upkeep.imports.move import Move, Values
+from keysat.upkeep.imports.fields import Values, alike
+from keysat.upkeep.imports.move import Move
 from keysat.upkeep.imports.source import NAME_MAX, Row, Senseless
 
-SHOWN: Values = {
-    "description": "",
-    "marketing_bullets": [],
-    "marketing_bullets_position": "above",
-    "hidden_entitlements": [],
-    "highlighted": False,
-}
-"""Of a tier whose metadata tells nothing of its page."""
 ALL_OFF = 10_000  # basis points
 MONEY = (DiscountKind.FIXED, DiscountKind.SET_PRICE)
 MOST = {DiscountKind.PERCENT: ALL_OFF, DiscountKind.FREE_LICENSE: 0}
@@ -48,33 +40,22 @@ async def bring_catalog(move: Move) -> None:
 
 
 async def _products(move: Move) -> None:
-    made = move.read("products", "products", _product)
-    features = {values["id"]: values.pop("features") for values in made}
     compared = Product.name, Product.price_currency, Product.price_value, Product.active
-    written = await move.write("products", Product, made, *compared)
-    of_new = [feature for product in written.new for feature in features[product["id"]]]
+    written = await move.write("products", Product, move.read("products", "products", _product), *compared)
+    of_new = [feature for product in written.new for feature in product["catalog"]]
     await move.write("entitlements of products", Feature, of_new)
 
 
 def _product(move: Move, row: Row) -> Values:
-    currency, value = row.currency("price_currency"), row.whole("price_value", MAX_MINOR)
-    profile_id = row.id_or_none("merchant_profile_id")
-    if not row.text("slug"):
+    same = "id", "slug", "name", "description", "price_currency", "price_value", "active", "created_at", "updated_at"
+    product = alike(row, move.work.now, Product, *same, "merchant_profile_id")
+    if not product["slug"]:
         raise Senseless("has no slug")
-    return {
-        "id": row.id(),
-        "slug": row.text("slug"),
-        "name": row.text("name", 200),
-        "description": row.text("description"),
-        "price_currency": currency,
-        "price_value": value if currency != SAT or value else row.whole("price_sats", MAX_MINOR),
-        "active": row.flag("active"),
-        "merchant_profile_id": None if profile_id in move.default_profiles | move.gone else profile_id,
-        "details": row.mapped("metadata_json"),
-        "created_at": move.at(row, "created_at"),
-        "updated_at": move.at(row, "updated_at"),
-        "features": list(_features(row)),
-    }
+    if product["price_currency"] == SAT and not product["price_value"]:
+        product["price_value"] = row.whole("price_sats", MAX_MINOR)
+    if product["merchant_profile_id"] in move.default_profiles | move.gone:
+        product["merchant_profile_id"] = None
+    return product | {"details": row.mapped("metadata_json"), "catalog": list(_features(row))}
 
 
 def _features(row: Row) -> Iterator[Values]:
@@ -98,36 +79,24 @@ async def _tiers(move: Move) -> None:
 
 
 def _tier(move: Move, row: Row) -> Values:
+    same = "id", "product_id", "slug", "name", "is_trial", "active", "public", "archived_at", "created_at", "updated_at"
+    terms = "duration_seconds", "grace_seconds", "max_machines", "grace_period_days", "tier_rank"
+    tier = alike(row, move.work.now, Policy, *same, *terms)
     days = row.whole_or_none("renewal_period_days", COUNT_MAX[Unit.DAY])
     recurs = row.flag("is_recurring") and bool(days)
     price = row.whole_or_none("price_sats_override", MAX_MINOR, -MAX_MINOR)
     if price is not None and price < 0:
         move.report.note(f"The tier {row.name} had a price below nothing: it takes its product's now.")
         price = None
-    return {
-        "id": row.id(),
-        "product_id": row.id("product_id"),
-        "slug": row.text("slug"),
-        "name": row.text("name", 200).strip() or row.text("slug"),
+    return tier | {
+        "name": tier["name"].strip() or tier["slug"],
         "price_value": price,
-        "duration_seconds": min(row.whole("duration_seconds", MAX_MINOR), SECONDS_MAX),
-        "grace_seconds": min(row.whole("grace_seconds", MAX_MINOR), SECONDS_MAX),
-        "max_machines": min(row.whole("max_machines", MAX_MINOR), MACHINES_MAX),
-        "is_trial": row.flag("is_trial"),
         "trial_days": row.whole("trial_days", COUNT_MAX[Unit.DAY]) if recurs else 0,
         "is_recurring": recurs,
         "period_count": days if recurs else None,
         "period_unit": Unit.DAY if recurs else None,
-        "grace_period_days": row.whole("grace_period_days", GRACE_DAYS_MAX),
-        "tier_rank": row.whole_or_none("tier_rank", RANK_MAX),
         "entitlements": _granted(move, row),
-        **SHOWN,
         **_lifted(move, row),
-        "active": row.flag("active"),
-        "public": row.flag("public"),
-        "archived_at": row.moment("archived_at"),
-        "created_at": move.at(row, "created_at"),
-        "updated_at": move.at(row, "updated_at"),
     }
 
 
@@ -140,8 +109,8 @@ def _granted(move: Move, row: Row) -> list[str]:
             check_entitlements([*kept, slug if isinstance(slug, str) else ""])
             kept.append(slug)
     if len(kept) < len(named):
-        words = "names entitlements that no key can hold: it is sold without them."
-        move.report.note(f"The tier {row.name} {words}")
+        why = "names entitlements that no key can hold: it is sold without them."
+        move.report.note(f"The tier {row.name} {why}")
     return kept
 
 
@@ -177,41 +146,30 @@ async def _codes(move: Move) -> None:
 
 
 def _code(move: Move, row: Row) -> Values:
-    kind, active, ends, name = row.word("kind", DiscountKind), row.flag("active"), row.moment("expires_at"), _typed(row)
-    currency = row.currency("discount_currency") if kind in MONEY else None
+    same = "id", "kind", "max_uses", "expires_at", "active", "featured", "referrer_label", "description"
+    same = *same, "amount", "created_at", "updated_at"
+    code = alike(row, move.work.now, DiscountCode, *same, product_id="applies_to_product_id")
+    currency, name = row.currency("discount_currency") if code["kind"] in MONEY else None, _typed(row)
     off: list[str] = []
     if currency not in (None, SAT):
         off.append(
             f"it says {currency}, but sats were taken off (D-22). Here it takes off what it says. Look at its amount, "
             "and switch it on."
         )
-    if row.words("expires_at") and ends is None:
+    if row.words("expires_at") and code["expires_at"] is None:
         off.append(f"nobody can read when it ends ({row.text('expires_at')[:NAME_MAX]!r}).")
     wanted = _only_for(row)
     tiers = {tier for tier in move.here["policies"] if str(tier) in wanted}
     if wanted and not tiers:
         off.append("the tiers that it was for are gone.")
-    for why in off if active else ():
+    for why in off if code["active"] else ():
         move.report.note(f"The code {name} is switched off: {why}")
-    amount = row.whole("amount", MAX_MINOR)
-    return {
-        "id": row.id(),
+    return code | {
         "code": name,
-        "kind": kind,
-        "amount": min(amount, MOST.get(kind, amount)),
+        "amount": min(code["amount"], MOST.get(code["kind"], MAX_MINOR)),
         "currency": currency,
-        "product_id": row.id_or_none("applies_to_product_id"),
-        "max_uses": row.whole_or_none("max_uses", MAX_MINOR),
-        "used_count": 0,  # the uses that come along are counted
-        "expires_at": ends,
-        "active": active and not off,
-        "featured": row.flag("featured"),
+        "active": code["active"] and not off,
         "duration": DiscountDuration.ONCE,
-        "duration_cycles": None,
-        "referrer_label": row.words("referrer_label", 200),
-        "description": row.text("description"),
-        "created_at": move.at(row, "created_at"),
-        "updated_at": move.at(row, "updated_at"),
         "tiers": tiers,
     }
 

@@ -12,14 +12,14 @@ from keysat.kit.errors import BadRequest, KeysatError
 from keysat.licenses.issuers import key_id_of, restore, words_of
 from keysat.licenses.tables import IssuerKey
 from keysat.operators import api_keys
-from keysat.operators.scopes import A_LA_CARTE, Role
+from keysat.operators.scopes import A_LA_CARTE
 from keysat.operators.tables import ApiKey, ApiKeyId
 from keysat.payments.profiles import the_default
 from keysat.payments.rates.pins import pin_of, set_pin
 from keysat.payments.tables import MerchantProfile
-from keysat.upkeep.imports.judge import misfit
-from keysat.upkeep.imports.move import Move, Values
-from keysat.upkeep.imports.source import NAME_MAX, Row
+from keysat.upkeep.imports.fields import Values, alike, misfit
+from keysat.upkeep.imports.move import Move
+from keysat.upkeep.imports.source import NAME_MAX, Row, there
 from keysat.upkeep.operator_name import OPERATOR_NAME
 from keysat.webhooks import endpoints
 from keysat.webhooks.endpoints import NewEndpoint
@@ -83,17 +83,9 @@ async def bring_profiles(move: Move) -> None:
 
 
 def _profile(move: Move, row: Row) -> Values:
-    return {
-        "id": row.id(),
-        "is_default": row.flag("is_default"),
-        "name": row.text("name", 200),
-        "legal_name": row.words("legal_name", 200),
-        "support_url": row.words("support_url"),
-        "support_email": row.words("support_email"),
-        "post_purchase_redirect_url": row.words("post_purchase_redirect_url"),
-        "created_at": move.at(row, "created_at"),
-        "updated_at": move.work.now,
-    }
+    names = "id", "is_default", "created_at", *(column.key for column in SHOWN)
+    profile = alike(row, move.work.now, MerchantProfile, *names)
+    return profile | {"name": there(profile["name"], "name"), "updated_at": move.work.now}
 
 
 async def bring_house(move: Move) -> None:
@@ -112,20 +104,10 @@ async def _api_keys(move: Move) -> None:
 
 
 def _api_key(move: Move, row: Row) -> Values:
-    revoked_at = row.moment("revoked_at") or (move.work.now if row.words("revoked_at") else None)
-    return {
-        "id": row.id(),
-        "label": row.text("label", 80),
-        "role": row.word("role", Role),
-        "scopes": sorted(
-            scope for scope in row.listed("extra_scopes") if isinstance(scope, str) and scope in A_LA_CARTE
-        ),
-        "hash": row.text("token_hash"),
-        "created_at": move.at(row, "created_at"),
-        "expires_at": None,
-        "used_at": row.moment("last_used_at"),
-        "revoked_at": revoked_at,
-    }
+    known = [scope for scope in row.listed("extra_scopes") if isinstance(scope, str) and scope in A_LA_CARTE]
+    same, called = ("id", "label", "role", "created_at"), {"hash": "token_hash", "used_at": "last_used_at"}
+    revoked_at = move.at(row, "revoked_at") if row.words("revoked_at") else None
+    return {**alike(row, move.work.now, ApiKey, *same, **called), "scopes": sorted(known), "revoked_at": revoked_at}
 
 
 async def _endpoints(move: Move) -> None:

@@ -10,7 +10,8 @@ from keysat.kit.licensekey import fingerprint_hash
 from keysat.licenses.happenings import Cause, MachineActivated
 from keysat.licenses.seats import release
 from keysat.licenses.tables import License, Machine
-from keysat.upkeep.imports.move import AT_ONCE, Move, Values, Written
+from keysat.upkeep.imports.fields import Values, alike
+from keysat.upkeep.imports.move import AT_ONCE, Move, Written
 from keysat.upkeep.imports.source import Row
 from keysat.upkeep.rows import parted
 
@@ -97,18 +98,12 @@ async def _count_seats(move: Move, taken: Mapping[UUID, int]) -> None:
 
 
 def _machine(move: Move, row: Row) -> Values:
-    activated = move.at(row, "activated_at")
-    gone = row.words("deactivated_at")
-    return {
-        "id": row.id(),
-        "license_id": row.id("license_id"),
-        "fingerprint_hash": row.text("fingerprint_hash"),
-        "hostname": row.words("hostname", 255),
-        "platform": row.words("platform", 255),
-        "activated_at": activated,
-        "last_seen_at": row.moment("last_heartbeat_at") or activated,
+    same = "id", "license_id", "fingerprint_hash", "hostname", "platform", "activated_at", "deactivation_reason"
+    machine = alike(row, move.work.now, Machine, *same)
+    seen, gone = row.moment("last_heartbeat_at"), row.words("deactivated_at")
+    return machine | {
+        "last_seen_at": seen or machine["activated_at"],
         "deactivated_at": move.at(row, "deactivated_at") if gone else None,
-        "deactivation_reason": row.words("deactivation_reason", 255),
     }
 
 
@@ -118,10 +113,7 @@ def _bound(license: Values) -> Values:
         "id": uuid5(license["id"], "machine"),
         "license_id": license["id"],
         "fingerprint_hash": fingerprint_hash(license["fingerprint"]).hex(),
-        "hostname": None,
-        "platform": None,
         "activated_at": license["issued_at"],
         "last_seen_at": license["issued_at"],
         "deactivated_at": None,
-        "deactivation_reason": None,
     }

@@ -19,7 +19,7 @@ from keysat.infra.tables import Base, EventRow
 from keysat.infra.vault import Vault
 from keysat.infra.work import Work
 from keysat.licenses.tables import License
-from keysat.upkeep.imports.judge import misfit
+from keysat.upkeep.imports.fields import Values, misfit
 from keysat.upkeep.imports.report import Report
 from keysat.upkeep.imports.source import Row, Senseless, Source
 from keysat.upkeep.person import BLANKED
@@ -32,7 +32,6 @@ AT_ONCE = 500
 TOLD_EVERY = 5_000  # rows
 DELETED = ("product.deleted", "policy.deleted", "code.deleted", "merchant_profile.deleted")
 SOLD = ("product_id", "policy_id")  # of a license
-Values = dict[str, Any]
 Tell = Callable[[str, int], None]
 """Hears from time to time how many rows of a kind are done."""
 

@@ -10,17 +10,14 @@ import sqlite3
 from collections.abc import Collection, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 
 from keysat.kit.currencies import is_known
 from keysat.kit.errors import BadRequest
-
-Word = TypeVar("Word", bound=StrEnum)
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 NAME_MAX = 40  # characters of what a report quotes
@@ -54,10 +51,10 @@ class Row:
         return (value.replace("\0", "") if "\0" in value else value)[:most]
 
     def text(self, column: str, most: int | None = None) -> str:
-        return _there(self.words(column, most), column)
+        return there(self.words(column, most), column)
 
     def whole(self, column: str, most: int, least: int = 0) -> int:
-        return _there(self.whole_or_none(column, most, least), column)
+        return there(self.whole_or_none(column, most, least), column)
 
     def whole_or_none(self, column: str, most: int, least: int = 0) -> int | None:
         value: object = self._values[column]
@@ -69,7 +66,7 @@ class Row:
         return bool(self.whole(column, 1))
 
     def id(self, column: str = "id") -> UUID:
-        return _there(self.id_or_none(column), column)
+        return there(self.id_or_none(column), column)
 
     def id_or_none(self, column: str) -> UUID | None:
         text = self.words(column)
@@ -77,12 +74,6 @@ class Row:
             return UUID(text) if text is not None else None
         except ValueError:
             raise Senseless(f"has a {column} that is no UUID") from None
-
-    def word(self, column: str, words: type[Word]) -> Word:
-        try:
-            return words(self.text(column))
-        except ValueError:
-            raise Senseless(f"has a {column} that nobody knows") from None
 
     def one_of(self, column: str, known: Collection[str]) -> str:
         text = self.text(column)
@@ -117,7 +108,8 @@ class Row:
             return None
 
 
-def _there(value: Any, column: str) -> Any:
+def there(value: Any, column: str) -> Any:
+    """What has to be. Raises Senseless."""
     if value is None:
         raise Senseless(f"has no {column}")
     return value

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,7 +9,6 @@ from sqlalchemy import RowMapping, delete, select, update
 
 from keysat.catalog.tables import Policy, Product
 from keysat.checkout import subscribed
-from keysat.kit.money import MAX_MINOR
 from keysat.kit.periods import COUNT_MAX, ZONE, Unit
 from keysat.licenses.change import set_end
 from keysat.licenses.tables import License, LicenseStatus
@@ -18,8 +16,9 @@ from keysat.subscriptions.lifecycle import held
 from keysat.subscriptions.rules import attempt_at
 from keysat.subscriptions.tables import Cycle, Subscription, SubscriptionStatus
 from keysat.upkeep.imports.again import TERMS, THERE
-from keysat.upkeep.imports.judge import QUIET, RUNS, PaidCycle, Standing, Subscribed, doubled, standing
-from keysat.upkeep.imports.move import Move, Values
+from keysat.upkeep.imports.fields import Values, alike
+from keysat.upkeep.imports.judge import QUIET, RUNS, PaidCycle, Standing, doubled, standing
+from keysat.upkeep.imports.move import Move
 from keysat.upkeep.imports.source import Row, Senseless
 
 KIND = "subscriptions"
@@ -29,57 +28,48 @@ CYCLES_MAX = 100_000
 STATES = {*RUNS, "cancelled", "lapsed"}
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """What is sold here: tiers by id, and currency and price of products by id."""
-
-    tiers: Mapping[UUID, Policy]
-    prices: Mapping[UUID, tuple[str, int]]
-    spent: set[UUID | None] = field(default_factory=set[UUID | None])
-    """Orders that have paid a cycle."""
-
-
 async def bring_subscriptions(move: Move, licenses: Mapping[UUID, Values]) -> None:
     """`licenses`: those of the file that are here, with the values they have there."""
-    rows = move.read(KIND, "subscriptions", _subscribed)
+    rows, session = move.read(KIND, "subscriptions", _subscription), move.work.session
     paid: defaultdict[UUID, list[PaidCycle]] = defaultdict(list)
     for subscription_id, cycle in move.read("paid periods", PAID_CYCLES, _cycle):
         paid[subscription_id].append(cycle)
     in_use = (row for row in licenses.values() if row["status"] is not LicenseStatus.REVOKED)
     holders = {row["id"]: row["buyer"] or str(row["id"]) for row in in_use}
     others = doubled(rows, holders)
-    shelf = await _shelf(move)
+    sold = select(Policy, Product).join(Product, Product.id == Policy.product_id)
+    tiers = {tier.id: (tier, product) for tier, product in await session.execute(sold)}
     # Of licenses that an earlier import had brought without their subscription:
-    decided = await move.decided(*TERMS) - set(await move.work.session.scalars(select(Subscription.license_id)))
+    decided = await move.decided(*TERMS) - set(await session.scalars(select(Subscription.license_id)))
     made: list[Values] = []
     for row in rows:
         try:
-            license, tier = licenses.get(row.license_id), shelf.tiers.get(row.policy_id)
+            license, tier = licenses.get(row["license_id"]), tiers.get(row["policy_id"])
             if license is None or tier is None:
                 raise Senseless(f"names a {'license' if license is None else 'tier'} that did not come")
-            runs = row.status in RUNS and row.id not in others and row.license_id in holders
-            if runs and row.license_id in decided:
+            runs = row["was"] in RUNS and row["id"] not in others and row["license_id"] in holders
+            if runs and row["license_id"] in decided:
                 runs = False
-                move.report.differ(KIND, row.id, "arrived cancelled: its license was given another end or tier here")
-            stands = standing(row, paid[row.id], license["expires_at"], move.work.now, runs=runs)
-            made.append(_values(move, shelf, row, stands, license["customer_id"], tier))
+                move.report.differ(KIND, row["id"], "arrived cancelled: its license was given another end or tier here")
+            stands = standing(row, paid[row["id"]], license["expires_at"], move.work.now, runs=runs)
+            made.append(_arrived(move, row, stands, *tier) | {"customer_id": license["customer_id"]})
         except Senseless as error:
-            move.report.leave(KIND, row.id, str(error))
+            move.report.leave(KIND, row["id"], str(error))
     written = await move.write(KIND, Subscription, made)
-    await _begin(move, shelf, written.new)
+    spent = set(await session.scalars(select(Cycle.order_id)))
+    await _begin(move, spent, written.new)
     for values, here in written.known:
-        await _again(move, shelf, values, here)
+        await _again(move, spent, values, here)
     _tell(move, written.new, others)
 
 
 def _tell(move: Move, new: Sequence[Values], others: set[UUID]) -> None:
     for values in new:
+        about = f"Subscription {values['id']}"
         if values["id"] in others:
-            words = "arrived cancelled: its buyer has an older one of the same tier (D-1)."
-            move.report.note(f"Subscription {values['id']} {words}")
+            move.report.note(f"{about} arrived cancelled: its buyer has an older one of the same tier (D-1).")
         if values["was_free"]:
-            words = "was to renew for nothing: it renews at the price of its tier."
-            move.report.note(f"Subscription {values['id']} {words}")
+            move.report.note(f"{about} was to renew for nothing: it renews at the price of its tier.")
     extended = sum(values["stands"].was_extended for values in new)
     if extended:
         move.report.note(
@@ -90,52 +80,42 @@ def _tell(move: Move, new: Sequence[Values], others: set[UUID]) -> None:
     move.report.not_kept(cards, "saved cards: their holders get a link to pay")
 
 
-async def _shelf(move: Move) -> Shelf:
-    session = move.work.session
-    prices = await session.execute(select(Product.id, Product.price_currency, Product.price_value))
-    return Shelf(
-        tiers={tier.id: tier for tier in await session.scalars(select(Policy))},
-        prices={product_id: (currency, value) for product_id, currency, value in prices},
-        spent=set(await session.scalars(select(Cycle.order_id))),
-    )
-
-
-def _values(
-    move: Move, shelf: Shelf, row: Subscribed, stands: Standing, customer_id: UUID | None, tier: Policy
-) -> Values:
-    currency, value, was_free = row.listed_currency, row.listed_value, False
+def _arrived(move: Move, row: Values, stands: Standing, tier: Policy, product: Product) -> Values:
+    currency, value = row["listed_currency"], row["listed_value"]
     if not value:  # a trial or a code was kept as 0 SAT for ever (D-2): it renews at what its tier costs now
-        currency, value = shelf.prices[tier.product_id]
-        value = tier.price_value if tier.price_value is not None else value
-        was_free = bool(value)
-    values = {
-        "id": row.id,
-        "license_id": row.license_id,
-        "customer_id": customer_id,
-        "policy_id": row.policy_id,
-        "status": SubscriptionStatus.ACTIVE if stands.runs else SubscriptionStatus.CANCELLED,
-        "anchor_at": stands.paid_through - timedelta(days=row.period_days),
+        currency = product.price_currency
+        value = product.price_value if tier.price_value is None else tier.price_value
+    calendar = {
+        "anchor_at": stands.paid_through - timedelta(days=row["period_count"]),
         "anchor_cycle": stands.cycle_number - 1,
         "zone": ZONE,
-        "period_count": row.period_days,
+        "period_count": row["period_count"],
         "period_unit": Unit.DAY,
         "cycle_number": stands.cycle_number,
         "paid_through": stands.paid_through,
         "lead_days": tier.renewal_lead_days,
+        "started_at": row["started_at"],
+    }
+    due = max(attempt_at(Subscription(**calendar)), move.work.now + QUIET)
+    return {
+        **row,
+        **calendar,
+        "status": SubscriptionStatus.ACTIVE if stands.runs else SubscriptionStatus.CANCELLED,
+        "cancelled_at": None if stands.runs else row["cancelled_at"],
         "listed_currency": currency,
         "listed_value": value,
-        "started_at": row.started_at,
-        "cancelled_at": None if stands.runs else row.cancelled_at,
+        "next_attempt_at": due if stands.runs else None,
+        "grace_seconds": tier.grace_period_days * DAY_SECONDS,
+        "stands": stands,
+        "was_free": value != row["listed_value"],
+        "worth": row["listed_value"],
     }
-    due = max(attempt_at(Subscription(**values)), move.work.now + QUIET) if stands.runs else None
-    told = {"stands": stands, "was_free": was_free, "has_card": row.has_card, "worth": row.listed_value}
-    return {**values, **told, "next_attempt_at": due, "grace_seconds": tier.grace_period_days * DAY_SECONDS}
 
 
-async def _begin(move: Move, shelf: Shelf, new: Sequence[Values]) -> None:
+async def _begin(move: Move, spent: set[UUID | None], new: Sequence[Values]) -> None:
     """The cycle that each has come to, and its license holds through it."""
-    await move.put(Cycle, [_paid_cycle(move, shelf, values) for values in new])
-    subscribed_now = [
+    await move.put(Cycle, [_paid_cycle(move, spent, values) for values in new])
+    held_on = [
         {
             "id": values["license_id"],
             "is_subscribed": True,
@@ -145,15 +125,16 @@ async def _begin(move: Move, shelf: Shelf, new: Sequence[Values]) -> None:
         for values in new
         if values["stands"].runs
     ]
-    if subscribed_now:
-        await move.work.session.execute(update(License), subscribed_now)
+    if held_on:
+        await move.work.session.execute(update(License), held_on)
 
 
-def _paid_cycle(move: Move, shelf: Shelf, values: Values) -> Values:
+def _paid_cycle(move: Move, spent: set[UUID | None], values: Values) -> Values:
+    """`spent`: orders that have paid a cycle."""
     order_id = values["stands"].last_order
-    if order_id not in move.here["orders"] or order_id in shelf.spent:
+    if order_id not in move.here["orders"] or order_id in spent:
         order_id = None
-    shelf.spent.add(order_id)
+    spent.add(order_id)
     return {
         "subscription_id": values["id"],
         "number": values["cycle_number"],
@@ -169,7 +150,7 @@ def _paid_cycle(move: Move, shelf: Shelf, values: Values) -> Values:
     }
 
 
-async def _again(move: Move, shelf: Shelf, there: Values, here: RowMapping) -> None:
+async def _again(move: Move, spent: set[UUID | None], there: Values, here: RowMapping) -> None:
     """What nobody has billed or changed here arrives once more, as it is there by now; never earlier than it was."""
     stands: Standing = there["stands"]
     if here["status"] is SubscriptionStatus.CANCELLED:
@@ -189,39 +170,36 @@ async def _again(move: Move, shelf: Shelf, there: Values, here: RowMapping) -> N
         await subscribed.cancel(move.work, here["id"], reason=THERE)
         move.report.changed["subscriptions cancelled"] += 1
     else:
-        await _extend(move, shelf, there, is_later=is_later)
+        await _extend(move, spent, there, is_later=is_later)
 
 
-async def _extend(move: Move, shelf: Shelf, there: Values, *, is_later: bool) -> None:
+async def _extend(move: Move, spent: set[UUID | None], there: Values, *, is_later: bool) -> None:
     subscription, license = await held(move.work, there["id"])
     subscription.next_attempt_at = there["next_attempt_at"]
     if not is_later:
         return
     old = await move.work.session.get_one(Cycle, (subscription.id, subscription.cycle_number))
-    shelf.spent.discard(old.order_id)
+    spent.discard(old.order_id)
     await move.work.session.execute(delete(Cycle).where(Cycle.subscription_id == subscription.id))
     for column in ("anchor_at", "anchor_cycle", "cycle_number", "paid_through"):
         setattr(subscription, column, there[column])
     await move.work.session.flush()
-    await move.put(Cycle, [_paid_cycle(move, shelf, there)])
+    await move.put(Cycle, [_paid_cycle(move, spent, there)])
     await set_end(move.work, license.id, subscription.paid_through)
     what = "held until seven days from now" if there["stands"].was_extended else "paid further"
     move.report.changed[f"subscriptions {what}"] += 1
 
 
-def _subscribed(move: Move, row: Row) -> Subscribed:
-    return Subscribed(
-        id=row.id(),
-        license_id=row.id("license_id"),
-        policy_id=row.id("policy_id"),
-        period_days=row.whole("period_days", COUNT_MAX[Unit.DAY], 1),
-        listed_currency=row.currency("listed_currency"),
-        listed_value=row.whole("listed_value", MAX_MINOR),
-        status=row.one_of("status", STATES),
-        started_at=move.at(row, "started_at"),
-        cancelled_at=row.moment("cancelled_at") or move.at(row, "updated_at"),
-        has_card=bool(row.words("zaprite_payment_profile_id")),
-    )
+def _subscription(move: Move, row: Row) -> Values:
+    """`was` is its status there: what becomes of it is decided later."""
+    same = "id", "license_id", "policy_id", "listed_currency", "listed_value", "started_at"
+    return {
+        **alike(row, move.work.now, Subscription, *same),
+        "period_count": row.whole("period_days", COUNT_MAX[Unit.DAY], 1),
+        "was": row.one_of("status", STATES),
+        "cancelled_at": row.moment("cancelled_at") or move.at(row, "updated_at"),
+        "has_card": bool(row.words("zaprite_payment_profile_id")),
+    }
 
 
 def _cycle(_move: Move, row: Row) -> tuple[UUID, PaidCycle]:

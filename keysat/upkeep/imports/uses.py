@@ -9,7 +9,8 @@ from keysat.catalog.tables import DiscountCode
 from keysat.checkout.codes import redeem
 from keysat.checkout.tables import Order, OrderStatus, Redemption, RedemptionStatus
 from keysat.licenses.tables import License
-from keysat.upkeep.imports.move import Move, Values
+from keysat.upkeep.imports.fields import Values, alike
+from keysat.upkeep.imports.move import Move
 from keysat.upkeep.imports.source import Row
 
 KIND = "uses of codes"
@@ -37,11 +38,5 @@ async def bring_uses(move: Move) -> None:
 
 
 def _use(move: Move, row: Row) -> Values:
-    return {
-        "id": row.id(),
-        "order_id": row.id("invoice_id"),
-        "discount_id": row.id("code_id"),
-        "cycles": 1,
-        "created_at": move.at(row, "created_at"),
-        "status_at": move.at(row, "updated_at"),
-    }
+    called = {"order_id": "invoice_id", "discount_id": "code_id", "status_at": "updated_at"}
+    return alike(row, move.work.now, Redemption, "id", "created_at", **called) | {"cycles": 1}
