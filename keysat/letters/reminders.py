@@ -5,7 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from keysat.checkout.tables import SEEN_PAID, Order
+from keysat.checkout.held import Standing, held_for_license
+from keysat.checkout.tables import SEEN_PAID, Order, Purpose
 from keysat.infra.work import Read
 from keysat.kit.money import Money
 from keysat.letters.tables import LetterKind, LetterRow
@@ -25,7 +26,7 @@ async def told_of(read: Read, subscription: Subscription, row: LetterRow, now: d
     """What the letter's texts may name besides what all of them may. None: it is not so any more."""
     match row.kind:
         case LetterKind.RENEWAL_PENDING | LetterKind.CARD_DECLINED:
-            return await _to_pay(read, subscription, row)
+            return await _to_pay(read, subscription, row, now)
         case LetterKind.RENEWED:
             return await _paid(read, subscription, row.occasion)
         case LetterKind.PRICE_CHANGED:
@@ -33,18 +34,28 @@ async def told_of(read: Read, subscription: Subscription, row: LetterRow, now: d
         case _:
             if subscription.status is not HOLDS_IN[row.kind] or await _is_being_paid(read, subscription):
                 return None
-            return {}
+            return await _held(read, subscription, now) if row.kind is not LetterKind.CANCELLED else {}
 
 
-async def _to_pay(read: Read, subscription: Subscription, row: LetterRow) -> Told | None:
+async def _held(read: Read, subscription: Subscription, now: datetime) -> Told | None:
+    """Money that waits for the seller, to be told beside what is asked for. None: some is on its way, be it late."""
+    money = await held_for_license(read, subscription.license_id, now)
+    if any(one.standing is Standing.COMES and one.order.purpose is Purpose.RENEWAL for one in money):
+        return None
+    return {"held": [one for one in money if one.standing is Standing.WAITS]}
+
+
+async def _to_pay(read: Read, subscription: Subscription, row: LetterRow, now: datetime) -> Told | None:
     """A card that was asked pays without a reminder; one that was declined does not."""
     found = await _cycle(read, subscription, row.occasion)
     if found is None or found[0].paid_at is not None or found[1].status in SEEN_PAID:
         return None
     cycle, order = found
-    if row.kind is LetterKind.RENEWAL_PENDING and cycle.charged_at is not None:
+    held = await _held(read, subscription, now)
+    if held is None or (row.kind is LetterKind.RENEWAL_PENDING and cycle.charged_at is not None):
         return None
-    return {"price": _price(order), "sats": order.amount_sats, "due_at": cycle.starts_at, "next_end": cycle.ends_at}
+    due = {"due_at": cycle.starts_at, "next_end": cycle.ends_at}
+    return {**held, **due, "price": _price(order), "sats": order.amount_sats}
 
 
 async def _paid(read: Read, subscription: Subscription, number: int) -> Told | None:

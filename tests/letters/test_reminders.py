@@ -10,14 +10,14 @@ from keysat.checkout import subscribed
 from keysat.checkout.change.tables import ChangedBy, ChangeDirection, TierChangeId
 from keysat.checkout.happenings import LicenseTierChanged
 from keysat.checkout.pay_link import pay_token
-from keysat.checkout.renew import work_off
+from keysat.checkout.renew import pay, work_off
 from keysat.checkout.tables import Order, OrderId
 from keysat.letters.tables import LetterCursor
 from keysat.licenses.tables import License
 from keysat.subscriptions import moves, openings
 from keysat.subscriptions.tables import Cycle, Subscription
 from tests.catalog.shelf import MONTHLY, a_tier
-from tests.checkout.counter import LOOKER
+from tests.checkout.counter import BUYER, LOOKER
 from tests.conftest import TESTER
 from tests.letters.conftest import ANN, Desk, parts
 
@@ -50,9 +50,17 @@ class Reader:
     async def pay(self) -> None:
         await self.desk.counter.pay(await self.open_order())
 
+    async def quoted_anew(self) -> Order:
+        """The order that another one has replaced, whose checkout she may still have open."""
+        order, row = await self.open_order(), await self.row()
+        await pay(self.desk.counter.desk(BUYER), row.id)
+        return order
+
     async def comes_to(self, moment: datetime) -> list[EmailMessage]:
         """The letters of that moment, after what time asks for."""
         self.desk.counter.clock.move(moment)
+        await self.desk.counter.fake.tick()
+        await self.desk.counter.work_off()
         await work_off(self.desk.counter.desk(LOOKER), (await self.row()).id)
         return await self.desk.run()
 
@@ -101,9 +109,14 @@ async def test_a_subscriber_is_reminded_once_a_cycle_thanked_with_the_key_and_to
     [letter] = await ann.comes_to(end)
     assert letter["Subject"] == "App Team: your subscription is not paid yet"
     assert all(page in text and "28 Dec 2026, 12:00 UTC" in text for text in parts(letter))
+    assert all("waits for the decision" not in text for text in parts(letter))
+    desk.counter.clock.move(end + timedelta(hours=1))  # too late for what was asked a day before
+    earlier = await ann.quoted_anew()
+    await desk.counter.pay(earlier)
     [letter] = await ann.comes_to(end + 7 * DAY)
     assert letter["Subject"] == "App Team: your subscription has ended unpaid"
-    assert all(page in text for text in parts(letter))
+    held = f"A payment of $12.00 for an earlier request (reference {earlier.support_reference}) waits for the decision"
+    assert all(page in text and held in text for text in parts(letter))
 
 
 async def test_a_trial_is_called_one_and_nobody_without_an_address_is_written_to(ann: Reader, desk: Desk):
@@ -111,6 +124,10 @@ async def test_a_trial_is_called_one_and_nobody_without_an_address_is_written_to
     await desk.run()
     [letter] = await ann.comes_to((await ann.row()).paid_through - DAY)
     assert all("Your trial of" in text and "5 Oct 2026" in text for text in parts(letter))
+    desk.counter.clock.move(desk.counter.now + timedelta(hours=1))
+    await desk.counter.pay(await ann.quoted_anew(), confirmed=False)
+    end = (await ann.row()).paid_through
+    assert [await ann.comes_to(end - timedelta(hours=1)), await ann.comes_to(end)] == [[], []], "money is on its way"
 
 
 async def test_who_gave_no_address_is_owed_nothing(ann: Reader, desk: Desk):
