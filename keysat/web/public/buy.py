@@ -1,7 +1,7 @@
 """The buy page of a product: choose a tier, and be sent to where it is paid. One plain form, no JavaScript needed."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from keysat.catalog.read import policies, product_by_slug
 from keysat.catalog.tiers import pick
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.codes import CodeRefused
+from keysat.checkout.held import Held, held_for_browser
 from keysat.checkout.order import purchase
 from keysat.checkout.read import payable_attempt
 from keysat.checkout.seller import told_of
@@ -63,6 +64,8 @@ class BuyForm(msgspec.Struct, frozen=True, kw_only=True):
     """The list prices that the page showed, by choice."""
     trial: str = ""
     """`no`: bought without the trial."""
+    known: str = ""
+    """The support references of the orders under way that the page told of."""
     act: str = ""
     """Which button: apply or remove a code; empty: buy."""
 
@@ -111,8 +114,10 @@ async def show_counter(slug: FromPath[str], request: Request[Any, Any, Any], vis
         _check_code(counter, form)
     except CodeRefused as error:
         trouble = trouble or Trouble(error, "code")
-    shown = await _page(visit, counter, form, trouble=trouble, asked_for_other=asked_for_other)
-    return _with_cookie(request, shown, _buyer(visit, request))
+    buyer = _buyer(visit, request)
+    under_way = await _under_way(visit, counter, buyer)
+    shown = await _page(visit, counter, form, trouble=trouble, asked_for_other=asked_for_other, under_way=under_way)
+    return _with_cookie(request, shown, buyer)
 
 
 @post("/buy/{slug:str}", status_code=200, include_in_schema=False, guards=[same_origin])
@@ -125,11 +130,15 @@ async def buy(
     if counter is None:
         return _nothing_here(visit)
     buyer = _buyer(visit, request)
+    under_way = await _under_way(visit, counter, buyer)
+    show = partial(_page, visit, under_way=under_way)
     try:
         visit.limit(Rate.PREVIEW if data.act else Rate.PURCHASE)
         if data.act:
             _check_code(counter, data)
-            return _with_cookie(request, await _page(visit, counter, data), buyer)
+            return _with_cookie(request, await show(counter, data), buyer)
+        if not {one.order.support_reference for one in under_way} <= set(data.known.split()):  # the page was older
+            return _with_cookie(request, await show(counter, data), buyer)
         _check_email(data.buyer_email)
         _check_price(counter, data)
         async with _buying.setdefault(hash_of(buyer), asyncio.Lock()):
@@ -143,7 +152,7 @@ async def buy(
             async with shop.read() as read:
                 counter = await _counter(read, slug, data, visit.now) or counter
             error = BadRequest(f"{error.message} Here is the price without it.")
-        shown = await _page(visit, counter, data, trouble=_trouble(error, counter))
+        shown = await show(counter, data, trouble=_trouble(error, counter))
         return _with_cookie(request, shown, buyer)
     return _with_cookie(request, see_other(address), buyer)
 
@@ -153,6 +162,12 @@ def _code_taken_off(form: BuyForm) -> BuyForm:
     if form.act != "remove":
         return form
     return msgspec.structs.replace(form, code="", no_code="" if form.code.strip() else "1")
+
+
+async def _under_way(visit: Visit, counter: Counter, buyer: str) -> Sequence[Held]:
+    """What this browser has bought here, and money has come for: who presses again may take it for lost."""
+    async with visit.shop.read() as read:
+        return await held_for_browser(read, hash_of(buyer), counter.product.id, visit.now)
 
 
 def _check_code(counter: Counter, form: BuyForm) -> None:
@@ -256,6 +271,7 @@ async def _page(
     *,
     trouble: Trouble | None = None,
     asked_for_other: bool = False,
+    under_way: Sequence[Held] = (),
 ) -> Response[str]:
     shop = visit.shop
     served = await shop.tills.rails(counter.product.merchant_profile_id)
@@ -289,6 +305,7 @@ async def _page(
         rails=[(rail.value, *RAILS[rail]) for rail in rails] if len(rails) > 1 else [],
         rail=form.rail if form.rail in set(Rail) else "",
         asked_for_other=asked_for_other,
+        under_way=under_way,
         can_pay=bool(rails),
         has_codes=codes.has_codes or bool(form.code),
         is_applied=any(option.deal for option in options),

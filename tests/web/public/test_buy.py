@@ -17,7 +17,7 @@ from tests.catalog.shelf import a_code, a_product, a_tier
 from tests.checkout.counter import PUBLIC_URL
 from tests.conftest import TESTER
 from tests.web.conftest import ADMIN, BROWSER, browse, doors_of
-from tests.web.selling import FORM, Front
+from tests.web.selling import FORM, KNOWN, Front
 
 pytestmark = pytest.mark.once
 
@@ -124,6 +124,26 @@ async def test_a_reload_shows_the_open_order_again(front: Front):
     first, second = await front.buy(), await front.buy()
     assert first.headers["location"] == second.headers["location"]
     assert await front.orders() == 1
+
+
+async def test_who_buys_again_while_money_is_on_its_way_is_told_of_that_order_first(front: Front):
+    stale = await front.http.get("/buy/app")
+    order = await front.bought()
+    assert "under way" not in stale.text + (await front.http.get("/buy/app")).text
+    await front.counter.pay(order, confirmed=False)
+    told = await front.buy(buyer_email="ann@example.org")
+    for page in (told, await front.http.get("/buy/app")):
+        assert (page.status_code, "<strong>$75.00</strong> was seen. " in page.text) == (200, True)
+        assert f'<a href="/thank-you?invoice_id={order.invoice_id}">Show that order</a>' in page.text
+        assert page.headers["cache-control"] == "no-store", "the link opens the key"
+    assert ('value="ann@example.org"' in told.text, await front.orders()) == (True, 1)
+    known = KNOWN.findall(told.text)
+    assert known == [order.support_reference]
+    assert (await front.buy(known=known[0])).status_code == 303
+    assert await front.orders() == 2, "a second license may be wanted"
+    await front.counter.fake.confirm(await front.counter.invoice_of(order))
+    await front.counter.work_off()
+    assert "under way" not in (await front.http.get("/buy/app")).text
 
 
 async def test_a_double_click_makes_one_order_paid_or_free(front: Front):
