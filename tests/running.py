@@ -14,7 +14,7 @@ import httpx
 
 ROOT = Path(__file__).parents[1]
 ADMIN_KEY = "an-admin-key-for-processes-under-test-0123456789"
-READY_SECONDS = 120  # it is seen when a program ends before: this is for one that hangs
+READY_SECONDS = 300  # it is seen when a program ends before: this is for one that hangs
 STOP_SECONDS = 60
 ANSWER_SECONDS = 60  # on a machine that does other things besides
 
@@ -113,7 +113,7 @@ def keysat(data_dir: Path, *command: str, environ: Mapping[str, str]) -> str:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=READY_SECONDS,
         check=False,
     )
     assert done.returncode == 0, f"keysat {' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"

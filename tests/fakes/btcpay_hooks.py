@@ -146,7 +146,7 @@ class Post:
         try:
             async with httpx.AsyncClient(
                 transport=self.transport,
-                timeout=10,
+                timeout=60,  # a machine that does other things besides is no broken receiver
                 trust_env=False,
                 follow_redirects=True,
                 verify=False,  # loading the certificates takes longer than all the rest
