@@ -5,11 +5,13 @@ from contextlib import AbstractAsyncContextManager
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
+from litestar.exceptions import HTTPException
 from litestar.openapi.spec import Tag
 from litestar.types import ASGIApp
 
 from keysat.infra.house import Mode
 from keysat.upkeep.shop import Shop
+from keysat.web.admin.door import recognise_who_is_lost, told_in_the_frame
 from keysat.web.api.watching import NO_JOBS, Jobs
 from keysat.web.auth import ADMIN_PATH, admin_only
 from keysat.web.entry import entry
@@ -50,7 +52,8 @@ def litestar(lifespan: Sequence[Lifespan] = (), jobs: Jobs = NO_JOBS) -> Litesta
         request_class=WireRequest,
         dependencies=dict(DEPENDENCIES),
         middleware=[Idempotency()],
-        exception_handlers=HANDLERS,
+        exception_handlers={**HANDLERS, HTTPException: told_in_the_frame},
+        after_exception=[recognise_who_is_lost],
         request_max_body_size=PUBLIC_BODY_MAX,
         lifespan=list(lifespan),
         state=State({"jobs": jobs, "meter": Meter()}),

@@ -13,18 +13,21 @@ A form posts to a handler with the same guard, which refuses other sites too. Th
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
 from uuid import UUID
 
-from litestar import HttpMethod, Request, Response, Router, route
-from litestar.exceptions import HTTPException
+from litestar import Request, Response, Router
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.types import ControllerRouterHandler, HTTPScope
+from litestar.types import Scope as AnyScope
+from sqlalchemy.exc import SQLAlchemyError
 
 from keysat.infra.attention import open_calls
-from keysat.kit.errors import BadRequest, Forbidden, KeysatError, NotFound, Unauthorized
+from keysat.kit.errors import BadRequest, Forbidden, KeysatError, Unauthorized
 from keysat.kit.states import IllegalStep
 from keysat.operators.scopes import Scope
 from keysat.web.auth import recognise_session
@@ -32,6 +35,7 @@ from keysat.web.html import page, see_other
 from keysat.web.problems import answer, refusal_of, wants_page
 from keysat.web.security import SAFE_METHODS, same_origin
 from keysat.web.visit import Connection, Guard, Visit, visit_of
+from keysat.web.wire import WireRequest
 
 PATH = "/admin"
 LOGIN = f"{PATH}/login"
@@ -81,11 +85,11 @@ def signed_in(scope: Scope | None = None) -> Guard:
     return let_in
 
 
-@route("/{rest:path}", http_method=[*HttpMethod], status_code=200)
-async def nothing_here(request: Request[Any, Any, Any]) -> None:
-    """Told in the frame to who is signed in. Strangers are not sent to the login: there is nothing to come back to."""
-    await _recognise(request)
-    raise NotFound("There is nothing at this address.")
+async def recognise_who_is_lost(error: Exception, scope: AnyScope) -> None:
+    """Where no page is. Strangers are not sent to the login: there is nothing to come back to."""
+    if isinstance(error, NotFoundException | MethodNotAllowedException) and f"{scope['path']}/".startswith(f"{PATH}/"):
+        with suppress(KeysatError, SQLAlchemyError):  # then it is said without the frame
+            await _recognise(WireRequest(scope))
 
 
 def admin_page(
@@ -106,9 +110,9 @@ def admin_page(
 def admin_router(handlers: Sequence[ControllerRouterHandler]) -> Router:
     return Router(
         path=PATH,
-        route_handlers=[*handlers, nothing_here],
+        route_handlers=handlers,
         include_in_schema=False,
-        exception_handlers={SignInFirst: _to_login, **dict.fromkeys(TOLD_IN_THE_FRAME, _refused)},
+        exception_handlers={SignInFirst: _to_login, **dict.fromkeys(TOLD_IN_THE_FRAME, told_in_the_frame)},
     )
 
 
@@ -155,7 +159,8 @@ def _to_login(request: Request[Any, Any, Any], error: SignInFirst) -> Response[A
     return see_other(LOGIN + back)
 
 
-def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+def told_in_the_frame(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """To who is signed in."""
     visit, refusal = visit_of(request), refusal_of(error)
     if visit.operator is None or refusal is None or refusal.code.status >= 500 or not wants_page(request.scope):
         return answer(request, error)

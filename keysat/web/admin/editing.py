@@ -1,7 +1,7 @@
 """Forms that edit what stands there: of two operators with the same one open, the second is told of the first.
 
 Such a form brings back the ETag of what it was filled in with: of its own fields alone, since what else the page shows
-(a count, how deliveries go) may move while somebody types.
+(a count, how deliveries go) may move while somebody types. A button brings back that of what it is pressed for.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,19 @@ MEANWHILE = (
     "differs is what was saved. Save again to replace it with yours."
 )
 
+CHANGED = (
+    "Somebody else has changed this while you had it open, so nothing was done. Look at how it is now, and do it again "
+    "if it is still what you want."
+)
+
 
 class EditForm(msgspec.Struct, frozen=True, kw_only=True):
     etag: Line = ""
     """Without one, whatever stands there is written over."""
+
+    def plain(self, name: str) -> str:
+        """A field as it is compared."""
+        return str(getattr(self, name)).strip()
 
 
 F = TypeVar("F", bound=EditForm)
@@ -30,7 +39,7 @@ F = TypeVar("F", bound=EditForm)
 
 def filled_in(now: F) -> F:
     """With the tag of what it says."""
-    return msgspec.structs.replace(now, etag=tag_of(encode_json(now)).strip('"'))
+    return msgspec.structs.replace(now, etag=tag_for(*_fields(now).items()))
 
 
 def expect_unchanged(typed: EditForm, now: EditForm) -> None:
@@ -39,10 +48,24 @@ def expect_unchanged(typed: EditForm, now: EditForm) -> None:
         raise PreconditionFailed(MEANWHILE)
 
 
+def tag_for(*facts: object) -> str:
+    """What a button carries: of what it is pressed for."""
+    return tag_of(encode_json(facts)).strip('"')
+
+
+def expect_seen(pressed: EditForm, *facts: object) -> None:
+    """As they are in the transaction that acts. Raises PreconditionFailed."""
+    if pressed.etag and pressed.etag != tag_for(*facts):
+        raise PreconditionFailed(CHANGED)
+
+
 def shown_again(typed: F | None, now: F, trouble: KeysatError | None) -> tuple[F, Mapping[str, str]]:
     """What stands in the form, and by field what was saved meanwhile, where it is something else."""
     if typed is None or not isinstance(trouble, PreconditionFailed):
         return typed or now, {}
-    texts = {name: str(getattr(now, name)) for name in now.__struct_fields__ if name != "etag"}
-    others = {name: text for name, text in texts.items() if text != getattr(typed, name).strip()}
+    others = {name: str(getattr(now, name)) for name, text in _fields(now).items() if text != typed.plain(name)}
     return msgspec.structs.replace(typed, etag=now.etag), others
+
+
+def _fields(form: EditForm) -> Mapping[str, str]:
+    return {name: form.plain(name) for name in form.__struct_fields__ if name != "etag"}

@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, URLEncodedBody
 
 from keysat.checkout.seller import delete_profile, hanging_on
-from keysat.infra.work import Work
+from keysat.infra.work import Read, Work
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, PreconditionFailed, TierCap
 from keysat.operators.scopes import Scope
 from keysat.payments import profiles
@@ -17,7 +17,7 @@ from keysat.payments.profiles import NewProfile, ProfileEdit, ProfileFields
 from keysat.payments.provider import Rail
 from keysat.payments.tables import ConnectionId, ConnectionRow, MerchantProfile
 from keysat.web.admin.door import PATH, admin_page, id_in, signed_in
-from keysat.web.admin.editing import EditForm, expect_unchanged, filled_in, shown_again
+from keysat.web.admin.editing import EditForm, expect_seen, expect_unchanged, filled_in, shown_again, tag_for
 from keysat.web.connecting import rails_of, selling
 from keysat.web.html import see_other
 from keysat.web.provide import WithVisit
@@ -28,6 +28,8 @@ HERE = f"{PATH}/profiles"
 TEXTS = ProfileFields.__struct_fields__
 LOOK, CHANGE = [signed_in(Scope.MERCHANT_PROFILES_READ)], [signed_in(Scope.MERCHANT_PROFILES_WRITE)]
 TOLD = (BadRequest, Conflict, PreconditionFailed, TierCap)
+
+Act = Callable[[Work, UUID], Awaitable[object]]
 
 
 class ProfileForm(EditForm, frozen=True, kw_only=True):
@@ -86,19 +88,19 @@ async def prefer_rails(data: URLEncodedBody[RailsForm], visit: WithVisit, profil
 
 
 @post("/profiles/{profile_id:uuid}/default", status_code=200, guards=CHANGE)
-async def make_default(visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
-    return await _changed(visit, profile_id, profiles.set_default, "default")
+async def make_default(data: URLEncodedBody[EditForm], visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
+    return await _changed(visit, profile_id, partial(_press, pressed=data, act=profiles.set_default), "default")
 
 
 @post("/profiles/{profile_id:uuid}/delete", status_code=200, guards=CHANGE)
-async def remove_profile(visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
-    return await _changed(visit, profile_id, delete_profile, "deleted", back=HERE)
+async def remove_profile(data: URLEncodedBody[EditForm], visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
+    return await _changed(visit, profile_id, partial(_press, pressed=data, act=delete_profile), "deleted", back=HERE)
 
 
 async def _changed(
     visit: Visit,
     profile_id: UUID,
-    act: Callable[[Work, UUID], Awaitable[object]],
+    act: Act,
     done: str,
     *,
     form: ProfileForm | None = None,
@@ -119,6 +121,11 @@ async def _edit(work: Work, profile_id: UUID, wanted: ProfileForm) -> None:
     await profiles.edit(work, profile_id, ProfileEdit(name=wanted.name.strip() or None, **wanted.texts))
 
 
+async def _press(work: Work, profile_id: UUID, *, pressed: EditForm, act: Act) -> None:
+    expect_seen(pressed, *await _seen(work, await work.hold(MerchantProfile, profile_id)))
+    await act(work, profile_id)
+
+
 async def _prefer(work: Work, profile_id: UUID, wanted: RailsForm) -> None:
     """Those alone that are otherwise than they were. Raises NotFound, BadRequest, PreconditionFailed."""
     await work.hold(MerchantProfile, profile_id)
@@ -132,6 +139,12 @@ async def _prefer(work: Work, profile_id: UUID, wanted: RailsForm) -> None:
             await profiles.prefer(work, profile_id, rail, id_in(connection, "connection"))
         else:
             await profiles.prefer_none(work, profile_id, rail)
+
+
+async def _seen(read: Read, row: MerchantProfile) -> tuple[str, UUID | None]:
+    """What "make it the default" and "delete" are pressed for: its texts, and which is the default."""
+    default = await profiles.profile_of(read, None)
+    return _texts_of(row).etag, default and default.id
 
 
 def _texts_of(row: MerchantProfile) -> ProfileForm:
@@ -173,6 +186,7 @@ async def _profile_page(
         connections = await selling(read, row)
         preferred = await profiles.preferences(read, profile_id)
         hanging = await hanging_on(read, profile_id)
+        seen = tag_for(*await _seen(read, row))
     texts, texts_now = shown_again(form, _texts_of(row), trouble)
     chosen, chosen_now = shown_again(rails, _rails_of(preferred), trouble)
     return admin_page(
@@ -190,6 +204,7 @@ async def _profile_page(
         labels={"": "The one connected first"} | {str(one.id): one.label for one in connections},
         rails=_choices(connections, preferred),
         hanging=hanging,
+        seen=seen,
     )
 
 

@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery, URLEncodedBody
 from keysat.kit.errors import BadRequest, Conflict, KeysatError, PreconditionFailed
 from keysat.operators.scopes import Scope
 from keysat.web.admin.door import PATH, admin_page, signed_in
-from keysat.web.admin.editing import EditForm, expect_unchanged, filled_in, shown_again
+from keysat.web.admin.editing import EditForm, expect_seen, expect_unchanged, filled_in, shown_again, tag_for
 from keysat.web.admin.finding import of_endpoint
 from keysat.web.html import see_other
 from keysat.web.provide import WithRead, WithVisit, WithWork
@@ -38,11 +38,18 @@ class EndpointForm(EditForm, frozen=True, kw_only=True):
     @property
     def given(self) -> dict[str, Any]:
         """As the verbs call it."""
-        names = self.event_types.replace(",", " ").split()
-        return {"url": self.url.strip(), "event_types": names, "description": self.description or None}
+        return {"url": self.url.strip(), "event_types": self._names, "description": self.description or None}
+
+    @property
+    def _names(self) -> list[str]:
+        return self.event_types.replace(",", " ").split()
+
+    def plain(self, name: str) -> str:
+        """Events in another order are the same."""
+        return " ".join(sorted({*self._names})) if name == "event_types" else super().plain(name)
 
 
-class ActiveForm(msgspec.Struct, frozen=True, kw_only=True):
+class ActiveForm(EditForm, frozen=True, kw_only=True):
     active: Line = ""
 
 
@@ -94,10 +101,15 @@ async def edit_webhook(
 
 @post("/webhooks/{endpoint_id:uuid}/active", status_code=200, guards=CHANGE)
 async def set_webhook_active(
-    data: URLEncodedBody[ActiveForm], work: WithWork, endpoint_id: FromPath[UUID]
+    data: URLEncodedBody[ActiveForm], visit: WithVisit, endpoint_id: FromPath[UUID]
 ) -> Response[Any]:
     is_on = data.active == "on"
-    await endpoints.edit(work, endpoint_id, EndpointEdit(active=is_on))
+    try:
+        async with visit.work() as work:
+            expect_seen(data, *_seen(await endpoints.held(work, endpoint_id)))
+            await endpoints.edit(work, endpoint_id, EndpointEdit(active=is_on))
+    except PreconditionFailed as error:
+        return await _endpoint_page(visit, endpoint_id, error)
     return _back(endpoint_id, "on" if is_on else "off")
 
 
@@ -134,8 +146,15 @@ async def replay_webhook(work: WithWork, endpoint_id: FromPath[UUID]) -> Respons
 
 
 @post("/webhooks/{endpoint_id:uuid}/delete", status_code=200, guards=CHANGE)
-async def delete_webhook(work: WithWork, endpoint_id: FromPath[UUID]) -> Response[Any]:
-    await endpoints.delete(work, endpoint_id)
+async def delete_webhook(
+    data: URLEncodedBody[EditForm], visit: WithVisit, endpoint_id: FromPath[UUID]
+) -> Response[Any]:
+    try:
+        async with visit.work() as work:
+            expect_seen(data, *_seen(await endpoints.held(work, endpoint_id)))
+            await endpoints.delete(work, endpoint_id)
+    except PreconditionFailed as error:
+        return await _endpoint_page(visit, endpoint_id, error)
     return see_other(f"{HERE}?done=deleted")
 
 
@@ -211,6 +230,7 @@ async def _endpoint_page(
         form=typed,
         is_typed=form is not None,
         meanwhile=meanwhile,
+        seen=tag_for(*_seen(row)),
         names=NAMES,
         deliveries=page.items,
         next_cursor=page.next_cursor,
@@ -219,6 +239,11 @@ async def _endpoint_page(
         finding=of_endpoint(row, health),
         overlaps=OVERLAPS,
     )
+
+
+def _seen(row: Endpoint) -> tuple[str, bool]:
+    """What "pause", "resume" and "delete" are pressed for."""
+    return _known(row).etag, row.active
 
 
 def _known(row: Endpoint) -> EndpointForm:

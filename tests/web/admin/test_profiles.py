@@ -57,12 +57,18 @@ async def test_an_owner_writes_edits_prefers_makes_default_and_deletes(front: Fr
         wrong = await owner.post(f"{first}/rails", data={"card": str(till.id)}, follow_redirects=True)
         assert (wrong.status_code, "cannot be paid by card" in wrong.text) == (400, True)
 
-        assert "could not be bought" in (await owner.get(other)).text
+        stale = (await owner.get(other)).text
+        assert "could not be bought" in stale
+        [*_, seen] = re.findall(ETAG, stale.replace(">", ">\n"))
         assert "from now on" in (await owner.post(f"{other}/default", follow_redirects=True)).text
         assert "The default profile cannot be paid" in (await owner.get("/admin")).text
         kept = await owner.post(f"{first}/delete", follow_redirects=True)
         assert (kept.status_code, "1 payment connection" in kept.text) == (409, True)
-        await owner.post(f"{first}/default")
+        for act in ("default", "delete"):  # of who had it open before another became the default
+            late = await owner.post(f"{other}/{act}", data={"etag": seen})
+            assert (late.status_code, "so nothing was done" in late.text) == (412, True)
+        [*_, seen] = re.findall(ETAG, (await owner.get(first)).text.replace(">", ">\n"))
+        assert (await owner.post(f"{first}/default", data={"etag": seen})).status_code == 303
         assert "cannot be paid" not in (await owner.get("/admin")).text
         assert "Deleted." in (await owner.post(f"{other}/delete", follow_redirects=True)).text
         assert (await owner.get(other)).status_code == 404

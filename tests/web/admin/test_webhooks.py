@@ -94,16 +94,27 @@ async def test_what_is_wrong_is_said_beside_the_form_and_who_may_not_sees_none(s
         long = {"url": "https://8.8.8.8/x", "description": 1001 * "x"}
         assert (await browser.post("/admin/webhooks", data=long)).status_code == 400
         assert ("which is not public" in refused.text, "autofocus" in refused.text) == (True, True)
-        form = {"url": "https://8.8.8.8/x", "event_types": "order.*", "description": "<b>Books"}
+        form = {"url": "https://8.8.8.8/x", "event_types": "order.*, license.*", "description": "<b>Books"}
         added = await browser.post("/admin/webhooks", data=form)
         [here] = set(re.findall(r"/admin/webhooks/[0-9a-f-]{36}", added.text))
-        [etag] = set(re.findall(r'name="etag" value="(.+)"', (await browser.get(here)).text))
+        seen, etag, _ = re.findall(r'name="etag" value="(.+?)"', (await browser.get(here)).text)
+        turned = {**form, "event_types": "license.*, order.*"}
+        assert (await browser.post(here, data={**turned, "etag": etag})).status_code == 303
+        late = await browser.post(here, data={**form, "url": "https://10.0.0.1/x", "etag": etag})
+        assert (late.status_code, "There now" in late.text) == (400, False)
         assert (await browser.post(here, data={**form, "event_types": "*", "etag": etag})).status_code == 303
         late = (await browser.post(here, data={**form, "description": "Chat", "etag": etag})).text
         edit = late.partition("<summary>Edit")[2].partition("</form>")[0]
         for words in ("Somebody else", "<strong>*<", "<strong>&lt;b&gt;Books<", 'value="Chat"', "autofocus"):
             assert words in edit
         assert (late.count('role="alert"'), 'invalid="true"' in late) == (1, False)
+        for act in ("active", "delete"):
+            stale = await browser.post(f"{here}/{act}", data={"active": "off", "etag": seen})
+            assert (stale.status_code, "so nothing was done" in stale.text) == (412, True)
+        seen = re.findall(r'name="etag" value="(.+?)"', stale.text)[0]
+        paused = await browser.post(f"{here}/active", data={"active": "off", "etag": seen}, follow_redirects=True)
+        assert "Paused." in paused.text
+        assert (await browser.post(f"{here}/delete", data={"etag": seen})).status_code == 412
     async with signed_in(shop, Role.SUPPORT) as browser:
         assert "Tell somebody" not in (await browser.get("/admin/webhooks")).text
         made = await browser.post("/admin/webhooks", data={"url": "https://8.8.8.8/x", "event_types": "*"})
