@@ -34,7 +34,7 @@ async def shown(front: Front, key: str, **fields: str) -> httpx.Response:
 def plain(answer: httpx.Response) -> str:
     """As it is read."""
     words = " ".join(unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
-    return re.sub(r" ([.,;:])", r"\1", words)
+    return re.sub(r" ([.,;:)])", r"\1", words)
 
 
 async def subscription(front: Front, order: Order) -> Subscription:
