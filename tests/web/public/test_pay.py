@@ -239,6 +239,12 @@ async def test_a_part_that_came_is_told_with_what_is_missing(front: Front):
     states.append(STATE.findall(last.text))
     assert len({state for [state] in states}) == 3, "or the script that waits would not show it"
     assert "Pay $12.00" in page
+    renewal = await front.order()
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        (await work.get(Order, renewal.id)).status = OrderStatus.REVIEW
+    review = await front.http.get(link)
+    assert f"name the reference {renewal.support_reference}" in plain(review)
+    assert "<form" not in review.text
 
 
 async def test_after_a_lapse_a_new_period_begins_on_the_day_it_is_paid(front: Front):
