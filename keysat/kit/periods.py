@@ -5,7 +5,6 @@ over it) is read with the offset from before the jump, so it comes out later by 
 exists twice is its first occurrence (PEP 495, fold 0). A month without the anchor's day ends on its last one.
 """
 
-from bisect import bisect_right
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -26,7 +25,6 @@ class Unit(StrEnum):
 ZONE = "UTC"  # the shop's calendar
 COUNT_MAX = {Unit.DAY: 1830, Unit.MONTH: 60, Unit.YEAR: 5}
 
-_DAYS_MIN = {Unit.DAY: 1, Unit.MONTH: 28, Unit.YEAR: 365}
 _DAY = timedelta(days=1)
 
 
@@ -73,14 +71,6 @@ def cycle_end(anchor: datetime, period: Period, cycles: int, zone: str) -> datet
 def one_after(start: datetime, period: Period) -> datetime:
     """The end of a period that begins then, in the shop's calendar."""
     return cycle_end(start, period, 1, ZONE)
-
-
-def cycle_at(anchor: datetime, period: Period, now: datetime, zone: str) -> int:
-    """The number of the cycle that runs at `now`: 1 from the anchor on, 0 before. A cycle excludes its end."""
-    if now < anchor:
-        return 0
-    cycles_max = (now - anchor) // _DAY // (period.count * _DAYS_MIN[period.unit]) + 2
-    return bisect_right(range(cycles_max), now, key=lambda cycle: cycle_end(anchor, period, cycle, zone))
 
 
 def length_days(start: datetime, end: datetime) -> int:
