@@ -13,15 +13,18 @@ from keysat.checkout.subscribed import end_period, lapse
 from keysat.infra.events import Actor
 from keysat.infra.leases import is_any_due
 from keysat.infra.log import get
-from keysat.infra.work import Work
+from keysat.infra.work import Read, Work
 from keysat.subscriptions.lifecycle import fall_due
 from keysat.subscriptions.openings import claim, let_go, unpark
 from keysat.subscriptions.read import lapsing, unpaid
-from keysat.subscriptions.tables import Subscription
+from keysat.subscriptions.tables import Subscription, SubscriptionId
 from keysat.upkeep.shop import Shop
 
 ERRANDS_AT_ONCE = 8
-LISTED_MOST = 1000  # of a pass; what lapses only when money that is on its way has come stays on the list
+LISTED_AT_ONCE = 1000
+Listed = Callable[[Read, datetime, int, SubscriptionId | None], Awaitable[Sequence[SubscriptionId]]]
+Verb = Callable[[Work, UUID], Awaitable[bool]]
+
 RENEWER = Actor("job:renew")
 
 _first_due = select(func.min(Subscription.next_attempt_at)).where(Subscription.next_attempt_at.is_not(None))
@@ -33,12 +36,8 @@ async def renew(shop: Shop, now: datetime) -> int:
     """Everything that is due by `now`; returns how many orders it tried to open."""
     await _unpark(shop, now)
     errands = await _open_due(shop)
-    async with shop.read() as read:
-        ended = await unpaid(read, now, LISTED_MOST)
-    await _each(ended, lambda subscription_id: _in_work(shop, now, subscription_id, _end))
-    async with shop.read() as read:
-        over = await lapsing(read, now, LISTED_MOST)
-    await _each(over, lambda subscription_id: _in_work(shop, now, subscription_id, lapse))
+    await _pass(shop, now, unpaid, _end)
+    await _pass(shop, now, lapsing, lapse)
     return errands + await _open_due(shop)  # what has lapsed without ever having been opened
 
 
@@ -58,9 +57,19 @@ async def _open_due(shop: Shop) -> int:
     return errands
 
 
-async def _in_work(
-    shop: Shop, now: datetime, subscription_id: UUID, verb: Callable[[Work, UUID], Awaitable[bool]]
-) -> None:
+async def _pass(shop: Shop, now: datetime, listed: Listed, verb: Verb) -> None:
+    """Each that is listed once: those that are put off stay on the list, and keep nobody waiting."""
+    after = None
+    while True:
+        async with shop.read() as read:
+            ids = await listed(read, now, LISTED_AT_ONCE, after)
+        await _each(ids, lambda subscription_id: _in_work(shop, now, subscription_id, verb))
+        if len(ids) < LISTED_AT_ONCE:
+            return
+        after = ids[-1]
+
+
+async def _in_work(shop: Shop, now: datetime, subscription_id: UUID, verb: Verb) -> None:
     async with shop.store.work(now, RENEWER) as work:
         await verb(work, subscription_id)
 
@@ -89,5 +98,5 @@ async def _each(ids: Sequence[UUID], errand: Callable[[UUID], Awaitable[None]]) 
 async def _unpark(shop: Shop, now: datetime) -> None:
     """Tries those again whose trouble was the rate or the provider, once that is mended."""
     async with shop.read() as read:
-        ids = await mended(read, shop.board, LISTED_MOST)
+        ids = await mended(read, shop.board, LISTED_AT_ONCE)
     await _each(ids, lambda subscription_id: _in_work(shop, now, subscription_id, unpark))

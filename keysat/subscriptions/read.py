@@ -6,7 +6,6 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.orm import InstrumentedAttribute
 
 from keysat.infra.filtered import latest_first
 from keysat.infra.work import Read
@@ -78,26 +77,30 @@ def money_of(row: Cycle) -> Paid:
     return Paid(row.starts_at, row.ends_at, row.worth, row.paid)
 
 
-async def unpaid(read: Read, now: datetime, limit: int = BATCH) -> Sequence[SubscriptionId]:
-    """Those to `fall_due` or, cancelled for then, to `end_period`; the oldest first."""
+async def unpaid(
+    read: Read, now: datetime, limit: int = BATCH, after: SubscriptionId | None = None
+) -> Sequence[SubscriptionId]:
+    """Those to `fall_due` or, cancelled for then, to `end_period`; what is put off stays among them.
+
+    `after`: the last one of the page before.
+    """
     due = and_(Subscription.status == SubscriptionStatus.ACTIVE, Subscription.parked_at.is_(None))
     running = Subscription.status.in_((SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE))
     acts = or_(due, and_(running, Subscription.cancel_at_period_end))
-    return await _ids(read, Subscription.paid_through, (Subscription.paid_through <= now, acts), limit)
+    return await _ids(read, (Subscription.paid_through <= now, acts), limit, after)
 
 
-async def lapsing(read: Read, now: datetime, limit: int = BATCH) -> Sequence[SubscriptionId]:
-    """Those to `lapse`, the oldest first."""
-    return await _ids(
-        read, Subscription.lapses_at, (Subscription.lapses_at <= now, Subscription.parked_at.is_(None)), limit
-    )
+async def lapsing(
+    read: Read, now: datetime, limit: int = BATCH, after: SubscriptionId | None = None
+) -> Sequence[SubscriptionId]:
+    """Those to `lapse`, page by page as `unpaid`."""
+    return await _ids(read, (Subscription.lapses_at <= now, Subscription.parked_at.is_(None)), limit, after)
 
 
 async def _ids(
-    read: Read,
-    oldest_first: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None],
-    wanted: Sequence[ColumnElement[bool]],
-    limit: int,
+    read: Read, wanted: Sequence[ColumnElement[bool]], limit: int, after: SubscriptionId | None
 ) -> Sequence[SubscriptionId]:
-    query = select(Subscription.id).where(*wanted).order_by(oldest_first, Subscription.id).limit(limit)
+    query = select(Subscription.id).where(*wanted).order_by(Subscription.id).limit(limit)
+    if after is not None:
+        query = query.where(Subscription.id > after)
     return (await read.session.scalars(query)).all()
