@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from keysat.checkout.gate import Doubt, late_window
 from keysat.checkout.next_order import open_order
+from keysat.checkout.read import is_payment_seen
 from keysat.checkout.tables import ENDED, HAS_MONEY, Order, OrderStatus, Purpose
 from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read
@@ -81,14 +82,12 @@ async def _held(read: Read, now: datetime, *of: ColumnElement[bool]) -> Sequence
 
 def _standing(order: Order, attempt: Attempt, now: datetime, calls: Mapping[str, bool]) -> Standing | None:
     """None: nothing is held. `calls`: as of `_called_underpaid`."""
-    if order.status in HAS_MONEY:
+    if is_payment_seen(order, attempt, now):
         return Standing.COMES
     if order.status is OrderStatus.REVIEW:
         return Standing.WAITS
-    if attempt.is_refused:
+    if attempt.is_refused or attempt.missing is None:
         return None
-    if attempt.missing is None:
-        return Standing.COMES if now <= order.watch_until else None
     if order.is_open(now):
         return Standing.PART
     return Standing.WAITS if calls.get(str(order.id), now <= order.watch_until) else None

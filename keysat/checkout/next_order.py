@@ -4,14 +4,15 @@ Whoever changes what a subscription pays takes its locks by `hold_all`: the open
 subscription, as settling does, which comes with the order in its hands. An order is dropped only by who holds it.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Select, select
 
 from keysat.checkout.close import close
 from keysat.checkout.gate import Doubt
-from keysat.checkout.read import attempt_with_money
-from keysat.checkout.tables import HAS_MONEY, SEEN_PAID, Order, OrderStatus, PaidHow, Purpose, Step
+from keysat.checkout.read import attempt_with_money, is_payment_seen, payable_attempt
+from keysat.checkout.tables import SEEN_PAID, Order, OrderStatus, PaidHow, Purpose, Step
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict
 from keysat.kit.money import Money
@@ -59,15 +60,20 @@ async def open_order(read: Read, subscription_id: UUID) -> Order | None:
     return await read.session.scalar(select(Order).where(Order.id.in_(_for_next_cycle(subscription_id))))
 
 
-async def is_being_paid(read: Read, order: Order) -> bool:
-    """Of the order for the next cycle: its money is on its way, or a saved card was asked for it.
+async def is_being_paid(read: Read, order: Order, now: datetime) -> bool:
+    """Of the order for the next cycle: its money is on its way, be it late, or a saved card was asked for it.
 
     Until that is decided nothing may take its place: the buyer would pay for the same time twice.
     """
-    if order.status in HAS_MONEY:
+    if is_payment_seen(order, await payable_attempt(read, order.id), now):
         return True
     cycle = await cycle_of_order(read, order.id) if order.status is OrderStatus.AWAITING else None
     return cycle is not None and await is_card_asked(read, cycle, order.created_at)
+
+
+async def is_seen_paid(read: Read, order: Order, now: datetime) -> bool:
+    """Nobody is asked to pay it any more."""
+    return order.status in SEEN_PAID or await is_being_paid(read, order, now)
 
 
 async def drop(work: Work, order_id: UUID | None) -> None:
@@ -118,8 +124,8 @@ async def _take_back(work: Work, order: Order) -> bool:
         cycle.listed_currency,
         cycle.listed_value,
     )
-    was_paid = newer.status in SEEN_PAID or await attempt_with_money(work, newer.id) is not None
-    if not is_same or was_paid or await is_being_paid(work, newer):
+    was_paid = await is_seen_paid(work, newer, work.now) or await attempt_with_money(work, newer.id) is not None
+    if not is_same or was_paid:
         return False
     await open_cycle(work, subscription.id, order.id)
     await drop(work, newer.id)
@@ -142,7 +148,7 @@ async def adopt(work: Work, order: Order) -> None:
     if renewed is None:
         raise Conflict("This order renews nothing.")
     current, subscription, _ = await hold_all(work, renewed.id)
-    if current is not None and await is_being_paid(work, current):
+    if current is not None and await is_being_paid(work, current, work.now):
         raise Conflict(f"Order {current.support_reference} pays the next period, and its money is on its way.")
     if order.policy_id != subscription.policy_id:
         paid = Money(order.listed_currency, order.base_value)

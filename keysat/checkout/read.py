@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, or_, select
 
-from keysat.checkout.tables import PUBLIC_WORD, Order, OrderId, OrderStatus, Purpose
+from keysat.checkout.tables import ENDED, HAS_MONEY, PUBLIC_WORD, Order, OrderId, OrderStatus, Purpose
 from keysat.infra.filtered import latest_first
 from keysat.infra.work import Read
 from keysat.kit.errors import NotFound
@@ -102,6 +102,14 @@ async def attempt_with_money(read: Read, order_id: UUID) -> AttemptId | None:
     was_paid = (Attempt.seen_paid_minor > 0) | (Attempt.seen_state == PayState.PROCESSING)
     tries = select(Attempt.id).where(Attempt.order_id == order_id, was_paid)
     return await read.session.scalar(tries.order_by(Attempt.created_at).limit(1))
+
+
+def is_payment_seen(order: Order, attempt: Attempt | None, now: datetime) -> bool:
+    """All of it, be it late: it need not be sent again, as long as it may still count. Pure."""
+    is_all_there = attempt is not None and attempt.seen is not None and attempt.missing is None
+    is_refused = attempt is not None and attempt.is_refused
+    may_count = order.status in {OrderStatus.AWAITING, *ENDED} and order.status is not OrderStatus.INVALID
+    return order.status in HAS_MONEY or (is_all_there and not is_refused and may_count and now <= order.watch_until)
 
 
 class OrderFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

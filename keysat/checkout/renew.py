@@ -9,7 +9,7 @@ inactive, and a license that is suspended.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -17,18 +17,19 @@ from sqlalchemy import select
 from keysat.catalog.read import offer, policy, product
 from keysat.catalog.tiers import Choice
 from keysat.checkout.change.apply import apply_scheduled
+from keysat.checkout.change.open import order_of_change
 from keysat.checkout.charge import Payer, charge
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, try_at
-from keysat.checkout.next_order import Overtaken, drop, hold_all, open_order
+from keysat.checkout.next_order import Overtaken, drop, hold_all, is_seen_paid, open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import quote
 from keysat.checkout.read import payable_attempt
 from keysat.checkout.schedule import is_being_opened
 from keysat.checkout.settle import settle
 from keysat.checkout.subscribed import end_period, lapse
-from keysat.checkout.tables import SEEN_PAID, Order, OrderId, PaidHow, Purpose
+from keysat.checkout.tables import Order, OrderId, OrderStatus, PaidHow, Purpose
 from keysat.infra.log import get
 from keysat.infra.work import Read, Work
 from keysat.kit.currencies import SAT
@@ -48,6 +49,9 @@ from keysat.subscriptions.tables import Cycle, Subscription
 
 ACTS_MOST = 4
 """Of one errand: after a long outage it falls due, lapses, and is opened anew."""
+
+CHANGE_REST = timedelta(minutes=10)
+"""A renewal looks again after it whether the money for a change of tier is confirmed."""
 
 NO_RATE, NO_PROVIDER, UNREACHABLE, REFUSED = "no_rate", "no_provider", "provider_unreachable", "provider_refused"
 """Why no order could be opened: the `reason` of `subscription.renewal_failed`."""
@@ -115,17 +119,19 @@ async def carry_out(work: Work, subscription_id: UUID, act: Act) -> bool:
 
 
 async def pay(desk: Desk, subscription_id: UUID) -> OrderId:
-    """The one order for the next cycle, for the buyer's own page: quoted anew when its invoice has expired.
+    """The one order for the next cycle, for the buyer's own page: quoted anew when its invoice has expired unpaid.
 
-    Raises NotFound; Conflict, which says why, when nothing is to be paid; UpstreamError as a purchase does.
+    One whose money was seen, be it late, is returned as it is: nobody is asked to pay it again. Raises NotFound;
+    Conflict, which says why, when nothing is to be paid; UpstreamError as a purchase does.
     """
     async with desk.read() as read:
         subscription = await read.get(Subscription, subscription_id)
         license = await read.get(License, subscription.license_id)
         order = await open_order(read, subscription.id)
-    if license.status is LicenseStatus.SUSPENDED and (order is None or order.status not in SEEN_PAID):
+        is_paid = order is not None and await is_seen_paid(read, order, desk.now)
+    if license.status is LicenseStatus.SUSPENDED and not is_paid:
         raise Conflict(NOT_BILLED)
-    if order is not None and _stands(order, desk.now):
+    if order is not None and (is_paid or order.is_open(desk.now)):
         return order.id
     await _catch_up(desk, subscription_id)  # what lapses is told so first: the new order is one of the time after it
     begun = await _open(desk, subscription_id, is_asked_for=True)
@@ -201,16 +207,17 @@ async def _explore(desk: Desk, subscription_id: UUID) -> Ground:
 async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_for: bool) -> Begun | None:
     """Raises RateUnavailable and NoTill; Conflict for who asks although nothing is to be paid."""
     current, subscription, license = await hold_all(work, subscription_id)
+    if not is_asked_for and await _waits_for_change(work, subscription, license):
+        return None
     if not await apply_scheduled(work, subscription):
         if is_asked_for:
             day = subscription.paid_through.date()
             raise Conflict(f"Another tier is planned for {day} (UTC). The next payment can be made from then on.")
         return None
+    is_paid = current is not None and await is_seen_paid(work, current, work.now)
     if is_asked_for:
-        _check_asked(subscription, license, current, work.now)
-    elif act_at(subscription, grace_end(license), work.now) is not Act.OPEN or (
-        current and current.status in SEEN_PAID
-    ):
+        _check_asked(subscription, license, current, work.now, is_paid=is_paid)
+    elif is_paid or act_at(subscription, grace_end(license), work.now) is not Act.OPEN:
         return None
     choice = await _choice(work, subscription, license)
     reason = _rests(license, choice)
@@ -219,7 +226,7 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
             raise Conflict(NOT_BILLED)
         await openings.skip(work, subscription_id, reason)
         return None
-    if current is not None and _stands(current, work.now):
+    if current is not None and current.is_open(work.now):
         return Begun(current, choice, await payable_attempt(work, OrderId(current.id)))
     terms = next_cycle(subscription, grace_end(license), work.now)
     if terms.price.currency != SAT and terms.price.minor and ground.rate is None:
@@ -237,11 +244,25 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
     return Begun(order, choice, try_at(work, order, till, till.asks_in(quoted.asked, quoted.amount_sats)))
 
 
-def _check_asked(subscription: Subscription, license: License, current: Order | None, now: datetime) -> None:
+async def _waits_for_change(work: Work, subscription: Subscription, license: License) -> bool:
+    """A change of tier that is being paid comes first: what is renewed then is its tier, and a card pays that."""
+    changes = await order_of_change(work, license.id)
+    if changes is None or act_at(subscription, grace_end(license), work.now) is not Act.OPEN:
+        return False
+    until = work.now + CHANGE_REST if changes.status is OrderStatus.PROCESSING else changes.expires_at
+    if until <= work.now:
+        return False
+    await openings.put_off(work, subscription, until)
+    return True
+
+
+def _check_asked(
+    subscription: Subscription, license: License, current: Order | None, now: datetime, *, is_paid: bool
+) -> None:
     """Raises Conflict when nothing is to be paid, or somebody else is opening the order right now."""
     if not can_renew(subscription):
         raise Conflict("This subscription does not renew any more.")
-    if current is not None and _stands(current, now):
+    if current is not None and (is_paid or current.is_open(now)):
         raise Conflict("This subscription was changed a moment ago. Load the page again.")
     if current is not None and is_being_opened(current, now):
         raise Conflict("The page to pay is being opened. Load this one again in a few seconds.")
@@ -265,11 +286,6 @@ def _rests(license: License, choice: Choice) -> SkipReason | None:
     if license.status is not LicenseStatus.ACTIVE:
         return SkipReason.LICENSE_SUSPENDED
     return None if choice.product.active else SkipReason.PRODUCT_INACTIVE
-
-
-def _stands(order: Order, now: datetime) -> bool:
-    """The buyer is to see this one: it can be paid, or has been."""
-    return order.status in SEEN_PAID or order.is_open(now)
 
 
 async def _paid_last(read: Read, subscription_id: UUID) -> Attempt | None:

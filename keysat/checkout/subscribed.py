@@ -6,11 +6,12 @@ that nobody needs. All that hang on the order hold it first (`next_order.hold_al
 
 from uuid import UUID
 
+from keysat.checkout.change.open import order_of_change
 from keysat.checkout.close import question
 from keysat.checkout.gate import Doubt
 from keysat.checkout.next_order import drop, hold_all, is_being_paid
 from keysat.checkout.schedule import is_being_opened
-from keysat.checkout.tables import OrderStatus
+from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.work import Work
 from keysat.kit.errors import Conflict
 from keysat.licenses import issue
@@ -33,7 +34,7 @@ async def cancel(
     has_lapsed_for_good = status is SubscriptionStatus.LAPSED and order is None and not subscription.next_attempt_at
     if status is SubscriptionStatus.CANCELLED or has_lapsed_for_good:
         return status
-    is_paying = order is not None and await is_being_paid(work, order)
+    is_paying = order is not None and await is_being_paid(work, order, work.now)
     dropped = await lifecycle.cancel(
         work, subscription_id, reason=reason, at_period_end=at_period_end, is_being_paid=is_paying
     )
@@ -49,7 +50,7 @@ async def keep_on(work: Work, subscription_id: UUID) -> None:
 async def pause(work: Work, subscription_id: UUID) -> None:
     """As `lifecycle.pause`, and its open order ends. Raises Conflict also while that order's money is on its way."""
     order, _, _ = await hold_all(work, subscription_id)
-    if order is not None and await is_being_paid(work, order):
+    if order is not None and await is_being_paid(work, order, work.now):
         raise Conflict("A payment for the next period is on its way. Pause this subscription when it is confirmed.")
     await drop(work, await lifecycle.pause(work, subscription_id))
 
@@ -69,9 +70,9 @@ async def retry(work: Work, subscription_id: UUID) -> None:
 
 
 async def end_period(work: Work, subscription_id: UUID) -> bool:
-    """As `lifecycle.end_period`; False also while money for another period is on its way."""
-    order, _, _ = await hold_all(work, subscription_id)
-    if order is not None and await is_being_paid(work, order):
+    """As `lifecycle.end_period`; False also while its buyer may be paying."""
+    order, _, license = await hold_all(work, subscription_id)
+    if await _is_at_the_checkout(work, order, license):
         return False
     has_ended = await lifecycle.end_period(work, subscription_id)
     if has_ended and order is not None:
@@ -80,18 +81,26 @@ async def end_period(work: Work, subscription_id: UUID) -> bool:
 
 
 async def lapse(work: Work, subscription_id: UUID) -> bool:
-    """As `lifecycle.lapse`; False also while money for it is on its way, or its buyer may be standing at the checkout.
-
-    An offer to pay that is open holds until it runs out: paid in that time, it begins a new calendar.
-    """
-    order, _, _ = await hold_all(work, subscription_id)
-    if order is not None and (order.is_open(work.now) or is_being_opened(order, work.now)):
-        return False
-    if order is not None and await is_being_paid(work, order):
+    """As `lifecycle.lapse`; False also while its buyer may be paying: then that begins a new calendar."""
+    order, _, license = await hold_all(work, subscription_id)
+    if await _is_at_the_checkout(work, order, license):
         return False
     has_lapsed, dropped = await lifecycle.lapse(work, subscription_id)
     await drop(work, dropped)
     return has_lapsed
+
+
+async def _is_at_the_checkout(work: Work, order: Order | None, license: License) -> bool:
+    """Its buyer may be paying the next period, or a change of tier: time takes nothing from under his hands.
+
+    An offer that has run out counts until the provider has said so: it may have been paid in time, while nobody looked.
+    """
+    if await order_of_change(work, license.id) is not None:
+        return True
+    if order is None:
+        return False
+    may_be_paid = order.status is OrderStatus.AWAITING or is_being_opened(order, work.now)
+    return may_be_paid or await is_being_paid(work, order, work.now)
 
 
 async def revoke(work: Work, license_id: UUID, reason: str) -> License:

@@ -183,8 +183,10 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
     assert await shop.values(Cycle.listed_value, Cycle.paid_at.is_(None)) == {2500}
     assert await shop.values(TierChange.status) == {ChangeStatus.APPLIED}
 
-    # The end of grace
+    # The end of grace, and nobody has paid
     story.counter.clock.move((await shop.all(Subscription.lapses_at))[0])
+    await story.counter.fake.tick()
+    await story.run("look")
     await shop.kill_at_each(work_off, ids)
     await story.run()
     await shop.each_once("subscription.lapsed", since, ids)

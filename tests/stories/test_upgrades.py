@@ -25,6 +25,7 @@ from tests.stories.ladder import (
     upgraded,
     with_ladder,
 )
+from tests.stories.test_renewals import pay_the_link
 from tests.web.conftest import ADMIN
 
 
@@ -272,8 +273,7 @@ async def test_an_upgrade_that_a_renewal_has_overtaken_goes_to_a_person(ladder: 
     again = await ask(ladder, UPGRADE, key, "team")
     assert again["proration_charge_value"] == 1  # five minutes of the difference
     ladder.counter.clock.move(row.paid_through)
-    await ladder.run("renew")
-    await ladder.pay(await ladder.renewal())
+    await pay_the_link(ladder)
     for late in (order, await ladder.order_of(again["invoice_id"])):
         await ladder.pay(late)
         assert (await ladder.order_of(late.invoice_id)).status is OrderStatus.REVIEW
@@ -287,8 +287,9 @@ async def test_an_upgrade_that_is_accepted_in_grace_is_renewed_at_its_price(ladd
     key = await ladder.buy("plus")
     ladder.counter.clock.move((await ladder.subscription()).paid_through - timedelta(minutes=5))
     started = await ask(ladder, UPGRADE, key, "team")
-    await ladder.travel(minutes=5)
+    await ladder.travel(minutes=20)
     await ladder.pay(await ladder.order_of(started["invoice_id"]))
+    await ladder.travel(minutes=5)
     assert (await ladder.order_of(started["invoice_id"])).status is OrderStatus.REVIEW
     before = await ladder.renewal()
     await ladder.admin("POST", f"/orders/{started['invoice_id']}/settle")

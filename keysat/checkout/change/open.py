@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from keysat.checkout.change.tables import CHANGE, ChangeStatus, ChangeStep, TierChange
 from keysat.checkout.next_order import drop, hold_all, is_being_paid, open_order
-from keysat.checkout.tables import Order
+from keysat.checkout.schedule import is_being_opened
+from keysat.checkout.tables import OPEN, Order
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict, NotFound
 from keysat.licenses.tables import License, LicenseStatus
@@ -35,7 +36,7 @@ async def is_renewing(work: Work, license_id: UUID) -> bool:
     """
     renewed = await subscription_of(work, license_id)
     order = await open_order(work, renewed.id) if renewed is not None else None
-    return order is not None and await is_being_paid(work, order)
+    return order is not None and await is_being_paid(work, order, work.now)
 
 
 async def check_may_change(work: Work, license: License) -> None:
@@ -53,6 +54,15 @@ async def open_change(read: Read, license_id: UUID, status: ChangeStatus) -> Tie
         .where(TierChange.license_id == license_id, TierChange.status == status)
         .execution_options(populate_existing=True)
     )
+
+
+async def order_of_change(work: Work, license_id: UUID) -> Order | None:
+    """Of a change of tier that its buyer may be paying, or has paid. The caller holds the license."""
+    change = await open_change(work, license_id, ChangeStatus.AWAITING_PAYMENT)
+    if change is None or change.order_id is None:
+        return None
+    order = await work.session.get_one(Order, change.order_id, populate_existing=True)
+    return order if order.status in OPEN or is_being_opened(order, work.now) else None
 
 
 async def change_of(work: Work, order: Order) -> TierChange:

@@ -27,7 +27,10 @@ ADMIN_ONLY = "Going to a lower tier is admin-only: ask the seller."
 
 
 class Before(NamedTuple):
-    """All that a quote hangs on. Is it another when the money comes, the quote is stale."""
+    """All that a quote hangs on. Is it another when the money comes, the quote is stale.
+
+    That what is paid is over changes none that was asked for before: by then the buyer stood at the checkout.
+    """
 
     policy_id: UUID | None
     offer_id: UUID | None
@@ -40,13 +43,17 @@ class Before(NamedTuple):
     def of(cls, license: License, row: Subscription | None) -> "Before":
         if row is None:
             return cls(license.policy_id, None, license.expires_at, None, None, None)
-        rest = row.status, row.cycle_number, row.paid_through
+        rest = _before_due(row.status), row.cycle_number, row.paid_through
         return cls(license.policy_id, row.offer_id, license.expires_at, *rest)
 
     @classmethod
     def quoted(cls, change: TierChange) -> "Before":
-        rest = change.quoted_subscription, change.quoted_cycle, change.quoted_paid_through
+        rest = _before_due(change.quoted_subscription), change.quoted_cycle, change.quoted_paid_through
         return cls(change.from_policy_id, change.from_offer_id, change.quoted_license_end, *rest)
+
+
+def _before_due(status: SubscriptionStatus | None) -> SubscriptionStatus | None:
+    return SubscriptionStatus.ACTIVE if status is SubscriptionStatus.PAST_DUE else status
 
 
 @dataclass(frozen=True, slots=True)

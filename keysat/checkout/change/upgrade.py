@@ -11,6 +11,7 @@ from keysat.checkout.change.open import check_may_change, hold_license, open_cha
 from keysat.checkout.change.plan import plan
 from keysat.checkout.change.quote import ADMIN_ONLY, Before, ChangeQuote, Wanted, quote_change
 from keysat.checkout.change.tables import ChangeDirection, ChangeStatus, TierChange, TierChangeId
+from keysat.checkout.collect import look_if_stale
 from keysat.checkout.desk import Desk
 from keysat.checkout.draft import Buyer, draft
 from keysat.checkout.invoice import open_invoice, rate_for, try_at
@@ -34,6 +35,7 @@ async def upgrade(desk: Desk, license_id: UUID, wanted: Wanted, asker: Asker = B
     contract 7 says; Conflict when the license changes at this very moment; UpstreamError as a purchase does.
     """
     redirect_url = checked_redirect(asker.redirect_url)
+    await _look(desk, license_id)
     async with desk.read() as read:
         asked = await quote_change(
             read, await read.get(License, license_id), wanted, desk.now, by_operator=asker.is_operator
@@ -55,6 +57,15 @@ async def upgrade(desk: Desk, license_id: UUID, wanted: Wanted, asker: Asker = B
         change, order, attempt = await _written(work, asked, quoted, till, asker, redirect_url)
     await open_invoice(desk, till, order, attempt, asked.choice)
     return change.id
+
+
+async def _look(desk: Desk, license_id: UUID) -> None:
+    """What was opened before may be paid by now."""
+    async with desk.read() as read:
+        change = await open_change(read, license_id, ChangeStatus.AWAITING_PAYMENT)
+        order = await read.get(Order, change.order_id) if change is not None else None
+    if order is not None:
+        await look_if_stale(desk, order)
 
 
 async def _clear_the_way(work: Work, asked: ChangeQuote) -> TierChangeId | None:

@@ -41,6 +41,8 @@ async def row(front: Front) -> Subscription:
 async def comes_to(front: Front, **since: float) -> None:
     subscription = await row(front)
     front.counter.clock.move(subscription.paid_through + timedelta(**since))
+    await front.counter.fake.tick()
+    await front.counter.work_off()
     await work_off(front.counter.desk(LOOKER), subscription.id)
 
 
