@@ -1,10 +1,10 @@
-"""What the hot path knows of a license and of a machine: one point read each, no session."""
+"""What the hot path knows of a license and of a machine: one point read for both, no session."""
 
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, select
 
 from keysat.catalog.tables import Product
 from keysat.infra.store import Store
@@ -12,7 +12,7 @@ from keysat.licenses.tables import License, LicenseStatus, Machine
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What one point read knows of a license."""
+    """What is known of a license."""
 
     license_id: UUID
     product_id: UUID
@@ -42,7 +42,9 @@ class Seen(msgspec.Struct, frozen=True):
     last_seen_at: datetime
 
 
-_facts_columns = (
+_columns = (
+    Machine.id,
+    Machine.last_seen_at,
     License.id,
     License.product_id,
     Product.slug,
@@ -59,26 +61,28 @@ _facts_columns = (
     License.entitlements,
     License.is_trial,
 )
-_facts_by_license = (
-    select(*_facts_columns)
-    .join(Product, Product.id == License.product_id)
-    .where(License.id == bindparam("license", type_=License.id.type))
-)
-_machine_by_hash = select(Machine.id, Machine.last_seen_at).where(
-    Machine.license_id == bindparam("license", type_=Machine.license_id.type),
+_its_machine = and_(
+    Machine.license_id == License.id,
     Machine.fingerprint_hash == bindparam("hash", type_=Machine.fingerprint_hash.type),
     Machine.deactivated_at.is_(None),
 )
+_license_with_machine = (
+    select(*_columns)
+    .select_from(License)
+    .join(Product, Product.id == License.product_id)
+    .outerjoin(Machine, _its_machine)
+    .where(License.id == bindparam("license", type_=License.id.type))
+)
 
 
-async def facts_of(store: Store, license_id: UUID) -> Facts | None:
-    row = await store.point(_facts_by_license, license_id)
-    return Facts(*row) if row is not None else None
-
-
-async def seen_machine(store: Store, license_id: UUID, hash_hex: str) -> Seen | None:
-    row = await store.point(_machine_by_hash, license_id, hash_hex)
-    return Seen(*row) if row is not None else None
+async def known_of(store: Store, license_id: UUID, fingerprint_hash: bytes | None) -> tuple[Facts, Seen | None] | None:
+    """The license and its machine with that fingerprint, as they stood at one moment."""
+    hashed = fingerprint_hash.hex() if fingerprint_hash is not None else None
+    row = await store.point(_license_with_machine, hashed, license_id)
+    if row is None:
+        return None
+    machine_id, last_seen_at, *license = row
+    return Facts(*license), Seen(machine_id, last_seen_at) if machine_id is not None else None
 
 
 def facts_of_row(row: License, product_slug: str) -> Facts:

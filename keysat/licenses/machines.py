@@ -10,7 +10,7 @@ from keysat.infra.telemetry import Telemetry
 from keysat.infra.work import Work
 from keysat.kit.errors import BadRequest, NotFound
 from keysat.kit.licensekey import Payload, fingerprint_hash
-from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
+from keysat.licenses.facts import Facts, facts_of_row, known_of
 from keysat.licenses.happenings import Cause
 from keysat.licenses.ring import Presented
 from keysat.licenses.seats import Device, active_machine, bind, release, tell_full
@@ -54,14 +54,13 @@ async def activate(
 ) -> Activation:
     """Raises BadRequest for a key that is none of ours or an empty fingerprint, NotFound for an unknown license."""
     payload, signer, hashed = _opened(presented, fingerprint)
-    facts = await facts_of(errand.store, payload.license_id)
-    if facts is None:
+    known = await known_of(errand.store, payload.license_id, hashed)
+    if known is None:
         raise NotFound(f"There is no license {payload.license_id}.")
+    facts, seen = known
     reason = verdict(facts, payload, signer, errand.now, fingerprint_hash=hashed).reason
     if reason is not None:
         return Activation(False, None, 0, facts.max_machines, reason)
-    device = Device(hashed.hex(), hostname, platform)
-    seen = await seen_machine(errand.store, facts.license_id, device.fingerprint_hash)
     if seen is not None:
         telemetry.seen(seen.machine_id, errand.now, seen.last_seen_at)
         return Activation(True, seen.machine_id, facts.seats_taken, facts.max_machines, None)
@@ -74,7 +73,7 @@ async def activate(
         reason = verdict(facts, payload, signer, errand.now, fingerprint_hash=hashed).reason
         if reason is not None:
             return Activation(False, None, 0, facts.max_machines, reason)
-        machine = await bind(work, license, device)
+        machine = await bind(work, license, Device(hashed.hex(), hostname, platform))
         taken = await work.session.scalar(select(License.seats_taken).where(License.id == license.id))
     if machine is None:
         await tell_full(errand, facts)
@@ -85,13 +84,13 @@ async def activate(
 async def heartbeat(errand: Errand, telemetry: Telemetry, presented: Presented, fingerprint: str) -> Heartbeat:
     """Reads only. A license that is revoked, suspended or expired says so. Raises BadRequest as `activate`."""
     payload, signer, hashed = _opened(presented, fingerprint)
-    facts = await facts_of(errand.store, payload.license_id)
-    if facts is None:
+    known = await known_of(errand.store, payload.license_id, hashed)
+    if known is None:
         return Heartbeat(False, None, Reason.NOT_ACTIVATED)
+    facts, seen = known
     reason = verdict(facts, payload, signer, errand.now, fingerprint_hash=hashed).reason
     if reason is not None:
         return Heartbeat(False, None, reason)
-    seen = await seen_machine(errand.store, facts.license_id, hashed.hex())
     if seen is None:
         return Heartbeat(False, None, Reason.NOT_ACTIVATED)
     telemetry.seen(seen.machine_id, errand.now, seen.last_seen_at)
@@ -103,7 +102,8 @@ async def deactivate(
 ) -> Deactivation:
     """Gives a seat back whatever the license's status. Raises BadRequest as `activate`."""
     payload, _, hashed = _opened(presented, fingerprint)
-    if await seen_machine(errand.store, payload.license_id, hashed.hex()) is None:
+    _, seen = await known_of(errand.store, payload.license_id, hashed) or (None, None)
+    if seen is None:
         return Deactivation(False, Reason.NOT_FOUND)
     async with errand.work() as work:
         await work.hold(License, payload.license_id)

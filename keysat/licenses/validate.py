@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from keysat.infra.errand import Errand
 from keysat.infra.telemetry import Telemetry
 from keysat.kit.licensekey import fingerprint_hash
-from keysat.licenses.facts import Facts, facts_of, facts_of_row, seen_machine
+from keysat.licenses.facts import Facts, facts_of_row, known_of
 from keysat.licenses.ring import Presented
 from keysat.licenses.seats import Device, bind, tell_full
 from keysat.licenses.tables import License
@@ -57,25 +57,23 @@ async def validate(
         telemetry.count(reason, None, now)
         return Answer(False, reason)
     payload, signer = presented.signed.payload, presented.signer
-    facts = await facts_of(errand.store, payload.license_id)
-    if facts is None:
+    hashed = fingerprint_hash(fingerprint) if fingerprint else None
+    known = await known_of(errand.store, payload.license_id, hashed)
+    if known is None:
         telemetry.count(Reason.NOT_FOUND, payload.license_id, now)
         return Answer(False, Reason.NOT_FOUND)
-
-    hashed = fingerprint_hash(fingerprint) if fingerprint else None
+    facts, seen = known
 
     def judge(facts: Facts) -> Verdict:
         return verdict(facts, payload, signer, now, product_slug=product_slug, fingerprint_hash=hashed)
 
     found, machine_id = judge(facts), None
     if found.reason is None and hashed is not None:
-        device = Device(hashed.hex(), hostname, platform)
-        seen = await seen_machine(errand.store, facts.license_id, device.fingerprint_hash)
         if seen is not None:
             machine_id = seen.machine_id
             telemetry.seen(machine_id, now, seen.last_seen_at)
         else:
-            found, machine_id = await _seat(errand, facts, device, judge)
+            found, machine_id = await _seat(errand, facts, Device(hashed.hex(), hostname, platform), judge)
             if machine_id is not None:
                 telemetry.seen(machine_id, now)
     telemetry.count(found.reason or "ok", facts.license_id, now)
