@@ -269,6 +269,7 @@ async def test_who_was_erased_here_does_not_come_again(front: Front, old: Publis
     for name in ("zoe", "bob", "Rob"):
         told = {"metadata_json": {"note": name}, "suspension_reason": f"{name} is ill"}
         old.sold(name, days_ago=9, email=f"{name}@example.org", status="suspended", **told)
+    old.sold("nobody's", days_ago=9)
     told = "UPDATE licenses SET status = 'revoked', revocation_reason = 'Ann is ill' WHERE id = ?"
     change(old, told, old.ids["sold"])
     machine = {"fingerprint": "new", "fingerprint_hash": sha256(b"new").hexdigest(), "activated_at": at(old.now)}
@@ -282,6 +283,7 @@ async def test_who_was_erased_here_does_not_come_again(front: Front, old: Publis
         assert "Ann" not in str((await read.get(License, uuid_of(old, "sold"))).revocation_reason)
         assert not any(await read.session.scalars(select(Machine.hostname)))
         notes = "".join(map(str, await read.session.scalars(select(CustomerNote.note))))
+        assert (await read.get(License, uuid_of(old, "nobody's"))).customer_id is None
         for name in ("mended", "zoe", "bob", "Rob"):
             license = await read.get(License, uuid_of(old, name))
             owner = await read.get(Customer, (await read.get(Order, license.order_id)).customer_id)
