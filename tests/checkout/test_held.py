@@ -52,10 +52,11 @@ async def test_all_of_it_comes_while_it_may_count_and_waits_where_it_needs_a_per
     await counter.pay(second, confirmed=False)
     assert [one.standing for one in await held(counter, first)] == [Standing.COMES] * 2
     await counter.fake.confirm(await counter.invoice_of(first))
-    await counter.travel(days=2)
+    await counter.work_off()
     assert [one.order.id for one in await held(counter, first)] == [second.id], "the other one is a sale"
     third = await counter.buy(buyer_token=BROWSER)
-    await counter.travel(days=2)
+    counter.clock.move(counter.now + timedelta(days=2))
+    await counter.fake.tick()
     await counter.pay(third)
     assert [one.standing for one in await held(counter, first)] == [Standing.WAITS, Standing.COMES]
     await counter.fake.mark(await counter.invoice_of(second), "Invalid")
