@@ -130,6 +130,7 @@ async def test_no_card_is_asked_for_the_old_price_while_its_owner_pays_an_upgrad
     assert (renewal.listed_value, renewal.status) == (7500, OrderStatus.FULFILLED)
 
 
+@pytest.mark.once
 async def test_an_upgrade_that_was_paid_unseen_is_found_before_another_is_opened(story: Story) -> None:
     await with_ladder(story)
     key = await story.buy("standard")
@@ -142,6 +143,7 @@ async def test_an_upgrade_that_was_paid_unseen_is_found_before_another_is_opened
     assert (await status(story, order), len(await story.orders(Purpose.TIER_CHANGE))) == (OrderStatus.FULFILLED, 1)
 
 
+@pytest.mark.once
 async def test_who_takes_his_cancelling_back_in_the_minute_before_the_pass_goes_on(story: Story) -> None:
     await story.tier("monthly", 2500)
     key = await story.buy("monthly")

@@ -35,6 +35,10 @@ from tests.stories.people import DAY, TIERS, TRIAL_DAYS, YEAR, People
 
 JUDGED_EVERY = 1000  # that what we send is right is for other tests
 PASSES_MOST = 20
+BY_TIME = frozenset(
+    {"order.opened", "order.closed", "order.payment_lost"}
+    | {f"subscription.{act}" for act in ("renewal_pending", "renewal_failed", "past_due", "lapsed", "price_changed")}
+)
 
 
 @dataclass
@@ -70,7 +74,8 @@ class Years(People):
         while self.now < end:
             due = await self._next_due()
             act = self.plans[0][0]
-            upto = min(act, year, end, due or act)
+            late = timedelta(seconds=self.chance.randrange(60))  # the job comes by once a minute
+            upto = min(act, year, end, due + late if due else act)
             self.story.counter.clock.move(upto)
             await self.story.counter.fake.tick()
             if self.plans[0][0] <= self.now:
@@ -127,6 +132,7 @@ class Years(People):
 
     def take(self, name: str, at: datetime, body: Mapping[str, Any], order: Order | None) -> None:
         family, _, act = name.partition(".")
+        self._heard(name, body, order)
         if name == "license.tier_changed":
             self._changed(at, body, order)
         if family != "subscription":
@@ -174,6 +180,14 @@ class Years(People):
             case _:
                 pass
         account.remember(at)
+
+    def _heard(self, name: str, body: Mapping[str, Any], order: Order | None) -> None:
+        """Who has paid in time what he was shown has it, unless more than time came between."""
+        if name == "order.needs_attention" and order is not None:
+            assert order.id not in self.at_checkout, (body["reason"], order.purpose, order.support_reference, self.now)
+        license_id = order.license_id if order is not None else body.get("license_id")
+        if license_id is not None and name not in BY_TIME:
+            self.touched(UUID(str(license_id)), order)
 
     def _started(self, license_id: UUID, body: Mapping[str, Any], order: Order) -> None:
         assert order.paid_at is not None
