@@ -42,6 +42,14 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     """An answer. A field that is left out is `msgspec.UNSET`; None goes out as null. The contract says which."""
 
 
+class Active(StrictInbound, frozen=True, kw_only=True):
+    active: bool
+
+
+class Done(Outbound, frozen=True, kw_only=True):
+    ok: bool = True
+
+
 class WireRequest(Request[None, None, State]):
     """Reads a JSON body right into the handler's type: strict, so that "1" is no integer, and in one pass.
 

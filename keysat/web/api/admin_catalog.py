@@ -20,15 +20,11 @@ from keysat.web.filters import Cursor, Limit
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithNow, WithRead, WithVisit, WithWork
-from keysat.web.wire import Outbound, StrictInbound
+from keysat.web.wire import Active, Done, Outbound, StrictInbound
 
 Force = Annotated[bool, QueryParameter(description="Ended orders that never sold go with it. The owner's alone.")]
 TypedName = Annotated[str | None, QueryParameter(description="The slug once more, typed by a person: goes with force.")]
 DELETES: dict[str, Any] = {"status_code": 200, "responses": refusals(404, 409)}
-
-
-class Active(StrictInbound, frozen=True, kw_only=True):
-    active: bool
 
 
 class Public(StrictInbound, frozen=True, kw_only=True):
@@ -37,10 +33,6 @@ class Public(StrictInbound, frozen=True, kw_only=True):
 
 class Archived(StrictInbound, frozen=True, kw_only=True):
     archived: bool
-
-
-class Done(Outbound, frozen=True, kw_only=True):
-    ok: bool = True
 
 
 class Deleted(retire.Removed, frozen=True, kw_only=True):

@@ -12,13 +12,12 @@ from keysat.catalog.read import product_by_slug
 from keysat.catalog.tables import DiscountKind
 from keysat.checkout.redemptions import RedemptionView, ReportLine, redemptions, report
 from keysat.kit.paging import LIMIT_DEFAULT
-from keysat.web.api.admin_catalog import Active, Done
 from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import Cursor, Limit, Moment
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
-from keysat.web.wire import Line, Outbound
+from keysat.web.wire import Active, Done, Line, Outbound
 
 
 class Codes(Outbound, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from keysat.web.filters import Cursor, Limit
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithWork
-from keysat.web.wire import Outbound, StrictInbound
+from keysat.web.wire import Done, Outbound, StrictInbound
 
 
 class ProfileProvider(Outbound, frozen=True, kw_only=True):
@@ -75,10 +75,6 @@ class Profiles(Outbound, frozen=True, kw_only=True):
 
 class PreferenceBody(StrictInbound, frozen=True, kw_only=True):
     payment_provider_id: UUID
-
-
-class Done(Outbound, frozen=True, kw_only=True):
-    ok: bool = True
 
 
 @get("/merchant-profiles", operation_id="listMerchantProfiles", responses=refusals(404))

@@ -13,14 +13,13 @@ from msgspec import UNSET, Meta
 
 from keysat.infra.work import Read
 from keysat.kit.paging import LIMIT_DEFAULT
-from keysat.web.api.admin_catalog import Active, Done
 from keysat.web.etag import TAGGED, edits
 from keysat.web.filters import Cursor, Limit
 from keysat.web.idempotency import CREATES
 from keysat.web.problems import refusals
 from keysat.web.provide import WithRead, WithShop, WithVisit, WithWork
 from keysat.web.visit import Connection, visit_of
-from keysat.web.wire import Instant, Line, Outbound, StrictInbound, WireRequest
+from keysat.web.wire import Active, Done, Instant, Line, Outbound, StrictInbound, WireRequest
 from keysat.webhooks import deliveries, endpoints
 from keysat.webhooks.endpoints import OVERLAP_SECONDS, OVERLAP_SECONDS_MAX, EndpointEdit, NewEndpoint, Shown
 from keysat.webhooks.health import EndpointHealth, health_of
