@@ -42,9 +42,12 @@ def filled_in(now: F) -> F:
     return msgspec.structs.replace(now, etag=tag_for(*_fields(now).items()))
 
 
-def expect_unchanged(typed: EditForm, now: EditForm) -> None:
-    """`now` as it is in the transaction that edits. Raises PreconditionFailed."""
-    if typed.etag and typed.etag != now.etag:
+def expect_unchanged(typed: F, now: F) -> None:
+    """`now` as it is in the transaction that edits. Raises PreconditionFailed, unless it says what is typed already.
+
+    That is so after a double click.
+    """
+    if typed.etag and typed.etag != now.etag and _fields(typed) != _fields(now):
         raise PreconditionFailed(MEANWHILE)
 
 

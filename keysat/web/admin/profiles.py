@@ -89,12 +89,12 @@ async def prefer_rails(data: URLEncodedBody[RailsForm], visit: WithVisit, profil
 
 @post("/profiles/{profile_id:uuid}/default", status_code=200, guards=CHANGE)
 async def make_default(data: URLEncodedBody[EditForm], visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
-    return await _changed(visit, profile_id, partial(_press, pressed=data, act=profiles.set_default), "default")
+    return await _changed(visit, profile_id, partial(_make_default, pressed=data), "default")
 
 
 @post("/profiles/{profile_id:uuid}/delete", status_code=200, guards=CHANGE)
 async def remove_profile(data: URLEncodedBody[EditForm], visit: WithVisit, profile_id: FromPath[UUID]) -> Response[Any]:
-    return await _changed(visit, profile_id, partial(_press, pressed=data, act=delete_profile), "deleted", back=HERE)
+    return await _changed(visit, profile_id, partial(_delete, pressed=data), "deleted", back=HERE)
 
 
 async def _changed(
@@ -121,9 +121,16 @@ async def _edit(work: Work, profile_id: UUID, wanted: ProfileForm) -> None:
     await profiles.edit(work, profile_id, ProfileEdit(name=wanted.name.strip() or None, **wanted.texts))
 
 
-async def _press(work: Work, profile_id: UUID, *, pressed: EditForm, act: Act) -> None:
+async def _make_default(work: Work, profile_id: UUID, pressed: EditForm) -> None:
+    row = await work.hold(MerchantProfile, profile_id)
+    if not row.is_default:  # else it was a double click
+        expect_seen(pressed, *await _seen(work, row))
+        await profiles.set_default(work, profile_id)
+
+
+async def _delete(work: Work, profile_id: UUID, pressed: EditForm) -> None:
     expect_seen(pressed, *await _seen(work, await work.hold(MerchantProfile, profile_id)))
-    await act(work, profile_id)
+    await delete_profile(work, profile_id)
 
 
 async def _prefer(work: Work, profile_id: UUID, wanted: RailsForm) -> None:

@@ -106,8 +106,10 @@ async def set_webhook_active(
     is_on = data.active == "on"
     try:
         async with visit.work() as work:
-            expect_seen(data, *_seen(await endpoints.held(work, endpoint_id)))
-            await endpoints.edit(work, endpoint_id, EndpointEdit(active=is_on))
+            row = await endpoints.held(work, endpoint_id)
+            if row.active is not is_on:  # else it was a double click
+                expect_seen(data, *_seen(row))
+                await endpoints.edit(work, endpoint_id, EndpointEdit(active=is_on))
     except PreconditionFailed as error:
         return await _endpoint_page(visit, endpoint_id, error)
     return _back(endpoint_id, "on" if is_on else "off")
