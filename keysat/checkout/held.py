@@ -15,15 +15,12 @@ from sqlalchemy import ColumnElement, func, select
 from keysat.checkout.gate import Doubt, late_window
 from keysat.checkout.next_order import open_order
 from keysat.checkout.read import is_payment_seen
-from keysat.checkout.tables import ENDED, HAS_MONEY, Order, OrderStatus, Purpose
+from keysat.checkout.tables import AS_SEEN, ENDED, HAS_MONEY, Order, OrderStatus, Purpose
 from keysat.infra.tables import AttentionRow
 from keysat.infra.work import Read
 from keysat.kit.money import Money
 from keysat.payments.tables import Attempt
 from keysat.subscriptions.read import cycle_of_order, subscription_of
-
-_HAS_MONEY = Order.status.in_((*HAS_MONEY, OrderStatus.REVIEW))
-_BY_WHAT_WAS_SEEN = (OrderStatus.AWAITING, OrderStatus.EXPIRED, OrderStatus.UNDERPAID)
 
 
 class Standing(StrEnum):
@@ -53,6 +50,11 @@ async def held_for_browser(read: Read, browser_hash: str, product_id: UUID, now:
     return await _held(read, now, Order.buyer_hash == browser_hash, Order.product_id == product_id)
 
 
+def is_renewal_coming(money: Sequence[Held]) -> bool:
+    """Nobody is asked to pay the next period meanwhile."""
+    return any(one.standing is Standing.COMES and one.order.purpose is Purpose.RENEWAL for one in money)
+
+
 async def takes_late_money(read: Read, order: Order) -> bool:
     """Of its own accord, for a while: not for a change of tier, nor for a renewal that was dropped.
 
@@ -67,8 +69,9 @@ async def takes_late_money(read: Read, order: Order) -> bool:
 
 
 async def _held(read: Read, now: datetime, *of: ColumnElement[bool]) -> Sequence[Held]:
-    was_seen = Order.status.in_(_BY_WHAT_WAS_SEEN) & (Attempt.seen_paid_minor > 0)
-    rows = select(Order, Attempt).join(Attempt, Attempt.order_id == Order.id).where(*of, _HAS_MONEY | was_seen)
+    has_money = Order.status.in_((*HAS_MONEY, OrderStatus.REVIEW))
+    was_seen = Order.status.in_(AS_SEEN) & (Attempt.seen_paid_minor > 0)
+    rows = select(Order, Attempt).join(Attempt, Attempt.order_id == Order.id).where(*of, has_money | was_seen)
     by_most = Order.created_at.desc(), Order.id.desc(), func.coalesce(Attempt.seen_paid_minor, 0).desc()
     found = (await read.session.execute(rows.order_by(*by_most))).all()
     calls = await _called_underpaid(read, [order.id for order, _ in found if order.status in ENDED])

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, or_, select
 
-from keysat.checkout.tables import ENDED, HAS_MONEY, PUBLIC_WORD, Order, OrderId, OrderStatus, Purpose
+from keysat.checkout.tables import AS_SEEN, HAS_MONEY, PUBLIC_WORD, Order, OrderId, OrderStatus, Purpose
 from keysat.infra.filtered import latest_first
 from keysat.infra.work import Read
 from keysat.kit.errors import NotFound
@@ -108,8 +108,8 @@ def is_payment_seen(order: Order, attempt: Attempt | None, now: datetime) -> boo
     """All of it, be it late: it need not be sent again, as long as it may still count. Pure."""
     is_all_there = attempt is not None and attempt.seen is not None and attempt.missing is None
     is_refused = attempt is not None and attempt.is_refused
-    may_count = order.status in {OrderStatus.AWAITING, *ENDED} and order.status is not OrderStatus.INVALID
-    return order.status in HAS_MONEY or (is_all_there and not is_refused and may_count and now <= order.watch_until)
+    may_count = order.status in AS_SEEN and now <= order.watch_until
+    return order.status in HAS_MONEY or (is_all_there and not is_refused and may_count)
 
 
 class OrderFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

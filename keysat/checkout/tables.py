@@ -83,6 +83,9 @@ OPEN = frozenset({S.AWAITING, S.PROCESSING})
 
 ENDED = frozenset({S.EXPIRED, S.UNDERPAID, S.INVALID})
 
+AS_SEEN = frozenset({S.AWAITING, S.EXPIRED, S.UNDERPAID})
+"""Whether money of it is there, only what was seen at the provider tells."""
+
 NEVER_PAID = frozenset({S.DRAFT, S.EXPIRED, S.INVALID})
 """Nobody has any money of it, so far."""
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from keysat.checkout.held import Standing, held_for_license
-from keysat.checkout.tables import SEEN_PAID, Order, Purpose
+from keysat.checkout.held import Standing, held_for_license, is_renewal_coming
+from keysat.checkout.tables import SEEN_PAID, Order
 from keysat.infra.work import Read
 from keysat.kit.money import Money
 from keysat.letters.tables import LetterKind, LetterRow
@@ -32,7 +32,7 @@ async def told_of(read: Read, subscription: Subscription, row: LetterRow, now: d
         case LetterKind.PRICE_CHANGED:
             return _new_price(subscription, now)
         case _:
-            if subscription.status is not HOLDS_IN[row.kind] or await _is_being_paid(read, subscription):
+            if subscription.status is not HOLDS_IN[row.kind] or await _is_seen_paid(read, subscription):
                 return None
             return await _held(read, subscription, now) if row.kind is not LetterKind.CANCELLED else {}
 
@@ -40,7 +40,7 @@ async def told_of(read: Read, subscription: Subscription, row: LetterRow, now: d
 async def _held(read: Read, subscription: Subscription, now: datetime) -> Told | None:
     """Money that waits for the seller, to be told beside what is asked for. None: some is on its way, be it late."""
     money = await held_for_license(read, subscription.license_id, now)
-    if any(one.standing is Standing.COMES and one.order.purpose is Purpose.RENEWAL for one in money):
+    if is_renewal_coming(money):
         return None
     return {"held": [one for one in money if one.standing is Standing.WAITS]}
 
@@ -81,7 +81,7 @@ def _new_price(subscription: Subscription, now: datetime) -> Told | None:
     )
 
 
-async def _is_being_paid(read: Read, subscription: Subscription) -> bool:
+async def _is_seen_paid(read: Read, subscription: Subscription) -> bool:
     found = await _cycle(read, subscription, subscription.cycle_number + 1)
     return found is not None and found[1].status in SEEN_PAID
 
