@@ -37,6 +37,7 @@ from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN, Option, cards, preselected
 from keysat.web.public.deals import PAIR, Deals, deals, known, promised
+from keysat.web.public.told import is_known, references
 from keysat.web.public.words import RAILS
 from keysat.web.security import give_cookie, same_origin
 from keysat.web.shared_limits import limit_shared
@@ -65,7 +66,7 @@ class BuyForm(msgspec.Struct, frozen=True, kw_only=True):
     trial: str = ""
     """`no`: bought without the trial."""
     known: str = ""
-    """The support references of the orders under way that the page told of."""
+    """Which orders under way the page told of."""
     act: str = ""
     """Which button: apply or remove a code; empty: buy."""
 
@@ -137,7 +138,7 @@ async def buy(
         if data.act:
             _check_code(counter, data)
             return _with_cookie(request, await show(counter, data), buyer)
-        if not {one.order.support_reference for one in under_way} <= set(data.known.split()):  # the page was older
+        if not is_known(under_way, data.known):
             return _with_cookie(request, await show(counter, data), buyer)
         _check_email(data.buyer_email)
         _check_price(counter, data)
@@ -306,6 +307,7 @@ async def _page(
         rail=form.rail if form.rail in set(Rail) else "",
         asked_for_other=asked_for_other,
         under_way=under_way,
+        known=references(under_way),
         can_pay=bool(rails),
         has_codes=codes.has_codes or bool(form.code),
         is_applied=any(option.deal for option in options),

@@ -9,12 +9,12 @@ from keysat.catalog.read import policy, product
 from keysat.catalog.views import PolicyView, ProductView
 from keysat.checkout.change.open import open_change
 from keysat.checkout.change.tables import ChangeStatus
-from keysat.checkout.held import Held, Standing, held_for_license
+from keysat.checkout.held import Held, Standing, held_for_license, is_renewal_coming
 from keysat.checkout.next_order import open_order
 from keysat.checkout.pay_link import pay_token
 from keysat.checkout.quote import known_quote
 from keysat.checkout.seller import told_of
-from keysat.checkout.tables import Order, OrderStatus, Purpose
+from keysat.checkout.tables import Order, OrderStatus
 from keysat.infra.work import Read
 from keysat.kit.currencies import SAT
 from keysat.kit.money import Money
@@ -31,6 +31,7 @@ from keysat.subscriptions.tables import Subscription, SubscriptionStatus
 from keysat.upkeep.shop import Shop
 from keysat.web.public import words
 from keysat.web.public.cards import Line, buy_page, entitlement_lines
+from keysat.web.public.told import references
 
 
 class State(StrEnum):
@@ -185,17 +186,13 @@ class Holding:
 
     @property
     def known(self) -> str:
-        """Of which money a page tells before its button: the form sends it along."""
-        return " ".join(one.order.support_reference for one in self.earlier)
-
-    def was_told(self, known: str) -> bool:
-        """Who pressed the button knew of all that."""
-        return set(self.known.split()) <= set(known.split())
+        """Of which money a page tells before its button (`told`)."""
+        return references(self.earlier)
 
     @property
     def is_payment_seen(self) -> bool:
         """All of it, be it late: it need not be sent again, as long as it may still count."""
-        return any(one.standing is Standing.COMES and one.order.purpose is Purpose.RENEWAL for one in self.money)
+        return is_renewal_coming(self.money)
 
     @property
     def is_moving(self) -> bool:

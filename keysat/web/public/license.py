@@ -35,6 +35,7 @@ from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.cards import BETWEEN
 from keysat.web.public.holding import WITHDRAWN, holding_of, rate_known
+from keysat.web.public.told import is_known
 from keysat.web.public.ways import Way, planned, ways
 from keysat.web.public.words import seen
 from keysat.web.security import same_origin
@@ -141,7 +142,7 @@ async def _upgrade(visit: Visit, data: LicenseForm, license: License) -> str | R
         holding = await holding_of(read, visit.shop, license, visit.now)
         asked = await quote_change(read, license, _wanted(data), visit.now)
     is_dearer = not data.charge.isdecimal() or asked.charge.minor > int(data.charge)  # than the buyer was shown
-    if is_dearer or not holding.was_told(data.known):
+    if is_dearer or not is_known(holding.earlier, data.known):
         return await _way_shown(visit, data, license, is_dearer=is_dearer)
     change_id = await upgrade(visit.desk, license.id, _wanted(data))
     async with visit.shop.read() as read:

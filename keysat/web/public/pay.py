@@ -28,6 +28,7 @@ from keysat.web.problems import SAYABLE
 from keysat.web.provide import WithVisit
 from keysat.web.public.holding import Holding, holding_of
 from keysat.web.public.progress import refresh_seconds
+from keysat.web.public.told import is_known
 from keysat.web.public.words import about
 from keysat.web.security import SECRET_PAGE
 from keysat.web.throttle import Rate
@@ -65,7 +66,7 @@ async def pay_bill(token: FromPath[str], data: URLEncodedBody[PayForm], visit: W
         visit.limit(Rate.PURCHASE)
         async with shop.read() as read:
             holding = await _holding(read, visit, subscription)
-        if holding.is_payment_seen or not holding.was_told(data.known):
+        if holding.is_payment_seen or not is_known(holding.earlier, data.known):
             return await _shown(visit, subscription, holding)
         order_id = await pay(visit.desk, subscription.id)
         async with shop.read() as read:
