@@ -146,9 +146,9 @@ async def _codes(move: Move) -> None:
 
 
 def _code(move: Move, row: Row) -> Values:
-    same = "id", "kind", "max_uses", "expires_at", "active", "featured", "referrer_label", "description"
-    same = *same, "amount", "created_at", "updated_at"
-    code = alike(row, move.work.now, DiscountCode, *same, product_id="applies_to_product_id")
+    same = "id", "kind", "amount", "max_uses", "expires_at", "active", "featured", "created_at", "updated_at"
+    told = "referrer_label", "description"
+    code = alike(row, move.work.now, DiscountCode, *same, *told, product_id="applies_to_product_id")
     currency, name = row.currency("discount_currency") if code["kind"] in MONEY else None, _typed(row)
     off: list[str] = []
     if currency not in (None, SAT):
