@@ -246,10 +246,10 @@ async def _begin(work: Work, subscription_id: UUID, ground: Ground, *, is_asked_
 
 async def _waits_for_change(work: Work, subscription: Subscription, license: License) -> bool:
     """A change of tier that is being paid comes first: what is renewed then is its tier, and a card pays that."""
-    changes = await order_of_change(work, license.id)
-    if changes is None or act_at(subscription, grace_end(license), work.now) is not Act.OPEN:
+    order = await order_of_change(work, license.id)
+    if order is None or act_at(subscription, grace_end(license), work.now) is not Act.OPEN:
         return False
-    until = work.now + CHANGE_REST if changes.status is OrderStatus.PROCESSING else changes.expires_at
+    until = work.now + CHANGE_REST if order.status is OrderStatus.PROCESSING else order.expires_at
     if until <= work.now:
         return False
     await openings.put_off(work, subscription, until)

@@ -22,6 +22,7 @@ from keysat.upkeep.shop import Shop
 
 ERRANDS_AT_ONCE = 8
 LISTED_AT_ONCE = 1000
+
 Listed = Callable[[Read, datetime, int, SubscriptionId | None], Awaitable[Sequence[SubscriptionId]]]
 Verb = Callable[[Work, UUID], Awaitable[bool]]
 

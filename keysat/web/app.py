@@ -52,7 +52,7 @@ def litestar(lifespan: Sequence[Lifespan] = (), jobs: Jobs = NO_JOBS) -> Litesta
         request_class=WireRequest,
         dependencies=dict(DEPENDENCIES),
         middleware=[Idempotency()],
-        exception_handlers={**HANDLERS, HTTPException: told_in_the_frame},
+        exception_handlers={**HANDLERS, HTTPException: told_in_the_frame},  # where no page is, no router is asked
         after_exception=[recognise_who_is_lost],
         request_max_body_size=PUBLIC_BODY_MAX,
         lifespan=list(lifespan),

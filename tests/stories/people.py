@@ -89,8 +89,8 @@ class People:
     def around(self, moments: Sequence[datetime], act: Act) -> None:
         """Minutes before one of them, so that it comes while one stands at the checkout, or just after it."""
         moment = self.chance.choice(moments)
-        start = max(moment + MINUTE - 15 * MINUTE, self.now)
-        self.plan(start - self.now, act, max(moment + MINUTE - start, MINUTE))
+        start, end = max(moment - 14 * MINUTE, self.now), moment + MINUTE
+        self.plan(start - self.now, act, max(end - start, MINUTE))
 
     def days(self, least: int, most: int) -> timedelta:
         return self.chance.randrange(least * 24, most * 24) * HOUR

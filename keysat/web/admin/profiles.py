@@ -29,8 +29,6 @@ TEXTS = ProfileFields.__struct_fields__
 LOOK, CHANGE = [signed_in(Scope.MERCHANT_PROFILES_READ)], [signed_in(Scope.MERCHANT_PROFILES_WRITE)]
 TOLD = (BadRequest, Conflict, PreconditionFailed, TierCap)
 
-Act = Callable[[Work, UUID], Awaitable[object]]
-
 
 class ProfileForm(EditForm, frozen=True, kw_only=True):
     """What is empty is cleared."""
@@ -100,7 +98,7 @@ async def remove_profile(data: URLEncodedBody[EditForm], visit: WithVisit, profi
 async def _changed(
     visit: Visit,
     profile_id: UUID,
-    act: Act,
+    act: Callable[[Work, UUID], Awaitable[object]],
     done: str,
     *,
     form: ProfileForm | None = None,
