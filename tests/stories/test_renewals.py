@@ -255,6 +255,7 @@ async def test_money_that_is_on_its_way_keeps_it_from_lapsing(story: Story) -> N
     assert (await story.subscription()).status is S.ACTIVE
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("minutes", [-1, 0, 1], ids=["just before", "at", "just after"])
 async def test_who_asks_for_the_page_to_pay_around_the_end_of_grace_is_not_overtaken_by_the_lapse(
     story: Story, minutes: int
