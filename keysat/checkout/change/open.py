@@ -12,7 +12,7 @@ from sqlalchemy import select
 from keysat.checkout.change.tables import CHANGE, ChangeStatus, ChangeStep, TierChange
 from keysat.checkout.next_order import drop, hold_all, is_being_paid, open_order
 from keysat.checkout.schedule import is_being_opened
-from keysat.checkout.tables import OPEN, Order
+from keysat.checkout.tables import OPEN, SEEN_PAID, Order
 from keysat.infra.work import Read, Work
 from keysat.kit.errors import Conflict, NotFound
 from keysat.licenses.tables import License, LicenseStatus
@@ -54,6 +54,13 @@ async def open_change(read: Read, license_id: UUID, status: ChangeStatus) -> Tie
         .where(TierChange.license_id == license_id, TierChange.status == status)
         .execution_options(populate_existing=True)
     )
+
+
+async def is_change_paid(read: Read, license_id: UUID) -> bool:
+    """Money has come for one: until that is through, no other can be paid (`upgrade`)."""
+    change = await open_change(read, license_id, ChangeStatus.AWAITING_PAYMENT)
+    order = await read.session.get(Order, change.order_id) if change is not None else None
+    return order is not None and order.status in SEEN_PAID
 
 
 async def order_of_change(work: Work, license_id: UUID) -> Order | None:

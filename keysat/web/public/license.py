@@ -15,6 +15,7 @@ from litestar import Response, get, post
 from litestar.params import URLEncodedBody
 
 from keysat.catalog.read import policies
+from keysat.checkout.change.open import is_change_paid
 from keysat.checkout.change.plan import unplan
 from keysat.checkout.change.quote import Wanted, quote_change
 from keysat.checkout.change.read import read_change
@@ -168,6 +169,7 @@ async def _way_shown(visit: Visit, data: LicenseForm, license: License, *, is_de
         holding = await holding_of(read, shop, license, visit.now)
         asked = await quote_change(read, license, _wanted(data), visit.now)
         way = Way.of(asked, await rate_known(read, shop, asked.charge.currency))
+        can_pay = way.is_later or not await is_change_paid(read, license.id)
     return page(
         visit,
         "license_upgrade.html",
@@ -175,6 +177,7 @@ async def _way_shown(visit: Visit, data: LicenseForm, license: License, *, is_de
         holding=holding,
         way=way,
         is_dearer=is_dearer,
+        can_pay=can_pay,
         act=way.act(await shop.tills.rails(holding.product.merchant_profile_id)),
         seller=holding.seller,
     )

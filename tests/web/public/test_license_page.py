@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from keysat.catalog import products
+from keysat.checkout import operate
 from keysat.checkout.change.draft import Asker
 from keysat.checkout.change.plan import plan
 from keysat.checkout.change.quote import Wanted
@@ -120,6 +121,8 @@ async def test_an_upgrade_says_its_price_before_and_is_paid(front: Front):
     assert told not in plain(await shown(front, key))
     await front.counter.pay(change, confirmed=False)
     assert told in plain(await shown(front, key))
+    coming = await shown(front, key, act="quote", choice="max")
+    assert (told in plain(coming), 'value="upgrade"' in coming.text) == (True, False)
     await front.counter.fake.confirm(await front.counter.invoice_of(change))
     await front.counter.work_off()
     thanks = await front.thanks(change)
@@ -152,8 +155,15 @@ async def test_late_money_for_a_change_is_not_said_to_count_nor_asked_for_again(
     for answer in (await shown(front, key, **asked), await shown(front, key, act="quote", choice="max")):
         assert (answer.status_code, "$9.00 was seen for a change of tier" in plain(answer)) == (200, True)
     assert await front.orders() == 2, "a page that knew nothing of the money opens no second order"
-    await front.counter.fake.mark(await front.counter.invoice_of(change), "Invalid")
+    assert "all the same" in plain(answer)
+    await front.counter.fake.confirm(await front.counter.invoice_of(change))
     await front.counter.work_off()
+    held = await shown(front, key, act="quote", choice="max")
+    assert ("waits for the seller" in plain(held), 'value="upgrade"' in held.text) == (True, False), "it is refused"
+    refused = await shown(front, key, **asked, known=change.support_reference)
+    assert (refused.status_code, "Wait until that is through" in plain(refused)) == (409, True)
+    async with front.shop.store.work(front.counter.now, TESTER) as work:
+        await operate.refuse(work, change.id)
     assert "for a change of tier" not in plain(await shown(front, key)), "the seller has decided"
     assert (await shown(front, key, **asked)).status_code == 303
 
