@@ -130,7 +130,12 @@ async def test_who_buys_again_while_money_is_on_its_way_is_told_of_that_order_fi
     stale = await front.http.get("/buy/app")
     order = await front.bought()
     assert "under way" not in stale.text + (await front.http.get("/buy/app")).text
-    await front.counter.pay(order, confirmed=False)
+    await front.counter.pay(order, percent=40, confirmed=False)
+    told = await front.buy()
+    assert ("of $75.00 was seen" in told.text, "a second license" in told.text) == (True, False)
+    assert (await front.buy(known=order.support_reference)).status_code == 303
+    assert await front.orders() == 1, "it goes on with what can still be paid"
+    await front.counter.pay(order, percent=60, confirmed=False)
     told = await front.buy(buyer_email="ann@example.org")
     for page in (told, await front.http.get("/buy/app")):
         assert (page.status_code, "<strong>$75.00</strong> was seen. " in page.text) == (200, True)
