@@ -203,7 +203,7 @@ async def test_killed_at_any_statement_nothing_is_half_done(story: Story, databa
 async def test_killed_at_any_statement_a_saved_card_is_charged_once(cards: WalletStory, database_kind: str) -> None:
     shop = Shop(cards.story, 5 if database_kind == "sqlite" else 20)
     await cards.story.tier("monthly", 2500)
-    for _ in range(80 // shop.step):
+    for _ in range(100 // shop.step):
         await cards.subscribe(PlayCard.WORKS)
     ids, since = await shop.all(Subscription.id), await cards.story.last_event()
 
