@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 from litestar import Litestar
 
+from keysat import schema as schema  # all tables, as in cli/opened.py
 from keysat.infra import log
 from keysat.infra.house import Mode
 from keysat.infra.private import keep_new_files_private

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from keysat import schema as schema  # all tables: they refer to each other by name, and a backup goes through each
 from keysat.infra import log
 from keysat.infra.events import Actor
 from keysat.infra.private import keep_new_files_private

@@ -10,7 +10,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from ssl import SSLContext
 from typing import TypeAlias, cast
@@ -225,15 +225,27 @@ class _Dialler(httpcore.AsyncNetworkBackend):
 
 
 class _Transport(httpx.AsyncHTTPTransport):
-    """httpx's own, whose pool dials through ours: httpx has no argument for that."""
+    """httpx's own, whose pool dials through ours: httpx has no argument for that.
+
+    The pool is made for the first request: most commands of the command line send none.
+    """
 
     def __init__(self, limits: HttpLimits, dialler: _Dialler) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
+        self._limits = limits
+        self._dialler = dialler
+
+    @cached_property
+    def _pool(self) -> httpcore.AsyncConnectionPool:
+        return httpcore.AsyncConnectionPool(
             ssl_context=_certificates(),
-            max_connections=limits.connections_max,
+            max_connections=self._limits.connections_max,
             keepalive_expiry=30,
-            network_backend=dialler,
+            network_backend=self._dialler,
         )
+
+    async def aclose(self) -> None:
+        if "_pool" in vars(self):
+            await super().aclose()
 
 
 @cache

@@ -1,9 +1,10 @@
 """The daemon's ASGI app: Litestar with our errors, our limits and our routes, behind `entry`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.spec import Tag
@@ -30,6 +31,14 @@ from keysat.web.wire import WireRequest
 PUBLIC_BODY_MAX = 64 * 1024
 ADMIN_BODY_MAX = 1024 * 1024
 
+_ADMIN: Mapping[str, Any] = {
+    "path": ADMIN_PATH,
+    "guards": [admin_only, plain_query],
+    "middleware": [Tags()],
+    "request_max_body_size": ADMIN_BODY_MAX,
+}
+"""Of each chapter's router: one router around them all would copy every handler once more at each start."""
+
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
@@ -40,15 +49,9 @@ def create_app(shop: Shop, lifespan: Sequence[Lifespan] = (), jobs: Jobs = NO_JO
 
 
 def litestar(lifespan: Sequence[Lifespan] = (), jobs: Jobs = NO_JOBS) -> Litestar:
-    admin_api = Router(
-        path=ADMIN_PATH,
-        route_handlers=[chapter.router() for chapter in ADMIN_API],
-        guards=[admin_only, plain_query],
-        middleware=[Tags()],
-        request_max_body_size=ADMIN_BODY_MAX,
-    )
+    admin_api = [chapter.router(**_ADMIN) for chapter in ADMIN_API]
     return Litestar(
-        route_handlers=[*(chapter.router() for chapter in API), *PAGES, admin_api, static_files()],
+        route_handlers=[*(chapter.router() for chapter in API), *PAGES, *admin_api, static_files()],
         request_class=WireRequest,
         dependencies=dict(DEPENDENCIES),
         middleware=[Idempotency()],

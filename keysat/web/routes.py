@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from litestar import Router
 from litestar.types import ControllerRouterHandler
@@ -59,9 +60,9 @@ class Chapter:
     subject: str = ""
     """Of the scopes its operations need; of chapters under /v1/admin."""
 
-    def router(self) -> Router:
+    def router(self, path: str = "/", **settings: Any) -> Router:
         opt = about(self.subject) if self.subject else None
-        return Router(path="/", route_handlers=self.routes, tags=[self.name], opt=opt)
+        return Router(path=path, route_handlers=self.routes, tags=[self.name], opt=opt, **settings)
 
 
 API = (

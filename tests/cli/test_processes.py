@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from keysat.schema import metadata
 from tests.running import ANSWER_SECONDS, READY_SECONDS, ROOT, free_port, surroundings
 
 
@@ -67,6 +68,21 @@ def is_running(pid: int) -> bool:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+WHAT_A_COMMAND_IMPORTS = """
+import sys, keysat.cli.opened
+from keysat.infra.tables import Base
+print(*Base.metadata.tables), print(*sys.modules)
+"""
+
+
+def test_a_command_imports_every_table_and_neither_doors_nor_migrations():
+    words = [sys.executable, "-c", WHAT_A_COMMAND_IMPORTS]
+    told = subprocess.run(words, cwd=ROOT, env=surroundings(), capture_output=True, text=True, check=True).stdout
+    tables, modules = (set(line.split()) for line in told.splitlines())
+    assert tables == set(metadata.tables)
+    assert modules.isdisjoint({"alembic", "litestar", "uvicorn"})
 
 
 def test_serve_answers_and_drains_on_sigterm(tmp_path: Path):

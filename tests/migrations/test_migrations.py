@@ -5,7 +5,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from keysat.infra.migrate import SCRIPTS, migrate
+from keysat.infra.migrate import SCRIPTS, known_revisions, migrate
 from keysat.infra.store import Store
 from keysat.schema import metadata
 
@@ -25,7 +25,8 @@ async def test_from_nothing_to_exactly_what_the_tables_say(empty_database_url: s
         await store.close()
 
 
-def test_the_history_is_one_line_of_numbered_revisions():
+def test_the_history_is_one_line_of_numbered_revisions_which_their_files_name():
     scripts = list(ScriptDirectory(str(SCRIPTS)).walk_revisions())
     names = [script.revision for script in reversed(scripts)]
+    assert names == [*reversed(known_revisions())]
     assert names == [f"1_{number:04d}" for number in range(1, len(names) + 1)]
