@@ -56,20 +56,23 @@ async def open_change(read: Read, license_id: UUID, status: ChangeStatus) -> Tie
     )
 
 
+async def awaited_order(read: Read, license_id: UUID) -> Order | None:
+    """Of the change that awaits its payment, as it stands now."""
+    awaited = TierChange.license_id == license_id, TierChange.status == ChangeStatus.AWAITING_PAYMENT
+    order = select(Order).join(TierChange, TierChange.order_id == Order.id).where(*awaited)
+    return await read.session.scalar(order.execution_options(populate_existing=True))
+
+
 async def is_change_paid(read: Read, license_id: UUID) -> bool:
     """Money has come for one: until that is through, no other can be paid (`upgrade`)."""
-    change = await open_change(read, license_id, ChangeStatus.AWAITING_PAYMENT)
-    order = await read.session.get(Order, change.order_id) if change is not None else None
+    order = await awaited_order(read, license_id)
     return order is not None and order.status in SEEN_PAID
 
 
 async def order_of_change(work: Work, license_id: UUID) -> Order | None:
     """Of a change of tier that its buyer may be paying, or has paid. The caller holds the license."""
-    change = await open_change(work, license_id, ChangeStatus.AWAITING_PAYMENT)
-    if change is None or change.order_id is None:
-        return None
-    order = await work.session.get_one(Order, change.order_id, populate_existing=True)
-    return order if order.status in OPEN or is_being_opened(order, work.now) else None
+    order = await awaited_order(work, license_id)
+    return order if order is not None and (order.status in OPEN or is_being_opened(order, work.now)) else None
 
 
 async def change_of(work: Work, order: Order) -> TierChange:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from keysat.catalog.tiers import Choice
 from keysat.checkout.change.draft import BUYER, Asker, draft_change
-from keysat.checkout.change.open import check_may_change, hold_license, open_change, supersede
+from keysat.checkout.change.open import awaited_order, check_may_change, hold_license, open_change, supersede
 from keysat.checkout.change.plan import plan
 from keysat.checkout.change.quote import ADMIN_ONLY, Before, ChangeQuote, Wanted, quote_change
 from keysat.checkout.change.tables import ChangeDirection, ChangeStatus, TierChange, TierChangeId
@@ -62,8 +62,7 @@ async def upgrade(desk: Desk, license_id: UUID, wanted: Wanted, asker: Asker = B
 async def _look(desk: Desk, license_id: UUID) -> None:
     """What was opened before may be paid by now."""
     async with desk.read() as read:
-        change = await open_change(read, license_id, ChangeStatus.AWAITING_PAYMENT)
-        order = await read.get(Order, change.order_id) if change is not None else None
+        order = await awaited_order(read, license_id)
     if order is not None:
         await look_if_stale(desk, order)
 
